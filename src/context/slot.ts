@@ -1,0 +1,77 @@
+/** The box in which a token travels: put into the context by `extract`, filled once by whoever verifies it. */
+
+import type { Presented } from '../token/bearer.ts'
+import { Credential } from '../token/credential.ts'
+import type { TokenError } from '../token/errors.ts'
+import { TokenRejectedError } from '../token/errors.ts'
+import type { VerifiedCredential } from '../token/verified-credential.ts'
+import type { Verifier } from '../verification/verifier.ts'
+
+/** `unverified` becomes `verified` or `rejected`, once. `absent` means that there was no token to verify. */
+export type SlotState =
+  | { readonly status: 'absent' }
+  | { readonly status: 'unverified'; readonly credential: Credential }
+  | { readonly status: 'verified'; readonly credential: VerifiedCredential }
+  | { readonly status: 'rejected'; readonly error: TokenError }
+
+/**
+ * Why a box and not a value: OpenTelemetry binds request and response to the context of the extraction, so a value that
+ * were set after the verification would be missing in every listener of the body.
+ */
+export class CredentialSlot {
+  #state: SlotState
+  #settling: Promise<SlotState> | undefined
+
+  private constructor(state: SlotState) {
+    this.#state = state
+  }
+
+  static presented(presented: Presented): CredentialSlot {
+    switch (presented.kind) {
+      case 'none':
+        return new CredentialSlot({ status: 'absent' })
+      case 'malformed':
+        return new CredentialSlot({ status: 'rejected', error: new TokenRejectedError('ERR_TOKEN_REQUEST') })
+      case 'too_large':
+        return new CredentialSlot({ status: 'rejected', error: new TokenRejectedError('ERR_TOKEN_TOO_LARGE') })
+      case 'token':
+        return new CredentialSlot({ status: 'unverified', credential: new Credential(presented.text) })
+    }
+  }
+
+  static verified(credential: VerifiedCredential): CredentialSlot {
+    return new CredentialSlot({ status: 'verified', credential })
+  }
+
+  static isSlot(value: unknown): value is CredentialSlot {
+    return typeof value === 'object' && value !== null && #state in value
+  }
+
+  get state(): SlotState {
+    return this.#state
+  }
+
+  /** Refuses what has not been decided yet: for findings that `extract` could not see. */
+  reject(error: TokenError): void {
+    if (this.#state.status === 'absent' || this.#state.status === 'unverified') {
+      this.#state = { status: 'rejected', error }
+    }
+  }
+
+  /** Verifies the token, once however many ask, and returns the final state. Never rejects. */
+  settle(verifier: Verifier): SlotState | Promise<SlotState> {
+    if (this.#state.status !== 'unverified') return this.#state
+    this.#settling ??= this.#verify(this.#state.credential, verifier)
+    return this.#settling
+  }
+
+  async #verify(credential: Credential, verifier: Verifier): Promise<SlotState> {
+    const outcome = await verifier.verify(credential).then(
+      (verified): SlotState => ({ status: 'verified', credential: verified }),
+      (error: unknown): SlotState => ({ status: 'rejected', error: error as TokenError }),
+    )
+    // `reject` may have been faster, and a rejection is final.
+    if (this.#state.status === 'unverified') this.#state = outcome
+    return this.#state
+  }
+}

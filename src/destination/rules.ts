@@ -1,0 +1,50 @@
+/** The named destinations, compiled once, found in constant time. */
+
+import type { Pattern, Target } from './pattern.ts'
+
+/** One named destination and how a token may go there. */
+export interface Rule {
+  /** The pattern as it was configured; names the rule in events. */
+  readonly to: string
+  readonly pattern: Pattern
+  /** Messaging only: `false` where the token may lie in the broker in clear text. */
+  readonly seal: boolean
+}
+
+export interface Rules {
+  match(target: Target): Rule | undefined
+}
+
+/** An exact rule wins over a wildcard, and the longer wildcard wins over the shorter. */
+export function compileRules(rules: readonly Rule[]): Rules {
+  const exact = new Map<string, Rule>()
+  const wildcard = new Map<string, Rule>()
+  for (const rule of rules) (rule.pattern.wildcard ? wildcard : exact).set(keyOf(rule.pattern), rule)
+  const prefixes = [...wildcard.values()]
+    .filter(({ pattern }) => pattern.kind === 'messaging')
+    .toSorted((a, b) => keyOf(b.pattern).length - keyOf(a.pattern).length)
+
+  return {
+    match(target) {
+      const key = keyOf(target)
+      return exact.get(key) ?? (target.kind === 'network' ? wildcard.get(parentKeyOf(target)) : longest(prefixes, key))
+    },
+  }
+}
+
+/** The identity of a target or pattern: two patterns with one key would be the same rule twice. */
+export function keyOf(target: Target): string {
+  return target.kind === 'network'
+    ? `${target.scheme}://${target.host}:${target.port}`
+    : `${target.system}:${target.name}`
+}
+
+/** `*.internal.example` stands for exactly one label more: not for none, not for two. */
+function parentKeyOf(target: Target & { kind: 'network' }): string {
+  const dot = target.host.indexOf('.')
+  return dot < 1 ? '' : keyOf({ ...target, host: target.host.slice(dot + 1) })
+}
+
+function longest(prefixes: readonly Rule[], key: string): Rule | undefined {
+  return prefixes.find((rule) => key.startsWith(keyOf(rule.pattern)))
+}

@@ -1,0 +1,37 @@
+/** The effective target of a hop, in the spelling of the rules; `undefined` where its spelling leaves a doubt. */
+
+import { isIPv6 } from 'node:net'
+import type { NetworkTarget, Target } from './pattern.ts'
+import { parsePattern } from './pattern.ts'
+
+// What a resolver and a URL parser understand alike. Anything else ("%2e", full-width dots) could mean two hosts.
+const PLAIN_HOST = /^[\w-]+(?:\.[\w-]+)*\.?$/
+
+/** The target of a connection that Node opens to `host`, which may be a bare IPv6 address. */
+export function networkTarget(scheme: string, host: unknown, port: unknown): NetworkTarget | undefined {
+  if (typeof host !== 'string') return undefined
+  const literal = isIPv6(host) && !host.includes('%') ? `[${host}]` : host
+  if (!literal.startsWith('[') && !PLAIN_HOST.test(literal)) return undefined
+  const number = Number(port)
+  if (!Number.isInteger(number) || number < 1 || number > 65_535 || !URL.canParse(`https://${literal}`))
+    return undefined
+  return { kind: 'network', scheme, host: new URL(`https://${literal}`).hostname, port: number }
+}
+
+/** The target of a WHATWG origin such as `https://host:8443`. */
+export function originTarget(origin: URL): NetworkTarget | undefined {
+  const scheme = origin.protocol.slice(0, -1)
+  if (scheme !== 'http' && scheme !== 'https') return undefined
+  const port = origin.port === '' ? (scheme === 'https' ? 443 : 80) : Number(origin.port)
+  return { kind: 'network', scheme, host: origin.hostname, port }
+}
+
+/** The target of an announced destination; a wildcard names many and is therefore none. */
+export function announcedTarget(destination: string): Target | undefined {
+  try {
+    const { wildcard, ...target } = parsePattern(destination)
+    return wildcard ? undefined : target
+  } catch {
+    return undefined
+  }
+}

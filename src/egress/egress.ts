@@ -1,0 +1,27 @@
+/** Installs the egress side: every HTTP client of the process decides per hop, on the wire. */
+
+import type { Context } from '@opentelemetry/api'
+import type { Rules } from '../destination/rules.ts'
+import { interceptAgents } from './http-agent.ts'
+import { guardSockets } from './socket-guard.ts'
+import { interceptUndici } from './undici-request.ts'
+
+export interface Egress {
+  /** See `InjectObserver` of the propagator. */
+  onInject(ctx: Context): boolean
+  uninstall(): void
+}
+
+export function installEgress(rules: Rules): Egress {
+  const unguardSockets = guardSockets()
+  const restoreAgents = interceptAgents(rules)
+  const undici = interceptUndici(rules)
+  return {
+    onInject: (ctx) => undici.onInject(ctx),
+    uninstall() {
+      undici.undo()
+      restoreAgents()
+      unguardSockets()
+    },
+  }
+}

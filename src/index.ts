@@ -1,0 +1,22 @@
+/** otel-token-relay: the caller's token travels with the call, and only where it may. */
+
+export {
+  deleteCredential,
+  getActiveCredential,
+  getCredential,
+  setCredential,
+} from './context/credential-context.ts'
+export { setDestination } from './context/destination-context.ts'
+export type { RelayInstrumentation } from './ingress/instrumentation.ts'
+export type {
+  DestinationOptions,
+  IngressOptions,
+  IssuerOptions,
+  KeySetOptions,
+  TokenRelayOptions,
+} from './options.ts'
+export type { TokenRelay } from './relay.ts'
+export { createTokenRelay, RelayActiveError, runWithToken } from './relay.ts'
+export type { TokenErrorCode, TokenRejectedCode, UndecidedCode } from './token/errors.ts'
+export { TokenError, TokenRejectedError, UndecidedError } from './token/errors.ts'
+export type { Claims, VerifiedCredential } from './token/verified-credential.ts'

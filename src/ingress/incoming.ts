@@ -1,0 +1,104 @@
+/** One view on the three shapes in which Node hands over a request: message and response, raw socket, HTTP/2 stream. */
+
+import type { EventEmitter } from 'node:events'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerHttp2Stream } from 'node:http2'
+import type { Duplex } from 'node:stream'
+import type { Answer } from '../token/challenge.ts'
+
+/** A request before any listener of the application has seen it. */
+export interface Incoming {
+  /** The object that stands for this request in every event about it: the HTTP/2 compatibility layer emits two. */
+  readonly subject: object
+  readonly headers: IncomingHttpHeaders
+  /** Every field line as received, name and value alternating: `headers` keeps the first of two `Authorization`. */
+  readonly rawHeaders: readonly string[]
+  /** The request target as it stands on the wire (RFC 9112 §3.2). */
+  readonly target: string
+  /** What the application's listeners will be attached to. */
+  readonly emitters: readonly EventEmitter[]
+  /** Whether the client has gone, so that there is nobody to answer. */
+  isGone(): boolean
+  answer(answer: Answer): void
+  /** Keeps errors from crashing the process while nobody else listens; returns how to stop. */
+  guard(): () => void
+}
+
+/** Unread bodies above this size are not waited for: the connection is closed instead. */
+const MAX_DRAINED_BYTES = 65_536
+
+/** Reads the arguments of a server event that carries a request. */
+export function incomingOf(event: string, args: readonly unknown[]): Incoming {
+  if (event === 'stream') return ofStream(args)
+  if (event === 'upgrade' || event === 'connect') return ofSocket(args)
+  return ofMessage(args)
+}
+
+function ofMessage(args: readonly unknown[]): Incoming {
+  const request = args[0] as IncomingMessage & { readonly stream?: object }
+  const response = args[1] as ServerResponse
+  return {
+    subject: request.stream ?? request,
+    headers: request.headers ?? {},
+    rawHeaders: request.rawHeaders ?? [],
+    target: request.url ?? '',
+    emitters: [request, response],
+    isGone: () => response.destroyed || response.headersSent || request.socket?.destroyed === true,
+    answer({ status, headers, body }) {
+      const close = leavesLargeBody(request.headers) ? { connection: 'close' } : {}
+      response.writeHead(status, { ...headers, ...close })
+      response.end(request.method === 'HEAD' ? undefined : body)
+    },
+    guard: () => () => undefined,
+  }
+}
+
+function leavesLargeBody(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > MAX_DRAINED_BYTES
+}
+
+function ofSocket(args: readonly unknown[]): Incoming {
+  const request = args[0] as IncomingMessage
+  const socket = args[1] as Duplex
+  return {
+    subject: request,
+    headers: request.headers,
+    rawHeaders: request.rawHeaders,
+    target: request.url ?? '',
+    emitters: [request, socket],
+    isGone: () => socket.destroyed,
+    answer({ status, reason, headers, body }) {
+      ignoreErrors(socket)
+      const fields = Object.entries({ ...headers, connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`)
+      socket.end(`HTTP/1.1 ${status} ${reason}\r\n${fields.join('')}\r\n${body}`)
+    },
+    // Node has taken its own error handler off the socket by now.
+    guard: () => ignoreErrors(socket),
+  }
+}
+
+function ofStream(args: readonly unknown[]): Incoming {
+  const stream = args[0] as ServerHttp2Stream
+  const headers = args[1] as IncomingHttpHeaders & { readonly ':path'?: string }
+  return {
+    subject: stream,
+    headers,
+    rawHeaders: (args[3] ?? []) as readonly string[],
+    target: headers[':path'] ?? '',
+    emitters: [stream],
+    isGone: () => stream.destroyed || stream.headersSent,
+    answer({ status, headers: fields, body }) {
+      ignoreErrors(stream)
+      stream.respond({ ':status': status, ...fields })
+      stream.end(body)
+      stream.resume()
+    },
+    guard: () => ignoreErrors(stream),
+  }
+}
+
+function ignoreErrors(emitter: EventEmitter): () => void {
+  const ignore = (): void => undefined
+  emitter.on('error', ignore)
+  return () => emitter.off('error', ignore)
+}

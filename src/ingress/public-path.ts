@@ -1,0 +1,20 @@
+/** Which request targets are open without a token. */
+
+// Characters and sequences by which two routers could read one target as two paths.
+const DOUBTFUL = /%|;|\\|\/\/|\/\.{1,2}(?:\/|$)/
+
+/**
+ * Compiles public paths: exact ones (`/health`), or prefixes that end in `/*`. A target is compared as it stands on the
+ * wire, never decoded or cleaned: a spelling that would need it is simply not public.
+ */
+export function compilePublicPaths(paths: readonly string[]): (target: string) => boolean {
+  const exact = new Set(paths.filter((path) => !path.endsWith('/*')))
+  const prefixes = paths.filter((path) => path.endsWith('/*')).map((path) => path.slice(0, -1))
+
+  return (target) => {
+    const query = target.indexOf('?')
+    const path = query === -1 ? target : target.slice(0, query)
+    if (exact.has(path)) return true
+    return prefixes.some((prefix) => path.startsWith(prefix)) && !DOUBTFUL.test(path)
+  }
+}

@@ -1,0 +1,72 @@
+/** Stands between every server of the process and its listeners, without changing what a listener is. */
+
+import { EventEmitter } from 'node:events'
+import { Server as HttpServer } from 'node:http'
+import { createSecureServer, createServer } from 'node:http2'
+import { Server as HttpsServer } from 'node:https'
+
+/** Called instead of the listeners of `server`; `proceed` calls them. */
+export type Interceptor = (event: string, args: readonly unknown[], proceed: () => void) => void
+
+// Every event that hands a request to the application.
+const EVENTS: ReadonlySet<unknown> = new Set([
+  'request',
+  'checkContinue',
+  'checkExpectation',
+  'upgrade',
+  'connect',
+  'stream',
+])
+
+type Emit = (this: EventEmitter, event: string | symbol, ...args: unknown[]) => boolean
+
+/**
+ * Replaces `emit` on the server prototypes, once for all servers that exist or will. Returns how to undo it.
+ *
+ * Two things look odd and are not. There are no shimmer markers: OpenTelemetry's `_wrap` first removes a wrapper that
+ * carries them, and the gate with it. And the previous `emit` is called on a stand-in whose only listener is ours: so
+ * every other wrapper, applied before or after this one, runs first (span, extraction, context), and the interceptor
+ * runs inside, in that context.
+ */
+export function interceptServers(intercept: Interceptor): () => void {
+  const restores = serverPrototypes().map((prototype) => replaceEmit(prototype, intercept))
+  return () => {
+    for (const restore of restores) restore()
+  }
+}
+
+function serverPrototypes(): EventEmitter[] {
+  // node:http2 does not export its server classes.
+  const http2 = [createServer(), createSecureServer()].map((server) => Object.getPrototypeOf(server) as EventEmitter)
+  return [HttpServer.prototype, HttpsServer.prototype, ...http2]
+}
+
+function replaceEmit(prototype: EventEmitter, intercept: Interceptor): () => void {
+  const inherited = !Object.hasOwn(prototype, 'emit')
+  const previous = prototype.emit as Emit
+  const baseEmit = EventEmitter.prototype.emit as Emit
+  let active = true
+
+  const emit: Emit = function (event, ...args) {
+    if (!active || typeof event !== 'string' || !EVENTS.has(event) || this.listenerCount(event) === 0) {
+      return previous.call(this, event, ...args)
+    }
+    const listener = (...passed: unknown[]): void => {
+      intercept(event, passed, () => void baseEmit.call(this, event, ...passed))
+    }
+    return previous.call(standInFor(this, event, listener), event, ...args)
+  }
+  Object.defineProperty(prototype, 'emit', { value: emit, configurable: true, writable: true })
+
+  return () => {
+    // A wrapper that came later keeps calling ours, which then only passes through.
+    active = false
+    if (prototype.emit !== emit) return
+    if (inherited) Reflect.deleteProperty(prototype, 'emit')
+    else prototype.emit = previous as EventEmitter['emit']
+  }
+}
+
+function standInFor(server: EventEmitter, event: string, listener: (...args: unknown[]) => void): EventEmitter {
+  return Object.create(server, { _events: { value: { __proto__: null, [event]: listener } } }) as EventEmitter
+}

@@ -1,0 +1,89 @@
+/** The OpenTelemetry face: takes a token out of incoming carriers, and puts it into outgoing ones that are not HTTP. */
+
+import type { Context, TextMapGetter, TextMapPropagator, TextMapSetter } from '@opentelemetry/api'
+import { trace } from '@opentelemetry/api'
+import { deleteCredential, setSlot } from '../context/credential-context.ts'
+import { getDestination } from '../context/destination-context.ts'
+import { CredentialSlot } from '../context/slot.ts'
+import { decide } from '../destination/decision.ts'
+import { eventOf } from '../destination/hop-event.ts'
+import type { Rules } from '../destination/rules.ts'
+import { announcedTarget } from '../destination/target.ts'
+import { recordOnSpan } from '../telemetry/span-events.ts'
+import { readBearer } from '../token/bearer.ts'
+import { AUTHORIZATION, hasOwnCredential, isCarrier, rememberWritten, removeWritten } from './carrier.ts'
+
+/** What the egress side wants to know about `inject` calls; returns true where the call was its own affair. */
+export type InjectObserver = (ctx: Context) => boolean
+
+export interface RelayPropagator extends TextMapPropagator {
+  /** The slot that `extract` made for `carrier`, if it has seen it. */
+  slotOf(carrier: object): CredentialSlot | undefined
+  /** What `extract` does with HTTP headers, for requests that no instrumentation extracts. */
+  extractHeaders(carrier: object, authorization: unknown): CredentialSlot
+}
+
+export interface PropagatorOptions {
+  readonly maxTokenBytes: number
+  readonly rules: Rules
+  readonly onInject: InjectObserver
+}
+
+export function createPropagator({ maxTokenBytes, rules, onInject }: PropagatorOptions): RelayPropagator {
+  const slots = new WeakMap<object, CredentialSlot>()
+
+  function extractHeaders(carrier: object, authorization: unknown): CredentialSlot {
+    const slot = CredentialSlot.presented(readBearer(authorization, maxTokenBytes))
+    slots.set(carrier, slot)
+    return slot
+  }
+
+  /** A carrier without a token deletes what the context held: its sender is not the caller of whoever reads it. */
+  function extract(ctx: Context, carrier: unknown, getter: TextMapGetter): Context {
+    const clean = deleteCredential(ctx)
+    try {
+      if (!isCarrier(carrier)) return clean
+      const slot = extractHeaders(carrier, getter.get(carrier, AUTHORIZATION))
+      return slot.state.status === 'absent' ? clean : setSlot(clean, slot)
+    } catch {
+      return clean
+    }
+  }
+
+  function inject(ctx: Context, carrier: unknown, setter: TextMapSetter): void {
+    if (onInject(ctx) || !isCarrier(carrier)) return
+    const destination = getDestination(ctx)
+    const target = destination === undefined ? undefined : announcedTarget(destination)
+    // HTTP is decided on the wire, where the destination is a fact. Without a destination there is nothing to decide.
+    const named = target !== undefined && !isHttp(target)
+    const obstacle = hasOwnCredential(carrier) ? 'own_credential' : undefined
+    const decision = named ? decide(ctx, { target, obstacle }, rules) : undefined
+    removeWritten(carrier)
+    if (decision === undefined) return
+    if (decision.verdict === 'forward') {
+      const value = `Bearer ${decision.credential.reveal()}`
+      setter.set(carrier, AUTHORIZATION, value)
+      rememberWritten(carrier, value)
+    }
+    recordOnSpan(trace.getSpan(ctx), eventOf(decision))
+  }
+
+  return {
+    extract,
+    inject(ctx, carrier, setter) {
+      try {
+        inject(ctx, carrier, setter)
+      } catch {
+        // Total by contract: a hostile carrier or setter gets no token and breaks no request.
+      }
+    },
+    // A constant, single name: SQS counts the names against its ten attributes before it writes any of them.
+    fields: () => [AUTHORIZATION],
+    slotOf: (carrier) => slots.get(carrier),
+    extractHeaders,
+  }
+}
+
+function isHttp(target: { readonly kind: string; readonly scheme?: string }): boolean {
+  return target.kind === 'network' && (target.scheme === 'http' || target.scheme === 'https')
+}

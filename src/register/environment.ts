@@ -1,0 +1,123 @@
+/** Reads the options from `TOKEN_RELAY_*` variables or from the configuration file that one of them names. */
+
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
+
+/** Environment in the form of `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** A mistake in a variable: names it, never shows its value. */
+export class EnvironmentError extends Error {
+  override readonly name = 'EnvironmentError'
+
+  constructor(variable: string, problem: string) {
+    super(`${variable}: ${problem}`)
+  }
+}
+
+const PREFIX = 'TOKEN_RELAY_'
+const CONFIG_FILE = `${PREFIX}CONFIG_FILE`
+const ON_CONFIG_ERROR = `${PREFIX}ON_CONFIG_ERROR`
+
+type Read = (value: string, variable: string) => unknown
+
+const asText: Read = (value) => value
+const asList: Read = (value) =>
+  value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+const asDestinations: Read = (value, variable) => (asList(value, variable) as string[]).map((to) => ({ to }))
+const asNumber: Read = (value, variable) => {
+  const number = value.trim() === '' ? Number.NaN : Number(value)
+  if (!Number.isFinite(number)) throw new EnvironmentError(variable, 'expected a number')
+  return number
+}
+
+/** One variable per option, named after its path. `issuers[0]` is the one issuer that the environment can describe. */
+const VARIABLES: Readonly<Record<string, { readonly path: string; readonly read: Read }>> = {
+  TOKEN_RELAY_ISSUER: { path: 'issuers[0].issuer', read: asText },
+  TOKEN_RELAY_AUDIENCE: { path: 'issuers[0].audience', read: asList },
+  TOKEN_RELAY_JWKS_URI: { path: 'issuers[0].jwksUri', read: asText },
+  TOKEN_RELAY_ALGORITHMS: { path: 'issuers[0].algorithms', read: asList },
+  TOKEN_RELAY_TYP: { path: 'issuers[0].typ', read: asText },
+  TOKEN_RELAY_REQUIRED_CLAIMS: { path: 'issuers[0].requiredClaims', read: asList },
+  TOKEN_RELAY_CLOCK_TOLERANCE_SECONDS: { path: 'issuers[0].clockToleranceSeconds', read: asNumber },
+  TOKEN_RELAY_MAX_TOKEN_AGE_SECONDS: { path: 'issuers[0].maxTokenAgeSeconds', read: asNumber },
+  TOKEN_RELAY_MAX_TOKEN_BYTES: { path: 'issuers[0].maxTokenBytes', read: asNumber },
+  TOKEN_RELAY_KEY_SET_TIMEOUT_MILLIS: { path: 'issuers[0].keySet.timeoutMillis', read: asNumber },
+  TOKEN_RELAY_KEY_SET_COOLDOWN_MILLIS: { path: 'issuers[0].keySet.cooldownMillis', read: asNumber },
+  TOKEN_RELAY_KEY_SET_MAX_AGE_MILLIS: { path: 'issuers[0].keySet.maxAgeMillis', read: asNumber },
+  TOKEN_RELAY_KEY_SET_MAX_BYTES: { path: 'issuers[0].keySet.maxBytes', read: asNumber },
+  TOKEN_RELAY_DESTINATIONS: { path: 'destinations', read: asDestinations },
+  TOKEN_RELAY_INGRESS_MODE: { path: 'ingress.mode', read: asText },
+  TOKEN_RELAY_INGRESS_PUBLIC_PATHS: { path: 'ingress.publicPaths', read: asList },
+  TOKEN_RELAY_FINGERPRINT_KEY: { path: 'fingerprintKey', read: asText },
+}
+
+/** The names of all variables, for the README's table. */
+export const VARIABLE_NAMES: readonly string[] = [...Object.keys(VARIABLES), CONFIG_FILE, ON_CONFIG_ERROR]
+
+/** Whether a wrong configuration leaves the program running without a relay instead of ending it. */
+export function disablesOnConfigError(env: Environment): boolean {
+  return env[ON_CONFIG_ERROR] === 'disable'
+}
+
+/** The unchecked options that `env` describes. Throws an {@link EnvironmentError}. */
+export function optionsFromEnvironment(env: Environment): unknown {
+  const present = Object.keys(env).filter(
+    (name) => name.startsWith(PREFIX) && env[name] !== undefined && env[name] !== '',
+  )
+  const unknown = present.find((name) => !VARIABLE_NAMES.includes(name))
+  if (unknown !== undefined) throw new EnvironmentError(unknown, 'is not a variable of otel-token-relay')
+  if (!['', 'exit', 'disable'].includes(env[ON_CONFIG_ERROR] ?? '')) {
+    throw new EnvironmentError(ON_CONFIG_ERROR, 'expected exit or disable')
+  }
+  const described = present.filter((name) => name in VARIABLES)
+  const file = env[CONFIG_FILE]
+  if (file === undefined || file === '') return fromVariables(env, described)
+  if (described[0] !== undefined)
+    throw new EnvironmentError(described[0], `contradicts ${CONFIG_FILE}: use one of them`)
+  return fromFile(file)
+}
+
+/** The variable that sets the option at `path`, so that a message can name what the operator wrote. */
+export function variableOf(path: string): string | undefined {
+  return Object.keys(VARIABLES).find((name) => {
+    const own = VARIABLES[name]?.path ?? ''
+    return path === own || path.startsWith(`${own}[`) || path.startsWith(`${own}.`)
+  })
+}
+
+function fromVariables(env: Environment, names: readonly string[]): unknown {
+  const options: Record<string, unknown> = { issuers: [{}] }
+  for (const name of names) {
+    const variable = VARIABLES[name]
+    if (variable !== undefined) assign(options, variable.path, variable.read(env[name] ?? '', name))
+  }
+  return options
+}
+
+function assign(options: Record<string, unknown>, path: string, value: unknown): void {
+  const keys = path.replaceAll('[0]', '.0').split('.')
+  const last = keys.pop() ?? ''
+  let owner = options
+  for (const key of keys) {
+    owner[key] ??= {}
+    owner = owner[key] as Record<string, unknown>
+  }
+  owner[last] = value
+}
+
+/** JSON, or a module whose default export (or whose exports) are the options. Errors do not repeat what is in the file. */
+function fromFile(file: string): unknown {
+  const path = resolve(file)
+  try {
+    if (path.endsWith('.json')) return JSON.parse(readFileSync(path, 'utf8')) as unknown
+    const loaded = createRequire(import.meta.url)(path) as { readonly default?: unknown }
+    return loaded.default ?? loaded
+  } catch {
+    throw new EnvironmentError(CONFIG_FILE, 'the file cannot be read as JSON, or as a module without top-level await')
+  }
+}

@@ -1,0 +1,71 @@
+/** `node --require otel-token-relay/register app.js`: the relay from the environment, beside whatever SDK there is. */
+
+import { writeSync } from 'node:fs'
+import process from 'node:process'
+import type { TextMapPropagator } from '@opentelemetry/api'
+import type { TokenRelayOptions } from '../options.ts'
+import { OptionError } from '../options.ts'
+import type { TokenRelay } from '../relay.ts'
+import { createTokenRelay, RelayActiveError } from '../relay.ts'
+import { clearSlots, observeApiGlobal } from './api-global.ts'
+import { beforeMain } from './before-main.ts'
+import { composePropagators } from './compose.ts'
+import { disablesOnConfigError, EnvironmentError, optionsFromEnvironment, variableOf } from './environment.ts'
+import type { OwnSdk } from './sdk.ts'
+import { startOwnSdk } from './sdk.ts'
+
+const relay = relayFromEnvironment()
+if (relay !== undefined) install(relay)
+
+function relayFromEnvironment(): TokenRelay | undefined {
+  try {
+    return createTokenRelay(optionsFromEnvironment(process.env) as TokenRelayOptions)
+  } catch (error) {
+    // A second copy of this package has been preloaded: the first one is at work.
+    if (error instanceof RelayActiveError) return undefined
+    const problem = describe(error)
+    if (!disablesOnConfigError(process.env)) {
+      say(`${problem} (the program was not started)`)
+      process.exit(1)
+    }
+    say(`${problem} (disabled: requests are NOT verified and no token is forwarded)`)
+    return undefined
+  }
+}
+
+function describe(error: unknown): string {
+  if (error instanceof EnvironmentError) return error.message
+  if (error instanceof OptionError) return `${variableOf(error.path) ?? error.path}: ${error.problem}`
+  return 'the configuration could not be read'
+}
+
+function say(line: string): void {
+  writeSync(2, `otel-token-relay: ${line}\n`)
+}
+
+/** The gate and the egress side work on their own; what follows joins them to the traces. */
+function install({ propagator, instrumentation }: TokenRelay): void {
+  let own: OwnSdk | undefined
+  let ownSignals: ReturnType<typeof registered> = []
+
+  const registered = observeApiGlobal({
+    compose: (theirs) => composePropagators(theirs as TextMapPropagator, propagator),
+    onContested(signal) {
+      if (own === undefined || !ownSignals.includes(signal)) return
+      const yielding = own
+      own = undefined
+      clearSlots(ownSignals)
+      yielding.yield()
+    },
+  })
+
+  beforeMain(() => {
+    const before = registered()
+    if (before.length === 0) {
+      own = startOwnSdk()
+      ownSignals = registered()
+    }
+    // After the SDK, so that its instrumentation of node:http is in place when the gate loads it.
+    instrumentation.enable()
+  })
+}

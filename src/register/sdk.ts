@@ -1,0 +1,80 @@
+/** An OpenTelemetry SDK of our own, for programs that have none: configured by `OTEL_*`, with HTTP instrumentation. */
+
+import { createRequire } from 'node:module'
+import process from 'node:process'
+import { diag } from '@opentelemetry/api'
+
+/** The parts of the optional peer dependencies that are used, alike in both lines of the SDK. */
+interface Instrumentation {
+  disable(): void
+}
+interface Sdk {
+  start(): void
+  shutdown(): Promise<void>
+}
+interface Peers {
+  readonly NodeSDK: new (options: { instrumentations: readonly Instrumentation[] }) => Sdk
+  readonly HttpInstrumentation: new () => Instrumentation
+  readonly UndiciInstrumentation: new () => Instrumentation
+}
+
+export interface OwnSdk {
+  /** Leaves the field to an SDK that came later. */
+  yield(): void
+}
+
+/** Starts the SDK. Returns `undefined` where the optional peer dependencies are not installed: then there are no spans. */
+export function startOwnSdk(): OwnSdk | undefined {
+  const peers = loadPeers()
+  if (peers === undefined) {
+    diag.info('otel-token-relay: @opentelemetry/sdk-node and its HTTP instrumentations are not installed; no spans')
+    return undefined
+  }
+  const undici = new peers.UndiciInstrumentation()
+  const sdk = new peers.NodeSDK({ instrumentations: [new peers.HttpInstrumentation(), undici] })
+  sdk.start()
+  const stop = flushAtEnd(sdk)
+
+  return {
+    yield() {
+      // Only this one: it listens on a channel and would make every span twice. Another http instrumentation has
+      // replaced ours when it was made, and to disable ours now would take that one away.
+      undici.disable()
+      stop()
+      void sdk.shutdown().catch(() => undefined)
+    },
+  }
+}
+
+function loadPeers(): Peers | undefined {
+  const require = createRequire(import.meta.url)
+  try {
+    return {
+      ...(require('@opentelemetry/sdk-node') as Pick<Peers, 'NodeSDK'>),
+      ...(require('@opentelemetry/instrumentation-http') as Pick<Peers, 'HttpInstrumentation'>),
+      ...(require('@opentelemetry/instrumentation-undici') as Pick<Peers, 'UndiciInstrumentation'>),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** Exports what is left when the program ends by itself or is asked to. */
+function flushAtEnd(sdk: Sdk): () => void {
+  const flush = (): Promise<void> => sdk.shutdown().catch(() => undefined)
+  const onSignal = (signal: NodeJS.Signals): void => {
+    process.off(signal, onSignal)
+    void flush().then(() => {
+      // With nobody else listening, ending the process was the default, and our listener has taken it away.
+      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+    })
+  }
+  process.once('beforeExit', flush)
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  return () => {
+    process.off('beforeExit', flush)
+    process.off('SIGTERM', onSignal)
+    process.off('SIGINT', onSignal)
+  }
+}

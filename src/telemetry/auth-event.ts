@@ -1,0 +1,42 @@
+/** What the relay tells about a token: a closed set of events with a closed set of attributes. */
+
+import type { TokenErrorCode } from '../token/errors.ts'
+import type { VerifiedCredential } from '../token/verified-credential.ts'
+
+/** Why a token stayed in the process although there was one. Documented in the README; a test compares both. */
+export type WithholdReason =
+  | 'not_named'
+  | 'not_verified'
+  | 'expired'
+  | 'own_credential'
+  | 'unknown_destination'
+  | 'unix_socket'
+  | 'proxied'
+  | 'custom_connection'
+  | 'headers_sent'
+  | 'unbound_dispatcher'
+  | 'ambiguous'
+  | 'not_sealed'
+
+/** Where an outgoing carrier goes, as far as it may be told. */
+export type DestinationAttributes =
+  | { readonly 'server.address': string; readonly 'server.port': number }
+  | { readonly 'messaging.system': string; readonly 'messaging.destination.name': string }
+
+/** One thing that happened to a token. No member can hold a token, a claim or a header value. */
+export type AuthEvent =
+  | { readonly name: 'auth.token.received' }
+  | { readonly name: 'auth.token.verified'; readonly credential: VerifiedCredential }
+  | { readonly name: 'auth.token.rejected'; readonly code: TokenErrorCode }
+  | {
+      readonly name: 'auth.token.forwarded'
+      readonly credential: VerifiedCredential
+      readonly rule: string
+      readonly destination: DestinationAttributes
+    }
+  | {
+      readonly name: 'auth.token.withheld'
+      readonly reason: WithholdReason
+      readonly rule: string | undefined
+      readonly destination: DestinationAttributes | undefined
+    }

@@ -1,0 +1,47 @@
+/** Strict reading of the JWS Compact Serialization (RFC 7515 §7.1): one token has one spelling. */
+
+/** The two JSON objects of a JWS, not verified, and the text that is signed (RFC 7515 §5.1). */
+export interface DecodedJws {
+  readonly header: Readonly<Record<string, unknown>>
+  readonly payload: Readonly<Record<string, unknown>>
+  readonly signingInput: string
+}
+
+const SHAPE = /^[\w-]+\.[\w-]+\.[\w-]+$/
+// The characters whose unused low bits are zero, by how many characters the last group has (RFC 4648 §3.5).
+const CANONICAL_LAST: Readonly<Record<number, string>> = { 2: 'AQgw', 3: 'AEIMQUYcgkosw048' }
+// A BOM is not JSON white space: kept, so that JSON.parse refuses it.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Returns `undefined` for anything that is not a canonical compact JWS over two JSON objects. Never throws. */
+export function decodeCompactJws(text: string): DecodedJws | undefined {
+  if (!SHAPE.test(text)) return undefined
+  const first = text.indexOf('.')
+  const second = text.indexOf('.', first + 1)
+  if (!isCanonical(text.slice(second + 1))) return undefined
+  const header = decodeJsonObject(text.slice(0, first))
+  if (header === undefined) return undefined
+  const payload = decodeJsonObject(text.slice(first + 1, second))
+  if (payload === undefined) return undefined
+  return { header, payload, signingInput: text.slice(0, second) }
+}
+
+function isCanonical(segment: string): boolean {
+  const rest = segment.length % 4
+  if (rest === 1) return false
+  return rest === 0 || (CANONICAL_LAST[rest] ?? '').includes(segment.charAt(segment.length - 1))
+}
+
+function decodeJsonObject(segment: string): Readonly<Record<string, unknown>> | undefined {
+  if (!isCanonical(segment)) return undefined
+  try {
+    const value: unknown = JSON.parse(utf8.decode(Buffer.from(segment, 'base64url')))
+    return isJsonObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isJsonObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

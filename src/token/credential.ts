@@ -1,0 +1,29 @@
+/** A token as it was presented: not verified, and not printable. */
+
+import { inspect } from 'node:util'
+
+/** Holds the text of a token where no printer, serializer or clone finds it. */
+export class Credential {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** The raw token. Every call of this method is a place where a token may leave: a test counts them. */
+  reveal(): string {
+    return this.#text
+  }
+
+  toJSON(): string {
+    return '[Credential]'
+  }
+
+  toString(): string {
+    return '[Credential]'
+  }
+
+  [inspect.custom](): string {
+    return '[Credential]'
+  }
+}

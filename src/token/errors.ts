@@ -1,0 +1,91 @@
+/** Every way in which a token can be refused, and every way in which we can fail to decide: one code per cause. */
+
+/** What a code means to the caller: the HTTP status, the RFC 6750 §3.1 error, and one constant sentence. */
+interface Meaning {
+  readonly status: 400 | 401 | 503
+  readonly challenge: 'invalid_request' | 'invalid_token' | undefined
+  readonly message: string
+}
+
+/** The only place where codes are defined. A test compares this table with the README's, both ways. */
+export const TOKEN_ERRORS = {
+  ERR_TOKEN_MISSING: { status: 401, challenge: undefined, message: 'no bearer token was presented' },
+  ERR_TOKEN_REQUEST: {
+    status: 400,
+    challenge: 'invalid_request',
+    message: 'the request does not carry exactly one well-formed bearer token',
+  },
+  ERR_TOKEN_MALFORMED: { status: 401, challenge: 'invalid_token', message: 'the token is not a compact JWS' },
+  ERR_TOKEN_TOO_LARGE: { status: 401, challenge: 'invalid_token', message: 'the token exceeds the size limit' },
+  ERR_TOKEN_HEADER: { status: 401, challenge: 'invalid_token', message: 'the token header is not acceptable' },
+  ERR_TOKEN_ALGORITHM: { status: 401, challenge: 'invalid_token', message: 'the token algorithm is not allowed' },
+  ERR_TOKEN_TYPE: { status: 401, challenge: 'invalid_token', message: 'the token type is not the configured one' },
+  ERR_TOKEN_ISSUER: { status: 401, challenge: 'invalid_token', message: 'the token issuer is not configured' },
+  ERR_TOKEN_KEY: { status: 401, challenge: 'invalid_token', message: 'no published key matches the token' },
+  ERR_TOKEN_SIGNATURE: { status: 401, challenge: 'invalid_token', message: 'the token signature is not valid' },
+  ERR_TOKEN_AUDIENCE: { status: 401, challenge: 'invalid_token', message: 'the token is for another audience' },
+  ERR_TOKEN_EXPIRED: { status: 401, challenge: 'invalid_token', message: 'the token has expired' },
+  ERR_TOKEN_NOT_YET_VALID: { status: 401, challenge: 'invalid_token', message: 'the token is not valid yet' },
+  ERR_TOKEN_TOO_OLD: { status: 401, challenge: 'invalid_token', message: 'the token was issued too long ago' },
+  ERR_TOKEN_CLAIM: { status: 401, challenge: 'invalid_token', message: 'a required claim is missing or not valid' },
+  ERR_TOKEN_KEYS_UNAVAILABLE: {
+    status: 503,
+    challenge: undefined,
+    message: 'the keys of the token issuer cannot be read at the moment',
+  },
+  ERR_TOKEN_UNDECIDED: { status: 503, challenge: undefined, message: 'the token could not be checked' },
+} as const satisfies Record<string, Meaning>
+
+/** A stable code of a {@link TokenError}. Branch on this, not on the message. */
+export type TokenErrorCode = keyof typeof TOKEN_ERRORS
+
+/** Codes that mean "this token is bad". */
+export type TokenRejectedCode = Exclude<TokenErrorCode, UndecidedCode>
+
+/** Codes that mean "we could not decide". */
+export type UndecidedCode = 'ERR_TOKEN_KEYS_UNAVAILABLE' | 'ERR_TOKEN_UNDECIDED'
+
+/**
+ * The common base of all token errors. `message` is constant per `code`; neither it nor any other property ever holds a
+ * part of the token, a claim, a header or a configured value, and there is no `cause`.
+ */
+export abstract class TokenError extends Error {
+  /** Stable code, listed in the README. */
+  readonly code: TokenErrorCode
+  /** HTTP status to answer with. */
+  readonly status: 400 | 401 | 503
+  /** `error` of the RFC 6750 §3.1 challenge; `undefined` where the RFC wants none. */
+  readonly challenge: 'invalid_request' | 'invalid_token' | undefined
+  /** Whether the same request may succeed later without a new token. */
+  abstract readonly retryable: boolean
+
+  protected constructor(code: TokenErrorCode) {
+    super(TOKEN_ERRORS[code].message)
+    this.code = code
+    this.status = TOKEN_ERRORS[code].status
+    this.challenge = TOKEN_ERRORS[code].challenge
+  }
+}
+
+/** The token is bad, or none was presented: 401, or 400 for a request that RFC 6750 calls malformed. Never retry it. */
+export class TokenRejectedError extends TokenError {
+  override readonly name = 'TokenRejectedError'
+  override readonly retryable = false
+
+  constructor(code: TokenRejectedCode) {
+    super(code)
+  }
+}
+
+/** It could not be decided whether the token is good: 503 with `Retry-After` (RFC 9110 §10.2.3). */
+export class UndecidedError extends TokenError {
+  override readonly name = 'UndecidedError'
+  override readonly retryable = true
+  /** When to try again, in whole seconds. */
+  readonly retryAfterSeconds: number
+
+  constructor(code: UndecidedCode, retryAfterSeconds = 5) {
+    super(code)
+    this.retryAfterSeconds = Math.max(1, Math.ceil(retryAfterSeconds))
+  }
+}

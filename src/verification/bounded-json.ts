@@ -1,0 +1,58 @@
+/** Reads a small JSON document from an issuer: bounded in time, bytes and hops, unseen by tracing, without a token. */
+
+import { context, ROOT_CONTEXT } from '@opentelemetry/api'
+import { suppressTracing } from '../telemetry/suppression.ts'
+
+export interface FetchLimits {
+  /** Total time for the response and its body, in milliseconds. */
+  readonly timeoutMillis: number
+  /** Largest body that is read, in bytes. */
+  readonly maxBytes: number
+}
+
+/** The document could not be had. Carries the status so that discovery can tell "not there" from "not now". */
+export class DocumentError extends Error {
+  override readonly name = 'DocumentError'
+  readonly status: number | undefined
+
+  constructor(status?: number) {
+    super('the document could not be read')
+    this.status = status
+  }
+}
+
+const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i
+
+/**
+ * Fetches `url` outside of any caller's context, so that the request carries nobody's token and makes no span: a traced
+ * key fetch inside a traced verification would feed itself. Redirects are refused (RFC 8725 §2.9).
+ */
+export async function fetchJson(url: string, limits: FetchLimits): Promise<unknown> {
+  return context.with(suppressTracing(ROOT_CONTEXT), async () => {
+    try {
+      const response = await fetch(url, {
+        headers: { accept: 'application/json, application/jwk-set+json' },
+        redirect: 'error',
+        signal: AbortSignal.timeout(limits.timeoutMillis),
+      })
+      if (response.status !== 200 || !JSON_TYPE.test(response.headers.get('content-type') ?? '')) {
+        await response.body?.cancel()
+        throw new DocumentError(response.status)
+      }
+      return JSON.parse(await readText(response, limits.maxBytes)) as unknown
+    } catch (error) {
+      throw error instanceof DocumentError ? error : new DocumentError()
+    }
+  })
+}
+
+async function readText(response: Response, maxBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let total = 0
+  for await (const chunk of response.body ?? []) {
+    total += chunk.byteLength
+    if (total > maxBytes) throw new DocumentError(response.status)
+    chunks.push(chunk)
+  }
+  return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+}

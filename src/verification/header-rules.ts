@@ -1,0 +1,25 @@
+/** What a token header must say before any key is looked up (RFC 8725 §3.1, §3.10, §3.11). */
+
+import type { TokenRejectedCode } from '../token/errors.ts'
+import type { Issuer } from './issuer.ts'
+
+// Members that would let a token choose its own key, switch the encoding, or demand what we do not implement.
+const REFUSED = ['jwk', 'jku', 'x5c', 'x5u', 'crit', 'b64', 'zip']
+// What "any access-token type" means: other JWT kinds of the same issuer (logout, DPoP, …) always name themselves.
+const ACCESS_TOKEN_TYPES = [undefined, 'jwt', 'at+jwt']
+
+/** Returns the code to reject with, or `undefined` when the header is acceptable. */
+export function checkHeader(header: Readonly<Record<string, unknown>>, issuer: Issuer): TokenRejectedCode | undefined {
+  const { alg, typ } = header
+  if (typeof alg !== 'string' || !issuer.algorithms.includes(alg)) return 'ERR_TOKEN_ALGORITHM'
+  if (REFUSED.some((name) => Object.hasOwn(header, name))) return 'ERR_TOKEN_HEADER'
+  if (typ !== undefined && typeof typ !== 'string') return 'ERR_TOKEN_TYPE'
+  const type = mediaType(typ)
+  const accepted = issuer.typ === null ? ACCESS_TOKEN_TYPES.includes(type) : type === mediaType(issuer.typ)
+  return accepted ? undefined : 'ERR_TOKEN_TYPE'
+}
+
+/** RFC 7515 §4.1.9: media types are case-insensitive, and `application/` may be left out. */
+function mediaType(typ: string | undefined): string | undefined {
+  return typ?.toLowerCase().replace(/^application\//, '')
+}

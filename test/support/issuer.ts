@@ -1,0 +1,76 @@
+/** An authorization server in this process: keys, metadata, tokens, and a switch to take it down. */
+
+import type { Server } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { JWTHeaderParameters, JWTPayload } from 'jose'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+
+export interface TestIssuer {
+  readonly issuer: string
+  readonly jwks: { readonly keys: readonly object[] }
+  /** Every request that was made to it: method, target, and the names and values of its fields. */
+  readonly requests: readonly { readonly target: string; readonly rawHeaders: readonly string[] }[]
+  /** A token that is valid for `user-service`, but for what `claims` and `header` change; `undefined` removes a claim. */
+  token(claims?: JWTPayload, header?: Partial<JWTHeaderParameters>): Promise<string>
+  setDown(down: boolean): void
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export async function startIssuer(alg = 'ES256'): Promise<TestIssuer> {
+  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
+  const kid = `${alg}-1`
+  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid, alg, use: 'sig' }] }
+  const requests: { target: string; rawHeaders: string[] }[] = []
+  let down = false
+
+  const server = createServer((request, response) => {
+    requests.push({ target: request.url ?? '', rawHeaders: request.rawHeaders })
+    if (down) return void response.writeHead(500).end()
+    const body =
+      request.url === '/jwks'
+        ? jwks
+        : request.url === '/.well-known/oauth-authorization-server'
+          ? { issuer, jwks_uri: `${issuer}/jwks` }
+          : undefined
+    if (body === undefined) return void response.writeHead(404).end()
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  const issuer = `http://localhost:${await listen(server)}`
+
+  return {
+    issuer,
+    jwks,
+    requests,
+    async token(claims = {}, header = {}) {
+      const now = Math.floor(Date.now() / 1000)
+      const payload: JWTPayload = {
+        iss: issuer,
+        sub: 'alice',
+        aud: 'user-service',
+        iat: now,
+        exp: now + 300,
+        jti: crypto.randomUUID(),
+        scope: 'profiles:read invoices:read',
+        ...claims,
+      }
+      return new SignJWT(payload).setProtectedHeader({ alg, kid, typ: 'at+jwt', ...header }).sign(privateKey)
+    },
+    setDown(value) {
+      down = value
+    },
+    async [Symbol.asyncDispose]() {
+      await close(server)
+    },
+  }
+}
+
+export async function listen(server: Server, host = '127.0.0.1'): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+  return (server.address() as AddressInfo).port
+}
+
+export async function close(server: Server): Promise<void> {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+}
