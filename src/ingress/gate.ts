@@ -1,5 +1,6 @@
 /** The ingress gate: a request waits here until its token is verified, and ends here if it is not. */
 
+import type { EventEmitter } from 'node:events'
 import type { Context, Span } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { ensureContextManager } from '../context/context-manager.ts'
@@ -113,10 +114,14 @@ function enter(incoming: Incoming, slot: CredentialSlot, fn: () => void): void {
   context.with(ctx, fn)
 }
 
-function bindEmitter(ctx: Context, emitter: Incoming['emitters'][number]): void {
+function bindEmitter(ctx: Context, emitter: EventEmitter): void {
   // Node resets `on` of an upgraded socket at its first call (`socketListenerWrap`), which would undo the binding.
   const ignore = (): void => undefined
   emitter.on('removeListener', ignore)
   emitter.off('removeListener', ignore)
+  // An instrumentation may have bound the emitter to its own context without ours (a path it ignores, no propagator).
+  // OpenTelemetry's context manager binds an emitter once only, unless this mark of it is gone.
+  const mark = Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'OtListeners')
+  if (mark !== undefined) Reflect.deleteProperty(emitter, mark)
   context.bind(ctx, emitter)
 }

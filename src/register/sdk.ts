@@ -23,8 +23,9 @@ export interface OwnSdk {
   yield(): void
 }
 
-/** Starts the SDK. Returns `undefined` where the optional peer dependencies are not installed: then there are no spans. */
+/** Starts the SDK. Returns `undefined` where it is disabled or not installed: then there are no spans. */
 export function startOwnSdk(): OwnSdk | undefined {
+  if (process.env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true') return undefined
   const peers = loadPeers()
   if (peers === undefined) {
     diag.info('otel-token-relay: @opentelemetry/sdk-node and its HTTP instrumentations are not installed; no spans')

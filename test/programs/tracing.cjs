@@ -1,0 +1,17 @@
+/** The application's own OpenTelemetry set-up, with the relay added to it. Options come as JSON in RELAY_OPTIONS. */
+
+const { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } = require('@opentelemetry/core')
+const { HttpInstrumentation } = require('@opentelemetry/instrumentation-http')
+const { UndiciInstrumentation } = require('@opentelemetry/instrumentation-undici')
+const { NodeSDK } = require('@opentelemetry/sdk-node')
+const { createTokenRelay } = require('otel-token-relay')
+
+const relay = createTokenRelay(JSON.parse(process.env.RELAY_OPTIONS))
+const sdk = new NodeSDK({
+  textMapPropagator: new CompositePropagator({
+    propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator(), relay.propagator],
+  }),
+  instrumentations: [new HttpInstrumentation(), new UndiciInstrumentation(), relay.instrumentation],
+})
+sdk.start()
+process.on('SIGTERM', () => sdk.shutdown().finally(() => process.exit(0)))
