@@ -28,8 +28,11 @@ export function createInstrumentation(gate: Interceptor, version: string): Relay
     instrumentationName: 'otel-token-relay',
     instrumentationVersion: version,
     enable() {
-      undo ??= interceptServers(gate)
-      loadHttpForInstrumentations()
+      if (undo !== undefined) return
+      undo = interceptServers(gate)
+      // Later, so that instrumentations which the program itself makes are in place: a module is patched when it is
+      // first required, and those that come after that are not asked.
+      setImmediate(loadHttpForInstrumentations)
     },
     disable() {
       undo?.()

@@ -2,7 +2,8 @@
 
 import { createRequire } from 'node:module'
 import process from 'node:process'
-import { diag } from '@opentelemetry/api'
+import type { Tracer, TracerProvider } from '@opentelemetry/api'
+import { diag, trace } from '@opentelemetry/api'
 
 /** The parts of the optional peer dependencies that are used, alike in both lines of the SDK. */
 interface Instrumentation {
@@ -34,6 +35,7 @@ export function startOwnSdk(): OwnSdk | undefined {
   const undici = new peers.UndiciInstrumentation()
   const sdk = new peers.NodeSDK({ instrumentations: [new peers.HttpInstrumentation(), undici] })
   sdk.start()
+  const handOverTracers = makeTracersReplaceable()
   const stop = flushAtEnd(sdk)
 
   return {
@@ -41,6 +43,7 @@ export function startOwnSdk(): OwnSdk | undefined {
       // Only this one: it listens on a channel and would make every span twice. Another http instrumentation has
       // replaced ours when it was made, and to disable ours now would take that one away.
       undici.disable()
+      handOverTracers()
       stop()
       void sdk.shutdown().catch(() => undefined)
     },
@@ -57,6 +60,46 @@ function loadPeers(): Peers | undefined {
     }
   } catch {
     return undefined
+  }
+}
+
+/** `ProxyTracerProvider` of the API, as which the global provider presents itself. */
+interface ProxyProvider {
+  getDelegate(): TracerProvider
+  setDelegate(provider: TracerProvider): void
+}
+
+/**
+ * An SDK that comes later gives its instrumentations tracers before it registers its provider: ours, until then. Makes
+ * those tracers follow the change. Returns what to call when it comes.
+ */
+function makeTracersReplaceable(): () => void {
+  const proxy = trace.getTracerProvider() as Partial<ProxyProvider>
+  const own = proxy.getDelegate?.()
+  if (own === undefined || !isProxy(proxy)) return () => undefined
+  let current = (): TracerProvider => own
+  proxy.setDelegate(createFollower(() => current()))
+  return () => {
+    // The proxy may be the global one again: it must not lead back to the follower.
+    proxy.setDelegate(own)
+    current = () => trace.getTracerProvider()
+  }
+}
+
+function isProxy(provider: Partial<ProxyProvider>): provider is ProxyProvider {
+  return provider.getDelegate !== undefined && provider.setDelegate !== undefined
+}
+
+/** A provider whose tracers ask `current` anew for every span. */
+function createFollower(current: () => TracerProvider): TracerProvider {
+  return {
+    getTracer(...identity) {
+      const tracer = (): Tracer => current().getTracer(...identity)
+      return {
+        startSpan: (...args) => tracer().startSpan(...args),
+        startActiveSpan: (...args: unknown[]) => Reflect.apply(tracer().startActiveSpan, tracer(), args),
+      } as Tracer
+    },
   }
 }
 

@@ -1,0 +1,39 @@
+/** A relay in the process of the test, and what its answers are compared with. */
+
+import type { TokenRelay, TokenRelayOptions } from '../../src/index.ts'
+import { createTokenRelay } from '../../src/index.ts'
+import type { IssuerOptions } from '../../src/options.ts'
+import type { TokenErrorCode } from '../../src/token/errors.ts'
+import { TOKEN_ERRORS } from '../../src/token/errors.ts'
+
+/** Runs `use` with a relay that is shut down whatever happens. */
+export async function withRelay<T>(options: TokenRelayOptions, use: (relay: TokenRelay) => Promise<T>): Promise<T> {
+  const relay = createTokenRelay(options)
+  try {
+    return await use(relay)
+  } finally {
+    await relay.shutdown()
+  }
+}
+
+/** The issuer of tokens that are checked with keys from the configuration. */
+export const ISSUER = 'https://id.example'
+
+/** Options of a relay for `user-service` with one issuer. */
+export function optionsFor(jwks: readonly object[], issuer: Partial<IssuerOptions> = {}): TokenRelayOptions {
+  return { issuers: [{ issuer: ISSUER, audience: 'user-service', jwks: { keys: jwks }, ...issuer }] }
+}
+
+/** Status, challenge and message are those of the code; `error.test.ts` knows them by heart. */
+export function refusal(code: TokenErrorCode): object {
+  return { code, name: code in UNDECIDED ? 'UndecidedError' : 'TokenRejectedError', ...TOKEN_ERRORS[code] }
+}
+const UNDECIDED: Partial<Record<TokenErrorCode, true>> = { ERR_TOKEN_KEYS_UNAVAILABLE: true, ERR_TOKEN_UNDECIDED: true }
+
+/** `verified`, or the code of the error with which `verification` rejects. */
+export async function verdict(verification: Promise<unknown>): Promise<string> {
+  return verification.then(
+    () => 'verified',
+    (error: unknown) => String((error as { code?: unknown }).code ?? error),
+  )
+}

@@ -1,0 +1,182 @@
+/** What a reader of the trace sees: each auth event on the span of the hop it belongs to, and nothing of the token. */
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { OtlpReceiver } from '../../examples/demo/otlp-receiver.ts'
+import { startOtlpReceiver } from '../../examples/demo/otlp-receiver.ts'
+import type { Span } from '../../examples/demo/span.ts'
+import { findToken } from '../support/exports.ts'
+import type { TestIssuer } from '../support/issuer.ts'
+import { startIssuer } from '../support/issuer.ts'
+import type { OtelLine, Program } from '../support/process.ts'
+import { OTEL_LINES, startProgram } from '../support/process.ts'
+import type { Sink } from '../support/sink.ts'
+import { startSink } from '../support/sink.ts'
+
+const REGISTER = 'otel-token-relay/register'
+const AUTO = '@opentelemetry/auto-instrumentations-node/register'
+
+/** Every way to come by an SDK, ours or the application's. */
+const WAYS: readonly (readonly [string, string, readonly string[]])[] = [
+  ['our SDK, CommonJS', 'service.cjs', ['--require', REGISTER]],
+  ['our SDK, ES module', 'service.mjs', ['--import', REGISTER]],
+  ['auto-instrumentations after us, CommonJS', 'service.cjs', ['--require', REGISTER, '--require', AUTO]],
+  ['auto-instrumentations before us, ES module', 'service.mjs', ['--import', AUTO, '--import', REGISTER]],
+  ['an own NodeSDK, CommonJS', 'service.cjs', ['--require', './programs/tracing.cjs']],
+  ['an own NodeSDK, ES module', 'service.mjs', ['--import', './programs/tracing.cjs']],
+  ['a NodeSDK started by the program', 'own-sdk.cjs', ['--require', REGISTER]],
+]
+
+let issuer: TestIssuer
+let named: Sink
+let other: Sink
+let receiver: OtlpReceiver
+
+beforeAll(async () => {
+  issuer = await startIssuer()
+  named = await startSink()
+  other = await startSink()
+})
+beforeEach(async () => {
+  receiver = await startOtlpReceiver()
+})
+afterEach(() => receiver[Symbol.asyncDispose]())
+afterAll(async () => {
+  await Promise.all([issuer, named, other].map((resource) => resource[Symbol.asyncDispose]()))
+})
+
+function start(program: string, line: OtelLine, preload: readonly string[]): Program {
+  const options = {
+    issuers: [{ issuer: issuer.issuer, audience: 'user-service' }],
+    destinations: [{ to: named.origin }],
+    ingress: { publicPaths: ['/health'] },
+  }
+  return startProgram(program, {
+    line,
+    preload,
+    env: {
+      OTEL_TRACES_EXPORTER: 'otlp',
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
+      TOKEN_RELAY_ISSUER: issuer.issuer,
+      TOKEN_RELAY_AUDIENCE: 'user-service',
+      TOKEN_RELAY_DESTINATIONS: named.origin,
+      RELAY_OPTIONS: JSON.stringify(options),
+    },
+  })
+}
+
+/** Sends a request in a trace of its own, and returns that trace's spans once there are `count`. */
+async function trace(
+  program: Program,
+  path: string,
+  token: string | undefined,
+  count: number,
+): Promise<readonly Span[]> {
+  const traceId = crypto.randomUUID().replaceAll('-', '')
+  const headers = {
+    traceparent: `00-${traceId}-00f067aa0ba902b7-01`,
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  }
+  await (await fetch(`http://127.0.0.1:${await program.report<number>('port')}${path}`, { headers })).text()
+  const mine = (spans: readonly Span[]): Span[] => spans.filter((span) => span.traceId === traceId && isHttp(span))
+  await receiver.waitFor((spans) => mine(spans).length >= count, 20_000)
+  return mine(receiver.spans())
+}
+
+/** Other instrumentations (net, dns, fs) are not the subject here. */
+function isHttp({ kind, attributes }: Span): boolean {
+  return (kind === 'server' || kind === 'client') && attributes['http.request.method'] !== undefined
+}
+
+function authEvents(span: Span | undefined): readonly (readonly [string, Readonly<Record<string, unknown>>])[] {
+  return (span?.events ?? [])
+    .filter(({ name }) => name.startsWith('auth.'))
+    .map(({ name, attributes }) => [name, attributes])
+}
+
+describe.each(OTEL_LINES)('on %s', (line) => {
+  it.each(WAYS)('%s: events are on the server span and on each client span', async (_, program, preload) => {
+    await using service = start(program, line, preload)
+    const token = await issuer.token()
+    const fingerprint = expect.stringMatching(/^[0-9a-f]{16}$/)
+    const facts = {
+      'auth.token.issuer': issuer.issuer,
+      'auth.token.fingerprint': fingerprint,
+      'auth.token.expires_in': expect.closeTo(300, -2),
+    }
+
+    const rejected = await trace(service, '/whoami', await issuer.token({ aud: 'another' }), 1)
+    expect(rejected.map((span) => [span.kind, span.attributes['http.response.status_code'], authEvents(span)])).toEqual(
+      [
+        [
+          'server',
+          401,
+          [
+            ['auth.token.received', {}],
+            ['auth.token.rejected', { 'error.type': 'ERR_TOKEN_AUDIENCE' }],
+          ],
+        ],
+      ],
+    )
+
+    for (const client of ['fetch', 'undici', 'http']) {
+      const to = (sink: Sink): string => `/call?client=${client}&url=${encodeURIComponent(sink.origin)}`
+      const forwarded = await trace(service, to(named), token, 2)
+      const [server, call] = [forwarded.find((s) => s.kind === 'server'), forwarded.find((s) => s.kind === 'client')]
+      expect(forwarded).toHaveLength(2)
+      expect(authEvents(server), client).toEqual([
+        ['auth.token.received', {}],
+        ['auth.token.verified', facts],
+      ])
+      expect(authEvents(call), client).toEqual([
+        [
+          'auth.token.forwarded',
+          {
+            ...facts,
+            'server.address': '127.0.0.1',
+            'server.port': named.port,
+            'auth.decision.rule': named.origin,
+          },
+        ],
+      ])
+      const withheld = await trace(service, to(other), token, 2)
+      expect(authEvents(withheld.find((s) => s.kind === 'client')), client).toEqual([
+        [
+          'auth.token.withheld',
+          { 'server.address': '127.0.0.1', 'server.port': other.port, 'auth.decision.reason': 'not_named' },
+        ],
+      ])
+    }
+
+    const exported = Buffer.concat([...receiver.bodies]).toString('latin1')
+    expect(exported).toContain('auth.token.forwarded')
+    expect(findToken(exported + service.stdout() + service.stderr(), token)).toBeUndefined()
+  })
+})
+
+it('D16 fetching keys makes no span, and carries nobody’s token', async () => {
+  await using service = start('service.cjs', 'otel-3', ['--require', REGISTER])
+  const before = issuer.requests.length
+  const spans = await trace(service, '/whoami', await issuer.token(), 1)
+  expect(spans.map(({ kind }) => kind)).toEqual(['server'])
+  const requests = issuer.requests.slice(before)
+  expect(requests.map(({ target }) => target)).toContain('/jwks')
+  expect(requests.flatMap(({ rawHeaders }) => rawHeaders.map((name) => name.toLowerCase()))).not.toContain(
+    'authorization',
+  )
+})
+
+it('F11 the trace back end receives no token, even from within a request', async () => {
+  await using service = start('service.cjs', 'otel-3', ['--require', REGISTER])
+  const token = await issuer.token()
+  await trace(service, '/whoami', token, 1)
+  expect(findToken(Buffer.concat([...receiver.bodies]).toString('latin1'), token)).toBeUndefined()
+})
+
+it('the search finds a token that was let out', async () => {
+  const token = await issuer.token()
+  const [, payload = ''] = token.split('.')
+  expect(findToken(`…${payload}…`, token)).toBe('as it is')
+  expect(findToken(Buffer.from(payload.slice(0, 12)).toString('base64'), token)).toBe('base64')
+  expect(findToken(Buffer.from(token).toString('hex'), token)).toBe('hexadecimal')
+  expect(findToken('nothing here', token)).toBeUndefined()
+})
