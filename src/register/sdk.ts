@@ -2,6 +2,7 @@
 
 import { createRequire } from 'node:module'
 import process from 'node:process'
+import { setTimeout } from 'node:timers/promises'
 import type { Tracer, TracerProvider } from '@opentelemetry/api'
 import { diag, trace } from '@opentelemetry/api'
 
@@ -103,9 +104,15 @@ function createFollower(current: () => TracerProvider): TracerProvider {
   }
 }
 
+/** How long the end of the program waits for a back end that does not answer. */
+const FLUSH_MILLIS = 3_000
+
 /** Exports what is left when the program ends by itself or is asked to. */
 function flushAtEnd(sdk: Sdk): () => void {
-  const flush = (): Promise<void> => sdk.shutdown().catch(() => undefined)
+  const flush = async (): Promise<void> => {
+    const shutdown = sdk.shutdown().catch(() => undefined)
+    await Promise.race([shutdown, setTimeout(FLUSH_MILLIS, undefined, { ref: false })])
+  }
   const onSignal = (signal: NodeJS.Signals): void => {
     process.off(signal, onSignal)
     void flush().then(() => {

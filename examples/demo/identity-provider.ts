@@ -1,0 +1,101 @@
+/** A real authorization server (oidc-provider): logs alice in and issues RFC 9068 access tokens, signed with ES256. */
+
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import type { Context } from 'oidc-provider'
+import { errors, Provider } from 'oidc-provider'
+import { close, listen } from './loopback.ts'
+import { ProviderStore } from './provider-store.ts'
+
+export interface IdentityProvider extends AsyncDisposable {
+  readonly issuer: string
+}
+
+/** The only user there is. */
+export const USER = 'alice'
+/** The audience of our two services. */
+export const OUR_API = 'https://api.demo.example'
+/** The audience of somebody else's services: their tokens are as genuine as ours. */
+export const OTHER_API = 'https://other.demo.example'
+/** The client whose tokens are valid for five minutes. */
+export const APP = 'app'
+/** The client whose tokens are valid for one second. */
+export const HASTY_APP = 'hasty-app'
+export const SCOPE = 'profiles:read'
+/** Nothing listens there: whoever logs in reads the code off the redirect. */
+export const REDIRECT_URI = 'https://app.demo.example/callback'
+
+const LOGIN_PATH = '/login/'
+const FIVE_MINUTES = 300
+
+export async function startIdentityProvider(): Promise<IdentityProvider> {
+  const server = createServer()
+  const issuer = await listen(server)
+  const provider = new Provider(issuer, configuration())
+  const handle = provider.callback()
+
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (request.url?.startsWith(LOGIN_PATH)) void logIn(provider, request, response)
+    else handle(request, response)
+  })
+  return { issuer, [Symbol.asyncDispose]: () => close(server) }
+}
+
+/** Stands for the login page: every visitor is alice. */
+async function logIn(provider: Provider, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    await provider.interactionFinished(request, response, { login: { accountId: USER } })
+  } catch {
+    response.writeHead(400).end()
+  }
+}
+
+// oidc-provider says on the console which of its defaults are not meant for production. None of those is left here.
+function configuration(): object {
+  return {
+    adapter: ProviderStore,
+    jwks: { keys: [signingKey()] },
+    cookies: { keys: [randomUUID()] },
+    clients: [APP, HASTY_APP].map(client),
+    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    findAccount: (_ctx: Context, accountId: string) => ({ accountId, claims: () => ({ sub: accountId }) }),
+    interactions: { url: (_ctx: Context, { uid }: { readonly uid: string }) => `${LOGIN_PATH}${uid}` },
+    loadExistingGrant: consent,
+    renderError(ctx: Context, error: object) {
+      ctx.body = error
+    },
+    ttl: { Session: FIVE_MINUTES, Interaction: FIVE_MINUTES, Grant: FIVE_MINUTES, AccessToken: lifetimeOf },
+    features: {
+      devInteractions: { enabled: false },
+      resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer },
+    },
+  }
+}
+
+function signingKey(): object {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return { ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig' }
+}
+
+function client(clientId: string): object {
+  return { client_id: clientId, token_endpoint_auth_method: 'none', redirect_uris: [REDIRECT_URI] }
+}
+
+/** What a consent page would ask: alice lets every app read her profile. */
+async function consent({ oidc }: Context): Promise<object> {
+  const { clientId } = oidc.client
+  const grant = new oidc.provider.Grant({ clientId, accountId: oidc.session.accountId })
+  for (const resource of [OUR_API, OTHER_API]) grant.addResourceScope(resource, SCOPE)
+  await grant.save()
+  return grant
+}
+
+function resourceServer(_ctx: Context, resource: string): object {
+  if (resource !== OUR_API && resource !== OTHER_API) throw new errors.InvalidTarget()
+  return { scope: SCOPE, audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }
+}
+
+function lifetimeOf(_ctx: Context, _token: object, { clientId }: { readonly clientId: string }): number {
+  return clientId === HASTY_APP ? 1 : FIVE_MINUTES
+}

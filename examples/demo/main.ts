@@ -1,0 +1,45 @@
+/** `npm run demo [-- --serve]`: a story about tokens, played by real processes and checked as it is told. */
+
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+import { interruption } from './interruption.ts'
+import { startPage } from './page.ts'
+import { print, printInvitation, printPart, printStage, printTrace, printVerdict } from './report.ts'
+import { setStage } from './stage.ts'
+import type { Part } from './story.ts'
+import { playStory, REDIRECT } from './story.ts'
+
+const { serve } = parseArgs({ options: { serve: { type: 'boolean', default: false } } }).values
+const interrupted = interruption()
+const stack = new AsyncDisposableStack()
+
+// Until the story has been told, and was as it should be.
+process.exitCode = 1
+try {
+  await Promise.race([demo(), interrupted])
+} catch (error) {
+  print('', error instanceof Error ? error.message : 'The demo failed.')
+} finally {
+  await stack.disposeAsync()
+  // An interrupted story may still be waiting for something.
+  process.exit()
+}
+
+async function demo(): Promise<void> {
+  const stage = await setStage(stack)
+  printStage(stage)
+
+  const parts: Part[] = []
+  for await (const part of playStory(stage)) {
+    parts.push(part)
+    printPart(part, parts.length)
+  }
+  const redirect = parts.find((part) => part.title === REDIRECT)
+  if (redirect !== undefined) printTrace(stage, redirect)
+  if (printVerdict(parts)) process.exitCode = 0
+
+  if (!serve) return print('', 'npm run demo -- --serve keeps it running, for curl and for a look at the traces.')
+  const titles = new Map(parts.map(({ traceId, title }) => [traceId ?? '', title]))
+  printInvitation(stage, stack.use(await startPage(stage, titles)), redirect)
+  await interrupted
+}

@@ -1,0 +1,21 @@
+/** profile-service: Fastify, ES module. It answers from memory, or redirects to a third party, and checks no token. */
+
+import process from 'node:process'
+import Fastify from 'fastify'
+import { getActiveCredential } from 'otel-token-relay'
+
+const { PICTURES_URL } = process.env
+
+const app = Fastify()
+
+app.get('/profiles/:id', async (request) => ({
+  // Only to say who called: the request would not be here without a valid token.
+  caller: getActiveCredential()?.subject,
+  id: request.params.id,
+  name: 'Ada Lovelace',
+}))
+
+app.get('/profiles/:id/picture', (request, reply) => reply.redirect(`${PICTURES_URL}/pictures/${request.params.id}`))
+
+const url = await app.listen({ host: '127.0.0.1', port: 0 })
+console.log(`profile-service listens on ${url}`)

@@ -1,0 +1,85 @@
+/** What the demo prints, and how it looks. */
+
+import { styleText } from 'node:util'
+import type { Check } from './check.ts'
+import { foreignEndpoint } from './foreign-endpoint.ts'
+import type { Page } from './page.ts'
+import type { Stage } from './stage.ts'
+import type { Part } from './story.ts'
+import { layOutTrace } from './trace-layout.ts'
+import type { Paint } from './waterfall.ts'
+import { renderWaterfall } from './waterfall.ts'
+
+// `styleText` itself leaves colours out where the output is not a terminal or NO_COLOR is set.
+const paint: Paint = (look, text) => styleText(look, text)
+
+const SIGNS = { holds: paint('green', '✓'), fails: paint('red', '✗'), skipped: paint('dim', '–') }
+
+export function printStage({ issuer, userService, profileService, thirdParty }: Stage): void {
+  const relay = 'without auth code, under --require otel-token-relay/register'
+  const rows = [
+    ['identity provider', issuer, 'oidc-provider: RFC 9068 access tokens, ES256'],
+    [userService.name, userService.url, `Express (CommonJS) ${relay}`],
+    [profileService.name, profileService.url, `Fastify (ES module) ${relay}`],
+    ['third party', thirdParty.url, 'not named as a destination'],
+  ] as const
+  for (const [name, url, remark] of rows) print(`  ${name.padEnd(18)} ${url.padEnd(23)} ${paint('dim', remark)}`)
+}
+
+export function printPart(part: Part, number: number): void {
+  print('', paint('bold', `${number}. ${part.title}`))
+  for (const { claim, outcome, remark } of part.checks) {
+    print(`   ${SIGNS[outcome]} ${claim}${remark === '' ? '' : paint('dim', `  (${remark})`)}`)
+  }
+  if (part.traceId !== undefined) printForeignTrace(part.traceId)
+}
+
+/** Jaeger shows its traces on this port, beside the one that takes them. */
+const JAEGER_PORT = 16_686
+
+function printForeignTrace(traceId: string): void {
+  const endpoint = foreignEndpoint()
+  if (endpoint !== undefined && URL.canParse(endpoint)) {
+    print(`   ${paint('dim', `trace: http://${new URL(endpoint).hostname}:${JAEGER_PORT}/trace/${traceId}`)}`)
+  }
+}
+
+/** The trace of one part, across all processes. */
+export function printTrace({ receiver, names }: Stage, { title, traceId }: Part): void {
+  const spans = receiver?.spans().filter((span) => span.traceId === traceId) ?? []
+  if (spans.length === 0) return
+  print('', paint('bold', `The trace of "${title}"`), '')
+  for (const line of renderWaterfall(layOutTrace(spans, names), paint)) print(`   ${line}`.trimEnd())
+}
+
+/** Returns whether the story is as told. */
+export function printVerdict(parts: readonly Part[]): boolean {
+  const checks = parts.flatMap((part) => part.checks)
+  const count = (outcome: Check['outcome']): number => checks.filter((check) => check.outcome === outcome).length
+  const failed = count('fails')
+  const told = failed === 0 ? paint('green', 'The story is as told') : paint('red', 'The story is NOT as told')
+  const facts = [
+    `${count('holds')} checks hold`,
+    failed > 0 && `${failed} fail`,
+    count('skipped') > 0 && `${count('skipped')} skipped`,
+  ]
+  print('', `${told}: ${facts.filter((fact) => fact !== false).join(', ')}.`)
+  return failed === 0
+}
+
+/** `page` shows the trace of `part` first. */
+export function printInvitation({ userService, receiver }: Stage, page: Page, part: Part | undefined): void {
+  const token = `-H "authorization: Bearer $(curl -s ${page.url}/token)"`
+  print('', 'Everything keeps running until Ctrl-C. Try:', '')
+  print(`  curl -i ${userService.url}/users/42`)
+  for (const path of ['/users/42', '/users/42/picture', '/users/42/weather']) {
+    print(`  curl -s ${token} ${userService.url}${path}`)
+  }
+  const traces =
+    receiver === undefined ? `Traces go to ${foreignEndpoint()}` : `Traces: ${page.url}/#${part?.traceId ?? ''}`
+  print('', traces)
+}
+
+export function print(...lines: readonly string[]): void {
+  for (const line of lines) console.log(line)
+}

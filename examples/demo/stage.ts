@@ -1,0 +1,100 @@
+/** Everything that runs during the demo, started in order and ended together. */
+
+import { foreignEndpoint, foreignSettings } from './foreign-endpoint.ts'
+import type { IdentityProvider } from './identity-provider.ts'
+import { APP, OUR_API, REDIRECT_URI, SCOPE, startIdentityProvider } from './identity-provider.ts'
+import { keepLatest } from './keep-latest.ts'
+import { logIn } from './login.ts'
+import type { OtlpReceiver } from './otlp-receiver.ts'
+import { startOtlpReceiver } from './otlp-receiver.ts'
+import type { Service } from './services.ts'
+import { startService } from './services.ts'
+import type { ThirdParty } from './third-party.ts'
+import { startThirdParty } from './third-party.ts'
+import type { HostNames } from './trace-layout.ts'
+
+export interface Stage {
+  readonly issuer: string
+  readonly userService: Service
+  readonly profileService: Service
+  readonly thirdParty: ThirdParty
+  /** What is behind a `host:port`. */
+  readonly names: HostNames
+  /** Where the traces go, or `undefined` where `OTEL_EXPORTER_OTLP_ENDPOINT` sends them to somebody else. */
+  readonly receiver: OtlpReceiver | undefined
+  /** The latest 100 tokens of the identity provider: secrets, kept to look for them where they must not be. */
+  readonly issuedTokens: readonly string[]
+  /** Logs alice in. By default the token is for our services, and valid for some minutes. */
+  issueToken(options?: { readonly clientId?: string; readonly resource?: string }): Promise<string>
+}
+
+/** Starts everything; what has been started is ended with `stack`. */
+export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
+  const receiver = foreignEndpoint() === undefined ? stack.use(await startOtlpReceiver()) : undefined
+  const provider = stack.use(await startIdentityProvider())
+  const thirdParty = stack.use(await startThirdParty())
+  const common = { ...telemetry(receiver), ...verification(provider) }
+
+  const profileService = stack.use(
+    await startService({
+      name: 'profile-service',
+      file: 'profile-service/server.mjs',
+      env: { ...common, PICTURES_URL: thirdParty.url },
+    }),
+  )
+  const userService = stack.use(
+    await startService({
+      name: 'user-service',
+      file: 'user-service/server.cjs',
+      env: {
+        ...common,
+        PROFILE_SERVICE_URL: profileService.url,
+        WEATHER_URL: thirdParty.url,
+        // The only place to which tokens may go. The third party is not in the list.
+        TOKEN_RELAY_DESTINATIONS: profileService.url,
+      },
+    }),
+  )
+  const names = new Map([
+    [new URL(profileService.url).host, profileService.name],
+    [new URL(userService.url).host, userService.name],
+    [new URL(thirdParty.url).host, 'third-party'],
+  ])
+  return { issuer: provider.issuer, userService, profileService, thirdParty, names, receiver, ...tokenDesk(provider) }
+}
+
+/** What both services are told about tokens. */
+function verification({ issuer }: IdentityProvider): Record<string, string> {
+  return {
+    TOKEN_RELAY_ISSUER: issuer,
+    TOKEN_RELAY_AUDIENCE: OUR_API,
+    // Spares us waiting the default five seconds more until a token counts as expired: there is one clock here.
+    TOKEN_RELAY_CLOCK_TOLERANCE_SECONDS: '0',
+  }
+}
+
+function telemetry(receiver: OtlpReceiver | undefined): Record<string, string | undefined> {
+  const signals = { OTEL_METRICS_EXPORTER: 'none', OTEL_LOGS_EXPORTER: 'none' }
+  if (receiver === undefined) return { ...foreignSettings(), ...signals }
+  return {
+    ...signals,
+    OTEL_TRACES_EXPORTER: 'otlp',
+    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+    OTEL_BSP_SCHEDULE_DELAY: '100',
+  }
+}
+
+const MAX_TOKENS = 100
+
+function tokenDesk({ issuer }: IdentityProvider): Pick<Stage, 'issuedTokens' | 'issueToken'> {
+  const issuedTokens: string[] = []
+  return {
+    issuedTokens,
+    async issueToken({ clientId = APP, resource = OUR_API } = {}) {
+      const token = await logIn({ issuer, clientId, resource, redirectUri: REDIRECT_URI, scope: SCOPE })
+      keepLatest(issuedTokens, [token], MAX_TOKENS)
+      return token
+    },
+  }
+}

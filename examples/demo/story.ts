@@ -1,0 +1,171 @@
+/** The story: what happens to good tokens and to bad ones, told part by part and checked as it is told. */
+
+import { randomBytes } from 'node:crypto'
+import { tokenHistory } from './auth-event.ts'
+import { expiredToken, forge } from './bad-tokens.ts'
+import type { Check } from './check.ts'
+import { check, skipped } from './check.ts'
+import { OTHER_API, USER } from './identity-provider.ts'
+import type { Span } from './span.ts'
+import type { Stage } from './stage.ts'
+import { holdsToken } from './token-search.ts'
+
+export interface Part {
+  readonly title: string
+  /** The trace of its one call; the last part makes none. */
+  readonly traceId: string | undefined
+  readonly checks: readonly Check[]
+}
+
+/** The part whose trace shows most: a token is received, verified, forwarded and withheld in it. */
+export const REDIRECT = 'profile-service redirects user-service to a third party'
+
+export async function* playStory(stage: Stage): AsyncGenerator<Part> {
+  const token = await stage.issueToken()
+  yield goodCall(stage, token)
+  yield refusal(stage, 'No token', undefined, 'ERR_TOKEN_MISSING')
+  yield refusal(stage, 'A token that has expired', await expiredToken(stage), 'ERR_TOKEN_EXPIRED')
+  yield refusal(stage, 'A token for another API', await stage.issueToken({ resource: OTHER_API }), 'ERR_TOKEN_AUDIENCE')
+  yield refusal(stage, 'A token with another name written in', forge(token), 'ERR_TOKEN_SIGNATURE')
+  yield redirect(stage, token)
+  yield directCall(stage, token)
+  yield nothingWrittenDown(stage)
+}
+
+async function goodCall(stage: Stage, token: string): Promise<Part> {
+  const { status, body, traceId } = await call(stage, '/users/42', token)
+  return {
+    title: `${USER} asks user-service, which asks profile-service`,
+    traceId,
+    checks: [
+      check('answered 200', status, 200),
+      check(`user-service saw ${USER}`, body.caller, USER),
+      check(`profile-service saw ${USER}`, body.profile?.caller, USER),
+      ...(await checkTrace(stage, traceId, {
+        'user-service': `received, verified, forwarded (rule ${stage.profileService.url})`,
+        'profile-service': 'received, verified',
+      })),
+    ],
+  }
+}
+
+/** The gate of user-service answers, and nothing behind it runs. */
+async function refusal(stage: Stage, title: string, token: string | undefined, code: string): Promise<Part> {
+  const { status, body, traceId } = await call(stage, '/users/42', token)
+  return {
+    title,
+    traceId,
+    checks: [
+      check('answered 401', status, 401),
+      check('the handler of user-service did not run', 'profile' in body, false),
+      ...(await checkTrace(stage, traceId, {
+        'user-service': `${token === undefined ? '' : 'received, '}rejected (${code})`,
+        'profile-service': 'not called',
+      })),
+    ],
+  }
+}
+
+/** profile-service answers with a redirect, and the fetch of user-service follows it to somebody else's host. */
+async function redirect(stage: Stage, token: string): Promise<Part> {
+  const { status, body, traceId } = await call(stage, '/users/42/picture', token)
+  return {
+    title: REDIRECT,
+    traceId,
+    checks: [
+      check('answered 200', status, 200),
+      check(`user-service saw ${USER}`, body.caller, USER),
+      checkThirdParty(stage, '/pictures/42'),
+      ...(await checkTrace(stage, traceId, {
+        'user-service': `received, verified, forwarded (rule ${stage.profileService.url}), withheld (not_named)`,
+        'profile-service': 'received, verified',
+      })),
+    ],
+  }
+}
+
+async function directCall(stage: Stage, token: string): Promise<Part> {
+  const { status, body, traceId } = await call(stage, '/users/42/weather', token)
+  return {
+    title: 'user-service asks the third party itself',
+    traceId,
+    checks: [
+      check('answered 200', status, 200),
+      check(`user-service saw ${USER}`, body.caller, USER),
+      checkThirdParty(stage, '/weather'),
+      ...(await checkTrace(stage, traceId, {
+        'user-service': 'received, verified, withheld (not_named)',
+        'profile-service': 'not called',
+      })),
+    ],
+  }
+}
+
+async function nothingWrittenDown({ receiver, userService, profileService, issuedTokens }: Stage): Promise<Part> {
+  const bodies = receiver?.bodies ?? []
+  const lines = [userService, profileService].flatMap(({ output }) => output)
+  const printed = { lines: lines.length > 0, token: lines.some((line) => holdsToken(line, issuedTokens)) }
+  const exported = { bodies: bodies.length > 0, token: bodies.some((body) => holdsToken(body, issuedTokens)) }
+  const claim = 'no token in anything that the services exported'
+  return {
+    title: 'Nobody wrote a token down',
+    traceId: undefined,
+    checks: [
+      check('no token in anything that the services printed', printed, { lines: true, token: false }),
+      receiver === undefined ? skipped(claim, ELSEWHERE) : check(claim, exported, { bodies: true, token: false }),
+    ],
+  }
+}
+
+interface Call {
+  readonly status: number
+  readonly body: { readonly caller?: string; readonly profile?: { readonly caller?: string } }
+  readonly traceId: string
+}
+
+/** Calls user-service in a new trace. */
+async function call(stage: Stage, path: string, token: string | undefined): Promise<Call> {
+  const traceId = randomBytes(16).toString('hex')
+  const response = await fetch(stage.userService.url + path, {
+    headers: {
+      traceparent: `00-${traceId}-${randomBytes(8).toString('hex')}-01`,
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
+  })
+  return { status: response.status, body: (await response.json()) as Call['body'], traceId }
+}
+
+function checkThirdParty({ thirdParty, issuedTokens }: Stage, path: string): Check {
+  const requests = thirdParty.requests.filter((request) => request.path === path)
+  const withToken = requests.filter(({ rawHeaders }) => holdsToken(rawHeaders.join('\n'), issuedTokens))
+  const seen = { requests: requests.length, withToken: withToken.length }
+  return check('the third party was asked once, and got no token', seen, { requests: 1, withToken: 0 })
+}
+
+const ELSEWHERE = 'the traces went elsewhere'
+const TRACE_MILLIS = 5_000
+
+/** `expected` says for each service what happened to tokens there, in the words of {@link tokenHistory}. */
+async function checkTrace(stage: Stage, traceId: string, expected: Record<string, string>): Promise<Check[]> {
+  const claims = Object.entries(expected).map(([service, history]) => ({
+    claim: `traced in ${service}: ${history}`,
+    service,
+    history,
+  }))
+  const { receiver, profileService } = stage
+  if (receiver === undefined) return claims.map(({ claim }) => skipped(claim, ELSEWHERE))
+
+  const own = (spans: readonly Span[]): Span[] => spans.filter((span) => span.traceId === traceId)
+  await receiver.waitFor((spans) => isComplete(own(spans), profileService.url), TRACE_MILLIS).catch(() => undefined)
+  const spans = own(receiver.spans())
+  return claims.map(({ claim, service, history }) => check(claim, tokenHistory(spans, service), history))
+}
+
+/** The server span ends last in its process; its client spans say whether profile-service has something to tell too. */
+function isComplete(spans: readonly Span[], profileServiceUrl: string): boolean {
+  const calls = spans.filter(
+    ({ kind, attributes }) => kind === 'client' && String(attributes['url.full']).startsWith(`${profileServiceUrl}/`),
+  )
+  const answered = (call: Span): boolean => spans.some((span) => span.parentSpanId === call.spanId)
+  return spans.some((span) => span.service === 'user-service' && span.kind === 'server') && calls.every(answered)
+}

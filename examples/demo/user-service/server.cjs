@@ -1,0 +1,44 @@
+/** user-service: Express, CommonJS, built-in fetch. It asks profile-service and a third party, and checks no token. */
+
+const process = require('node:process')
+const express = require('express')
+const { getActiveCredential } = require('otel-token-relay')
+
+const { PROFILE_SERVICE_URL, WEATHER_URL } = process.env
+
+const app = express()
+
+app.get('/users/:id', async (request, response) => {
+  const profile = await getJson(`${PROFILE_SERVICE_URL}/profiles/${request.params.id}`)
+  response.json({ caller: caller(), profile })
+})
+
+// profile-service answers with a redirect to whoever keeps the picture; fetch follows it.
+app.get('/users/:id/picture', async (request, response) => {
+  const { picture } = await getJson(`${PROFILE_SERVICE_URL}/profiles/${request.params.id}/picture`)
+  response.json({ caller: caller(), picture })
+})
+
+app.get('/users/:id/weather', async (_request, response) => {
+  const { weather } = await getJson(`${WEATHER_URL}/weather`)
+  response.json({ caller: caller(), weather })
+})
+
+app.use((error, _request, response, _next) => {
+  response.status(502).json({ caller: caller(), problem: error.message })
+})
+
+/** Only to say who called: the request would not be here without a valid token. */
+function caller() {
+  return getActiveCredential()?.subject
+}
+
+async function getJson(url) {
+  const response = await fetch(url)
+  if (!response.ok) throw new Error(`${new URL(url).pathname} answered ${response.status}`)
+  return response.json()
+}
+
+const server = app.listen(0, '127.0.0.1', () => {
+  console.log(`user-service listens on http://127.0.0.1:${server.address().port}`)
+})
