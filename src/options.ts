@@ -6,8 +6,9 @@ import { isCleartext, PatternError, parsePattern } from './destination/pattern.t
 import type { Rule } from './destination/rules.ts'
 import { keyOf } from './destination/rules.ts'
 import type { IngressMode } from './ingress/gate.ts'
+import { own } from './token/own.ts'
 import type { IssuerSettings } from './verification/issuer.ts'
-import { isPublicKey } from './verification/key-set.ts'
+import { defectOf } from './verification/key-rules.ts'
 import { parseSecureUrl } from './verification/secure-url.ts'
 
 /** How the published keys of an issuer are fetched and kept. */
@@ -18,6 +19,8 @@ export interface KeySetOptions {
   readonly cooldownMillis?: number
   /** How long fetched keys are used before they are fetched again, in milliseconds. Positive; default 600000. */
   readonly maxAgeMillis?: number
+  /** How long older keys serve while the issuer cannot be reached, in milliseconds, after `maxAgeMillis`. Default 3600000. */
+  readonly staleMillis?: number
   /** Largest metadata or key set document that is read, in bytes. Positive; default 1048576. */
   readonly maxBytes?: number
 }
@@ -131,83 +134,84 @@ const millis = (fallback: number, min = 1) =>
 const secureUrl = (problem: string) => text(problem).refine((url) => parseSecureUrl(url) !== undefined, problem)
 const list = <T extends z.ZodType>(item: T, problem: string) => z.array(item, problem).min(1, problem)
 
-const keySetSchema = z.strictObject({
+/** An absent group of options has the defaults of its members, and inherits none from a polluted `Object.prototype`. */
+const absent = (): Record<string, never> => Object.create(null) as Record<string, never>
+const group = <T extends z.core.$ZodLooseShape>(shape: T) => z.strictObject(shape, 'expected an object')
+const AUDIENCE = 'required: a name, a list of names, or null to accept tokens for any audience'
+const TYP = 'expected a media type such as at+jwt, or null'
+
+const keySetSchema = group({
   timeoutMillis: millis(5_000),
   cooldownMillis: millis(30_000, 0),
   maxAgeMillis: millis(600_000),
+  staleMillis: millis(3_600_000, 0),
   maxBytes: z.int('expected whole bytes').min(1, 'expected whole bytes, at least 1').default(1_048_576),
 })
 
-const issuerSchema = z
-  .strictObject({
-    issuer: text('expected the issuer identifier'),
-    audience: z.union(
-      [text('').transform((name) => [name]), list(text(''), ''), z.null()],
-      'required: a name, a list of names, or null to accept tokens for any audience',
+const issuerSchema = group({
+  issuer: text('expected the issuer identifier'),
+  audience: z.union([text(AUDIENCE).transform((name) => [name]), list(text(AUDIENCE), AUDIENCE), z.null()], AUDIENCE),
+  jwksUri: secureUrl('expected an https URL, or http on the loopback interface').optional(),
+  jwks: group({
+    keys: list(
+      z
+        .unknown()
+        .refine((key) => defectOf(key) === undefined, 'expected a public signature key of sufficient strength'),
+      'expected a list of public keys',
     ),
-    jwksUri: secureUrl('expected an https URL, or http on the loopback interface').optional(),
-    jwks: z
-      .strictObject({
-        keys: list(
-          z.unknown().refine(isPublicKey, 'expected a public key: no secret, no private part'),
-          'expected a list of public keys',
-        ),
-      })
-      .optional(),
-    algorithms: list(
-      z.enum(ASYMMETRIC, 'expected an asymmetric JWS algorithm such as ES256; none and HMAC are never accepted'),
-      'expected a list of algorithms',
-    ).default(['RS256', 'PS256', 'ES256', 'EdDSA']),
-    typ: z.union([text(''), z.null()], 'expected a media type such as at+jwt, or null').default('at+jwt'),
-    requiredClaims: z
-      .array(text('expected a claim name'), 'expected a list of claim names')
-      .default(['exp', 'iat', 'sub']),
-    clockToleranceSeconds: z
-      .number('expected 0 to 300 seconds')
-      .min(0, 'expected 0 to 300 seconds')
-      .max(300, 'expected 0 to 300 seconds')
-      .default(5),
-    maxTokenAgeSeconds: z.number('expected seconds, more than 0').positive('expected seconds, more than 0').optional(),
-    maxTokenBytes: z
-      .int('expected 256 to 65536 bytes')
-      .min(256, 'expected 256 to 65536 bytes')
-      .max(65_536, 'expected 256 to 65536 bytes')
-      .default(8_192),
-    keySet: keySetSchema.prefault({}),
-  })
-  .superRefine((issuer, check) => {
-    if (issuer.jwks !== undefined && issuer.jwksUri !== undefined) {
-      check.addIssue({ code: 'custom', path: ['jwks'], message: 'contradicts jwksUri: give one of them' })
-    }
-    if (issuer.jwks === undefined && issuer.jwksUri === undefined && parseSecureUrl(issuer.issuer) === undefined) {
-      const message = 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks'
-      check.addIssue({ code: 'custom', path: ['issuer'], message })
-    }
-  })
+  }).optional(),
+  algorithms: list(
+    z.enum(ASYMMETRIC, 'expected an asymmetric JWS algorithm such as ES256; none and HMAC are never accepted'),
+    'expected a list of algorithms',
+  ).default(['RS256', 'PS256', 'ES256', 'EdDSA']),
+  typ: z.union([text(TYP), z.null()], TYP).default('at+jwt'),
+  requiredClaims: z
+    .array(text('expected a claim name'), 'expected a list of claim names')
+    .default(['exp', 'iat', 'sub']),
+  clockToleranceSeconds: z
+    .number('expected 0 to 300 seconds')
+    .min(0, 'expected 0 to 300 seconds')
+    .max(300, 'expected 0 to 300 seconds')
+    .default(5),
+  maxTokenAgeSeconds: z.number('expected seconds, more than 0').positive('expected seconds, more than 0').optional(),
+  maxTokenBytes: z
+    .int('expected 256 to 65536 bytes')
+    .min(256, 'expected 256 to 65536 bytes')
+    .max(65_536, 'expected 256 to 65536 bytes')
+    .default(8_192),
+  keySet: keySetSchema.prefault(absent),
+}).superRefine((issuer, check) => {
+  const [jwks, jwksUri] = [own(issuer, 'jwks'), own(issuer, 'jwksUri')]
+  if (jwks !== undefined && jwksUri !== undefined) {
+    check.addIssue({ code: 'custom', path: ['jwks'], message: 'contradicts jwksUri: give one of them' })
+  }
+  if (jwks === undefined && jwksUri === undefined && parseSecureUrl(issuer.issuer) === undefined) {
+    const message = 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks'
+    check.addIssue({ code: 'custom', path: ['issuer'], message })
+  }
+})
 
-const destinationSchema = z
-  .strictObject({
-    to: text('required: scheme://host[:port] or system:name'),
-    allowCleartext: z.boolean('expected true or false').default(false),
-    seal: z.boolean('expected true or false').optional(),
-  })
-  .transform((rule, check): Rule => {
-    const refuse = (key: string, message: string): never => {
-      check.addIssue({ code: 'custom', path: [key], message })
-      return z.NEVER
-    }
-    const pattern = patternOf(rule.to)
-    if (typeof pattern === 'string') return refuse('to', pattern)
-    if (isCleartext(pattern) && !rule.allowCleartext) {
-      return refuse(
-        'to',
-        'clear text is accepted on the loopback interface only, elsewhere it takes allowCleartext: true',
-      )
-    }
-    if (pattern.kind === 'network' && rule.seal !== undefined)
-      return refuse('seal', 'is for messaging destinations only')
-    return { to: rule.to, pattern, seal: pattern.kind === 'messaging' && rule.seal !== false }
-  })
+const destinationSchema = group({
+  to: text('required: scheme://host[:port] or system:name'),
+  allowCleartext: z.boolean('expected true or false').default(false),
+  seal: z.boolean('expected true or false').optional(),
+}).transform((rule, check): Rule => {
+  const refuse = (key: string, message: string): never => {
+    check.addIssue({ code: 'custom', path: [key], message })
+    return z.NEVER
+  }
+  const pattern = patternOf(rule.to)
+  if (typeof pattern === 'string') return refuse('to', pattern)
+  if (isCleartext(pattern) && !rule.allowCleartext) {
+    return refuse(
+      'to',
+      'clear text is accepted on the loopback interface only, elsewhere it takes allowCleartext: true',
+    )
+  }
+  const seal = own(rule, 'seal')
+  if (pattern.kind === 'network' && seal !== undefined) return refuse('seal', 'is for messaging destinations only')
+  return { to: rule.to, pattern, seal: pattern.kind === 'messaging' && seal !== false }
+})
 
 function patternOf(to: string): Pattern | string {
   try {
@@ -235,18 +239,18 @@ const schema = z.strictObject(
       .array(destinationSchema, 'expected a list of destinations')
       .default([])
       .superRefine((rules, check) => refuseRepeats(rules.map(identityOf), 'to', check)),
-    ingress: z
-      .strictObject({
-        mode: z.enum(['require', 'optional', 'off'], 'expected require, optional or off').default('require'),
-        publicPaths: z.array(publicPath, 'expected a list of paths').default([]),
-      })
-      .prefault({}),
+    ingress: group({
+      mode: z.enum(['require', 'optional', 'off'], 'expected require, optional or off').default('require'),
+      publicPaths: z.array(publicPath, 'expected a list of paths').default([]),
+    }).prefault(absent),
     fingerprintKey: z.string('expected at least 16 characters').min(16, 'expected at least 16 characters').optional(),
   },
   'required: an object with issuers',
 )
 
-function identityOf(rule: Rule): string {
+function identityOf(rule: Rule | undefined): string {
+  // A destination that was refused is there as nothing.
+  if (rule?.pattern === undefined) return crypto.randomUUID()
   return `${rule.pattern.wildcard ? '*' : ''}${keyOf(rule.pattern)}`
 }
 
@@ -266,26 +270,32 @@ function refuseRepeats(names: readonly string[], key: string, check: z.Refinemen
 export function parseOptions(options: unknown): Settings {
   const result = schema.safeParse(ownMembers(options))
   if (!result.success) throw toOptionError(result.error)
-  const { issuers, destinations, ingress, fingerprintKey } = result.data
+  const { issuers, destinations, ingress } = result.data
   return {
     issuers: issuers.map((issuer) => ({
       ...issuer,
-      jwks: issuer.jwks as IssuerSettings['jwks'],
-      jwksUri: issuer.jwksUri,
-      maxTokenAgeSeconds: issuer.maxTokenAgeSeconds,
+      jwks: own(issuer, 'jwks') as IssuerSettings['jwks'],
+      jwksUri: own(issuer, 'jwksUri') as IssuerSettings['jwksUri'],
+      maxTokenAgeSeconds: own(issuer, 'maxTokenAgeSeconds') as IssuerSettings['maxTokenAgeSeconds'],
     })),
     rules: destinations,
     ingress,
-    fingerprintKey,
+    fingerprintKey: own(result.data, 'fingerprintKey') as Settings['fingerprintKey'],
   }
 }
 
+/** Deeper than any option; options that contain themselves are deeper still. */
+const MAX_DEPTH = 8
+
 /** Copies own members only, so that a polluted `Object.prototype` cannot add an option (CWE-1321). */
-function ownMembers(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(ownMembers)
+function ownMembers(value: unknown, depth = 0): unknown {
+  if (depth > MAX_DEPTH) throw new OptionError('options', 'nested too deeply')
+  if (Array.isArray(value)) return value.map((member) => ownMembers(member, depth + 1))
   if (typeof value !== 'object' || value === null) return value
   const copy: Record<string, unknown> = Object.create(null) as Record<string, unknown>
-  for (const [key, member] of Object.entries(value)) if (member !== undefined) copy[key] = ownMembers(member)
+  for (const [key, member] of Object.entries(value)) {
+    if (member !== undefined) copy[key] = ownMembers(member, depth + 1)
+  }
   return copy
 }
 

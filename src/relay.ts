@@ -17,6 +17,7 @@ import { Credential } from './token/credential.ts'
 import { TokenRejectedError } from './token/errors.ts'
 import type { VerifiedCredential } from './token/verified-credential.ts'
 import { createIssuer } from './verification/issuer.ts'
+import { keySetReporter } from './verification/key-set-reporter.ts'
 import type { Verifier } from './verification/verifier.ts'
 import { createVerifier } from './verification/verifier.ts'
 import { VERSION } from './version.ts'
@@ -82,8 +83,12 @@ export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
 
 function assemble(settings: Settings, rules: ReturnType<typeof compileRules>, egress: Egress): TokenRelay {
   const maxTokenBytes = Math.max(...settings.issuers.map((issuer) => issuer.maxTokenBytes))
-  const verifier = createVerifier(settings.issuers.map(createIssuer), settings.fingerprintKey)
-  const propagator = createPropagator({ maxTokenBytes, rules, onInject: egress.onInject })
+  const verifier = createVerifier(
+    settings.issuers.map((issuer) => createIssuer(issuer, keySetReporter(issuer.issuer))),
+    settings.fingerprintKey,
+  )
+  let active = true
+  const propagator = createPropagator({ maxTokenBytes, rules, onInject: egress.onInject, isActive: () => active })
   const instrumentation = createInstrumentation(createGate({ ...settings.ingress, propagator, verifier }), VERSION)
 
   return {
@@ -91,6 +96,8 @@ function assemble(settings: Settings, rules: ReturnType<typeof compileRules>, eg
     instrumentation,
     verify: async (token) => verify(token, verifier, maxTokenBytes),
     async shutdown() {
+      if (!active) return
+      active = false
       instrumentation.disable()
       egress.uninstall()
       registry[ACTIVE] = undefined

@@ -28,7 +28,12 @@ export class PatternError extends Error {
   override readonly name = 'PatternError'
 }
 
-const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, grpc: 443, grpcs: 443 }
+const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
+  ['http', 80],
+  ['https', 443],
+  ['grpc', 443],
+  ['grpcs', 443],
+])
 const SYSTEMS: readonly string[] = ['kafka', 'rabbitmq', 'bullmq', 'nats', 'aws_sqs', 'mqtt']
 const NETWORK = /^([a-z]+):\/\/([^/?#@\\\s]+)$/
 const MESSAGING = /^([a-z_]+):([^\s:/*]+(?:[:/][^\s:/*]+)*)(\*?)$/
@@ -52,7 +57,7 @@ export function isCleartext(pattern: Target): boolean {
 }
 
 function parseNetwork(scheme: string, authority: string): Pattern {
-  const defaultPort = DEFAULT_PORTS[scheme]
+  const defaultPort = DEFAULT_PORTS.get(scheme)
   if (defaultPort === undefined) throw new PatternError('unknown scheme: expected https, http, grpcs or grpc')
   const wildcard = authority.startsWith('*.')
   const rest = wildcard ? authority.slice(2) : authority
@@ -61,10 +66,16 @@ function parseNetwork(scheme: string, authority: string): Pattern {
   if (wildcard && (hostname.startsWith('[') || /^[\d.]+$/.test(hostname))) {
     throw new PatternError('a wildcard needs a host name, not an address')
   }
-  if (wildcard && getPublicSuffix(hostname, { allowPrivateDomains: true }) === hostname) {
+  if (wildcard && isPublicSuffix(hostname)) {
     throw new PatternError('a wildcard must not stand on a public suffix')
   }
   return { kind: 'network', scheme, host: hostname, port: port === '' ? defaultPort : Number(port), wildcard }
+}
+
+/** Below such a name everybody can register one, and so receive what is sent to all (https://publicsuffix.org). */
+function isPublicSuffix(hostname: string): boolean {
+  const name = hostname.replace(/\.$/, '')
+  return getPublicSuffix(name, { allowPrivateDomains: true }) === name
 }
 
 /** Lets the URL parser write the host: lower case, punycode, canonical addresses. */
@@ -73,7 +84,8 @@ function parseAuthority(authority: string): { hostname: string; port: string } {
   // every default port but that of http is 443.
   const port = /:(\d+)$/.exec(authority)?.[1] ?? ''
   const url = URL.canParse(`https://${authority}`) ? new URL(`https://${authority}`) : undefined
-  if (url === undefined || Number(port) > 65_535 || port === '0') throw new PatternError('the host is not valid')
+  const doubtful = /^\.|\.\./.test(authority) || Number(port) > 65_535 || (port !== '' && Number(port) === 0)
+  if (url === undefined || doubtful) throw new PatternError('the host is not valid')
   return { hostname: url.hostname, port }
 }
 

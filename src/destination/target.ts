@@ -10,12 +10,19 @@ const PLAIN_HOST = /^[\w-]+(?:\.[\w-]+)*\.?$/
 /** The target of a connection that Node opens to `host`, which may be a bare IPv6 address. */
 export function networkTarget(scheme: string, host: unknown, port: unknown): NetworkTarget | undefined {
   if (typeof host !== 'string') return undefined
-  const literal = isIPv6(host) && !host.includes('%') ? `[${host}]` : host
-  if (!literal.startsWith('[') && !PLAIN_HOST.test(literal)) return undefined
+  const literal = hostLiteral(host)
+  if (literal === undefined) return undefined
   const number = Number(port)
   if (!Number.isInteger(number) || number < 1 || number > 65_535 || !URL.canParse(`https://${literal}`))
     return undefined
   return { kind: 'network', scheme, host: new URL(`https://${literal}`).hostname, port: number }
+}
+
+/** An address, bare or in brackets, or a plain name; a zone (`%eth0`) has no place in a URL. */
+function hostLiteral(host: string): string | undefined {
+  const address = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
+  if (isIPv6(address)) return address.includes('%') ? undefined : `[${address}]`
+  return PLAIN_HOST.test(host) ? host : undefined
 }
 
 /** The target of a WHATWG origin such as `https://host:8443`. */

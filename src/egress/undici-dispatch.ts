@@ -7,6 +7,8 @@ import { deleteCredential, getSlot } from '../context/credential-context.ts'
 /** The dispatch that is on the stack. An undici request is created inside the innermost one. */
 export interface DispatchFrame {
   readonly dispatcher: object
+  /** Two callers share the handler, so that nobody can say whose request this is. */
+  readonly ambiguous: boolean
   /** The client span, once an instrumentation has injected for it. */
   span: Span | undefined
   /** What to do when the dispatch returns: by then the client span is known, whatever the order of subscribers. */
@@ -18,7 +20,7 @@ type Dispatch = (this: object, options: unknown, handler: unknown) => boolean
 /** Whose work a handler is. One that two callers share is nobody's. */
 interface Binding {
   readonly dispatcher: object
-  readonly caller: Context
+  caller: Context
   ambiguous: boolean
 }
 
@@ -38,22 +40,27 @@ export function createDispatchBinder(): DispatchBinder {
    * The same handler object travels through a pool's queue, a redirect and a retry, each of which dispatches it again in
    * a context that is somebody else's: the socket's, or that of the caller whose response has just come in.
    */
-  function contextOf(dispatcher: object, handler: object): Context {
+  function bindingOf(dispatcher: object, handler: object): Binding {
     const active = context.active()
     const bound = bindings.get(handler)
     if (bound === undefined) {
-      bindings.set(handler, { dispatcher, caller: active, ambiguous: false })
-      return active
+      const binding = { dispatcher, caller: active, ambiguous: false }
+      bindings.set(handler, binding)
+      return binding
     }
     // The same handler given to the same dispatcher by another caller: a shared handler, not a second hop.
     const slot = getSlot(active)
-    if (bound.dispatcher === dispatcher && slot !== undefined && slot !== getSlot(bound.caller)) bound.ambiguous = true
-    return bound.ambiguous ? deleteCredential(bound.caller) : bound.caller
+    if (bound.dispatcher === dispatcher && slot !== undefined && slot !== getSlot(bound.caller)) {
+      bound.ambiguous = true
+      bound.caller = deleteCredential(bound.caller)
+    }
+    return bound
   }
 
-  function dispatchInFrame(dispatcher: object, run: () => boolean): boolean {
+  function dispatchInFrame(dispatcher: object, binding: Binding, run: () => boolean): boolean {
     const outer = frame
-    const own: DispatchFrame = { dispatcher, span: undefined, afterwards: undefined }
+    const ambiguous = binding.ambiguous || outer?.ambiguous === true
+    const own: DispatchFrame = { dispatcher, ambiguous, span: undefined, afterwards: undefined }
     frame = own
     try {
       return run()
@@ -68,8 +75,9 @@ export function createDispatchBinder(): DispatchBinder {
     let active = true
     const dispatch: Dispatch = function (options, handler) {
       if (!active || typeof handler !== 'object' || handler === null) return previous.call(this, options, handler)
-      const caller = contextOf(this, handler)
-      return context.with(caller, () => dispatchInFrame(this, () => previous.call(this, options, handler)))
+      const binding = bindingOf(this, handler)
+      const run = (): boolean => previous.call(this, options, handler)
+      return context.with(binding.caller, () => dispatchInFrame(this, binding, run))
     }
     owner.dispatch = dispatch
     restores.set(owner, () => {

@@ -3,7 +3,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
-import type { Hop } from '../destination/decision.ts'
+import type { Decision, Hop } from '../destination/decision.ts'
 import { decide } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
 import type { Rules } from '../destination/rules.ts'
@@ -59,9 +59,12 @@ export function interceptUndici(rules: Rules): UndiciInterception {
   }
 }
 
+/** The context has no credential left to decide about; the span shall say why. */
+const AMBIGUOUS: Decision = { verdict: 'withhold', reason: 'ambiguous', rule: undefined, target: undefined }
+
 function authorize(request: UndiciRequest, frame: DispatchFrame | undefined, rules: Rules): void {
   const ctx = context.active()
-  const decision = decide(ctx, hopOf(request, frame), rules)
+  const decision = frame?.ambiguous ? AMBIGUOUS : decide(ctx, hopOf(request, frame), rules)
   if (decision === undefined) return
   if (decision.verdict === 'forward') addHeader(request, `Bearer ${decision.credential.reveal()}`)
   const event = eventOf(decision)

@@ -6,16 +6,19 @@ export const AUTHORIZATION = 'authorization'
 /** What we wrote into a carrier, by carrier: applications send the same message or metadata object again. */
 const written = new WeakMap<object, string>()
 
+/** A carrier with entries instead of properties: a `Map`, or `Headers`. */
+interface Entries {
+  entries(): Iterable<readonly [unknown, unknown]>
+  delete(name: unknown): unknown
+}
+
 export function isCarrier(carrier: unknown): carrier is object {
   return typeof carrier === 'object' && carrier !== null
 }
 
 /** Whether the carrier holds a credential that the application put there itself. */
 export function hasOwnCredential(carrier: object): boolean {
-  const values = Object.entries(carrier)
-    .filter(([name]) => name.toLowerCase() === AUTHORIZATION)
-    .map(([, value]) => value as unknown)
-  return values.some((value) => value !== undefined && value !== written.get(carrier))
+  return credentials(carrier).some(([, value]) => value !== undefined && textOf(value) !== written.get(carrier))
 }
 
 export function rememberWritten(carrier: object, value: string): void {
@@ -24,9 +27,30 @@ export function rememberWritten(carrier: object, value: string): void {
 
 /** Removes what an earlier call wrote, so that yesterday's token does not leave with today's message. */
 export function removeWritten(carrier: object): void {
-  const value = written.get(carrier)
-  if (value === undefined) return
+  const text = written.get(carrier)
+  if (text === undefined) return
   written.delete(carrier)
-  const entries = carrier as Record<string, unknown>
-  if (entries[AUTHORIZATION] === value) delete entries[AUTHORIZATION]
+  for (const [name, value] of credentials(carrier)) {
+    if (textOf(value) !== text) continue
+    if (hasEntries(carrier)) carrier.delete(name)
+    else Reflect.deleteProperty(carrier, name)
+  }
+}
+
+function credentials(carrier: object): (readonly [string, unknown])[] {
+  const entries = hasEntries(carrier) ? [...carrier.entries()] : Object.entries(carrier)
+  return entries
+    .map(([name, value]) => [String(name), value] as const)
+    .filter(([name]) => name.toLowerCase() === AUTHORIZATION)
+}
+
+function hasEntries(carrier: object): carrier is Entries {
+  const { entries, delete: remove } = carrier as Partial<Entries>
+  return typeof entries === 'function' && typeof remove === 'function'
+}
+
+/** Setters wrap what they are given: Kafka clients in bytes, SQS in an attribute. */
+function textOf(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString()
+  return isCarrier(value) && 'StringValue' in value ? value.StringValue : value
 }

@@ -27,9 +27,11 @@ export interface PropagatorOptions {
   readonly maxTokenBytes: number
   readonly rules: Rules
   readonly onInject: InjectObserver
+  /** Whether the relay has not been shut down. */
+  readonly isActive: () => boolean
 }
 
-export function createPropagator({ maxTokenBytes, rules, onInject }: PropagatorOptions): RelayPropagator {
+export function createPropagator({ maxTokenBytes, rules, onInject, isActive }: PropagatorOptions): RelayPropagator {
   const slots = new WeakMap<object, CredentialSlot>()
 
   function extractHeaders(carrier: object, authorization: unknown): CredentialSlot {
@@ -57,7 +59,7 @@ export function createPropagator({ maxTokenBytes, rules, onInject }: PropagatorO
     // HTTP is decided on the wire, where the destination is a fact. Without a destination there is nothing to decide.
     const named = target !== undefined && !isHttp(target)
     const obstacle = hasOwnCredential(carrier) ? 'own_credential' : undefined
-    const decision = named ? decide(ctx, { target, obstacle }, rules) : undefined
+    const decision = named && isActive() ? decide(ctx, { target, obstacle }, rules) : undefined
     removeWritten(carrier)
     if (decision === undefined) return
     if (decision.verdict === 'forward') {

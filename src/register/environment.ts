@@ -49,6 +49,7 @@ const VARIABLES: Readonly<Record<string, { readonly path: string; readonly read:
   TOKEN_RELAY_KEY_SET_TIMEOUT_MILLIS: { path: 'issuers[0].keySet.timeoutMillis', read: asNumber },
   TOKEN_RELAY_KEY_SET_COOLDOWN_MILLIS: { path: 'issuers[0].keySet.cooldownMillis', read: asNumber },
   TOKEN_RELAY_KEY_SET_MAX_AGE_MILLIS: { path: 'issuers[0].keySet.maxAgeMillis', read: asNumber },
+  TOKEN_RELAY_KEY_SET_STALE_MILLIS: { path: 'issuers[0].keySet.staleMillis', read: asNumber },
   TOKEN_RELAY_KEY_SET_MAX_BYTES: { path: 'issuers[0].keySet.maxBytes', read: asNumber },
   TOKEN_RELAY_DESTINATIONS: { path: 'destinations', read: asDestinations },
   TOKEN_RELAY_INGRESS_MODE: { path: 'ingress.mode', read: asText },

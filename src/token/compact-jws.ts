@@ -1,5 +1,7 @@
 /** Strict reading of the JWS Compact Serialization (RFC 7515 §7.1): one token has one spelling. */
 
+import { parseStrictJson } from './strict-json.ts'
+
 /** The two JSON objects of a JWS, not verified, and the text that is signed (RFC 7515 §5.1). */
 export interface DecodedJws {
   readonly header: Readonly<Record<string, unknown>>
@@ -10,6 +12,7 @@ export interface DecodedJws {
 const SHAPE = /^[\w-]+\.[\w-]+\.[\w-]+$/
 // The characters whose unused low bits are zero, by how many characters the last group has (RFC 4648 §3.5).
 const CANONICAL_LAST: Readonly<Record<number, string>> = { 2: 'AQgw', 3: 'AEIMQUYcgkosw048' }
+const LIMITS = { maxDepth: 32, maxMembers: 1_000 }
 // A BOM is not JSON white space: kept, so that JSON.parse refuses it.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -35,13 +38,8 @@ function isCanonical(segment: string): boolean {
 function decodeJsonObject(segment: string): Readonly<Record<string, unknown>> | undefined {
   if (!isCanonical(segment)) return undefined
   try {
-    const value: unknown = JSON.parse(utf8.decode(Buffer.from(segment, 'base64url')))
-    return isJsonObject(value) ? value : undefined
+    return parseStrictJson(utf8.decode(Buffer.from(segment, 'base64url')), LIMITS)
   } catch {
     return undefined
   }
-}
-
-function isJsonObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -3,6 +3,7 @@
 import { inspect } from 'node:util'
 import { Credential } from './credential.ts'
 import { fingerprint } from './fingerprint.ts'
+import { own } from './own.ts'
 
 /** Claims of a verified token (RFC 7519 §4), deeply frozen. */
 export type Claims = Readonly<Record<string, unknown>>
@@ -53,8 +54,8 @@ class VerifiedToken extends Credential implements VerifiedCredential {
     super(facts.credential.reveal())
     this.#facts = facts
     deepFreeze(facts.claims)
-    this.#scopes = Object.freeze(scopesOf(facts.claims['scope']))
-    this.#audience = Object.freeze(audienceOf(facts.claims['aud']))
+    this.#scopes = Object.freeze(scopesOf(own(facts.claims, 'scope')))
+    this.#audience = Object.freeze(audienceOf(own(facts.claims, 'aud')))
   }
 
   static isVerified(value: unknown): value is VerifiedCredential {
@@ -66,7 +67,7 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   }
 
   get subject(): string | undefined {
-    const { sub } = this.#facts.claims
+    const sub = own(this.#facts.claims, 'sub')
     return typeof sub === 'string' ? sub : undefined
   }
 
@@ -83,7 +84,7 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   }
 
   get expiresAtMillis(): number {
-    const { exp } = this.#facts.claims
+    const exp = own(this.#facts.claims, 'exp')
     return typeof exp === 'number' ? exp * 1000 : Number.POSITIVE_INFINITY
   }
 

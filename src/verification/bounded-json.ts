@@ -54,5 +54,6 @@ async function readText(response: Response, maxBytes: number): Promise<string> {
     if (total > maxBytes) throw new DocumentError(response.status)
     chunks.push(chunk)
   }
-  return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+  // A byte order mark stays, and JSON.parse refuses it (RFC 8259 §8.1).
+  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks))
 }

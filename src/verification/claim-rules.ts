@@ -1,6 +1,7 @@
 /** What the claims of a correctly signed token must say beyond what jose checks. */
 
 import type { TokenRejectedCode } from '../token/errors.ts'
+import { own } from '../token/own.ts'
 import type { Issuer } from './issuer.ts'
 
 const DATES = ['exp', 'nbf', 'iat'] as const
@@ -8,11 +9,11 @@ const DATES = ['exp', 'nbf', 'iat'] as const
 /** Returns the code to reject with, or `undefined` when the claims are acceptable. */
 export function checkClaims(claims: Record<string, unknown>, issuer: Issuer): TokenRejectedCode | undefined {
   // `1e999` is valid JSON and parses to Infinity: a token that never expires (RFC 7519 §2, NumericDate).
-  if (DATES.some((name) => claims[name] !== undefined && !Number.isFinite(claims[name]))) return 'ERR_TOKEN_CLAIM'
-  if (claims['sub'] !== undefined && (typeof claims['sub'] !== 'string' || claims['sub'] === ''))
-    return 'ERR_TOKEN_CLAIM'
-  const { iat } = claims
-  const now = Date.now() / 1000
-  if (typeof iat === 'number' && iat > now + issuer.clockToleranceSeconds) return 'ERR_TOKEN_NOT_YET_VALID'
-  return undefined
+  const dates = DATES.map((name) => own(claims, name)).filter((date) => date !== undefined)
+  if (!dates.every(Number.isFinite)) return 'ERR_TOKEN_CLAIM'
+  const subject = own(claims, 'sub')
+  if (subject !== undefined && (typeof subject !== 'string' || subject === '')) return 'ERR_TOKEN_CLAIM'
+  const issuedAt = own(claims, 'iat')
+  const latest = Date.now() / 1000 + issuer.clockToleranceSeconds
+  return typeof issuedAt === 'number' && issuedAt > latest ? 'ERR_TOKEN_NOT_YET_VALID' : undefined
 }

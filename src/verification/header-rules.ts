@@ -1,18 +1,21 @@
 /** What a token header must say before any key is looked up (RFC 8725 §3.1, §3.10, §3.11). */
 
 import type { TokenRejectedCode } from '../token/errors.ts'
+import { own } from '../token/own.ts'
 import type { Issuer } from './issuer.ts'
 
 // Members that would let a token choose its own key, switch the encoding, or demand what we do not implement.
 const REFUSED = ['jwk', 'jku', 'x5c', 'x5u', 'crit', 'b64', 'zip']
+const MAX_KID_LENGTH = 256
 // What "any access-token type" means: other JWT kinds of the same issuer (logout, DPoP, …) always name themselves.
 const ACCESS_TOKEN_TYPES = [undefined, 'jwt', 'at+jwt']
 
 /** Returns the code to reject with, or `undefined` when the header is acceptable. */
 export function checkHeader(header: Readonly<Record<string, unknown>>, issuer: Issuer): TokenRejectedCode | undefined {
-  const { alg, typ } = header
+  const [alg, typ, kid] = [own(header, 'alg'), own(header, 'typ'), own(header, 'kid')]
   if (typeof alg !== 'string' || !issuer.algorithms.includes(alg)) return 'ERR_TOKEN_ALGORITHM'
   if (REFUSED.some((name) => Object.hasOwn(header, name))) return 'ERR_TOKEN_HEADER'
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'ERR_TOKEN_HEADER'
   if (typ !== undefined && typeof typ !== 'string') return 'ERR_TOKEN_TYPE'
   const type = mediaType(typ)
   const accepted = issuer.typ === null ? ACCESS_TOKEN_TYPES.includes(type) : type === mediaType(issuer.typ)

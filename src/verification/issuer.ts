@@ -1,6 +1,6 @@
 /** One configured issuer: whose tokens it signs, for whom, how, and with which keys. */
 
-import type { Jwks, KeySet, KeySetOptions } from './key-set.ts'
+import type { Jwks, KeySet, KeySetEvent, KeySetOptions } from './key-set.ts'
 import { createRemoteKeySet, createStaticKeySet } from './key-set.ts'
 
 /** The checked settings of an issuer, every default filled in. */
@@ -22,10 +22,10 @@ export interface Issuer extends IssuerSettings {
   readonly keys: KeySet
 }
 
-export function createIssuer(settings: IssuerSettings): Issuer {
+export function createIssuer(settings: IssuerSettings, onKeySetEvent: (event: KeySetEvent) => void): Issuer {
   const keys =
     settings.jwks === undefined
-      ? createRemoteKeySet(settings.issuer, settings.jwksUri, settings.keySet)
+      ? createRemoteKeySet(settings.issuer, settings.jwksUri, settings.keySet, onKeySetEvent)
       : createStaticKeySet(settings.jwks)
   return { ...settings, keys }
 }

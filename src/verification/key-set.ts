@@ -1,23 +1,37 @@
 /** The published keys of one issuer, kept fresh without ever asking the issuer more often than it deserves. */
 
-import type { JWTVerifyGetKey } from 'jose'
-import { createLocalJWKSet, errors } from 'jose'
 import { UndecidedError } from '../token/errors.ts'
 import type { FetchLimits } from './bounded-json.ts'
 import { DocumentError, fetchJson } from './bounded-json.ts'
 import { discoverJwksUri } from './discovery.ts'
+import type { PublishedKey, PublishedKeys } from './published-keys.ts'
+import { readKeys } from './published-keys.ts'
 
-/** Finds the key of a token; rejects with an {@link UndecidedError} while no keys can be had. */
 export interface KeySet {
-  readonly getKey: JWTVerifyGetKey
+  /** Keys that may have signed a token with this header. Rejects with an {@link UndecidedError} while none can be had. */
+  candidates(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]>
+  /** Whether a key is known to be published still, without asking anybody. */
+  holds(thumbprint: string): boolean
+  /** Asks for the keys now, unless they are fresh. */
+  hydrate(): Promise<void>
+  /** Whether tokens can be decided now. */
+  readonly ready: boolean
 }
 
 export interface KeySetOptions extends FetchLimits {
-  /** How long an unknown `kid` waits for the next fetch, counted from every attempt, in milliseconds. */
+  /** How long an unknown `kid` waits for the next fetch, in milliseconds. */
   readonly cooldownMillis: number
   /** How long fetched keys are used before they are fetched again, in milliseconds. */
   readonly maxAgeMillis: number
+  /** How long older keys serve while the issuer cannot be reached, in milliseconds. */
+  readonly staleMillis: number
 }
+
+/** What happens to a key set, for metrics and logs. */
+export type KeySetEvent =
+  | { readonly name: 'refreshed'; readonly keys: PublishedKeys }
+  | { readonly name: 'refresh_failed' }
+  | { readonly name: 'stale'; readonly ageMillis: number }
 
 /** A public key set document (RFC 7517 §5). */
 export interface Jwks {
@@ -26,88 +40,166 @@ export interface Jwks {
 
 /** Keys given with the configuration. */
 export function createStaticKeySet(jwks: Jwks): KeySet {
-  return { getKey: createLocalJWKSet({ keys: [...jwks.keys] }) }
-}
-
-const FIRST_BACKOFF_MILLIS = 250
-// Without any key every token is answered 503, so recovery may not take longer than this.
-const MAX_BACKOFF_MILLIS = 5_000
-
-interface Loaded {
-  readonly getKey: JWTVerifyGetKey
-  readonly at: number
+  const keys = readKeys(jwks)
+  return {
+    candidates: async (header) => keys?.candidates(header) ?? [],
+    holds: (thumbprint) => keys?.has(thumbprint) ?? false,
+    hydrate: async () => undefined,
+    ready: true,
+  }
 }
 
 /** Keys fetched from `jwksUri`, or from where discovery on `issuer` says, on first use. */
-export function createRemoteKeySet(issuer: string, jwksUri: string | undefined, options: KeySetOptions): KeySet {
-  let loaded: Loaded | undefined
-  let pending: Promise<Loaded> | undefined
-  let attemptedAt = Number.NEGATIVE_INFINITY
-  let failures = 0
+export function createRemoteKeySet(
+  issuer: string,
+  jwksUri: string | undefined,
+  options: KeySetOptions,
+  onEvent: (event: KeySetEvent) => void,
+): KeySet {
+  return new RemoteKeySet(
+    async () => {
+      const keys = readKeys(await fetchJson(jwksUri ?? (await discoverJwksUri(issuer, options)), options))
+      // An issuer that publishes nothing usable has made a mistake: what it published before is kept as in an outage.
+      if (keys === undefined || keys.size === 0) throw new DocumentError()
+      return keys
+    },
+    options,
+    onEvent,
+  )
+}
 
-  async function load(): Promise<Loaded> {
-    const uri = jwksUri ?? (await discoverJwksUri(issuer, options))
-    const getKey = createLocalJWKSet(publicKeysOf(await fetchJson(uri, options)))
-    return { getKey, at: Date.now() }
+const FIRST_BACKOFF_MILLIS = 250
+/** Without any key every token is answered 503, so recovery may not take longer than this. */
+const MAX_COLD_BACKOFF_MILLIS = 5_000
+/** The part of `maxAgeMillis` after which keys are fetched in the background, so that no request waits for it. */
+const REFRESH_AHEAD = 0.8
+
+class RemoteKeySet implements KeySet {
+  readonly #load: () => Promise<PublishedKeys>
+  readonly #options: KeySetOptions
+  readonly #onEvent: (event: KeySetEvent) => void
+  #keys: PublishedKeys | undefined
+  #loadedAt = Number.NEGATIVE_INFINITY
+  #attemptedAt = Number.NEGATIVE_INFINITY
+  #askedForUnknownAt = Number.NEGATIVE_INFINITY
+  #failures = 0
+  #backoffMillis = 0
+  #pending: Promise<PublishedKeys> | undefined
+
+  constructor(load: () => Promise<PublishedKeys>, options: KeySetOptions, onEvent: (event: KeySetEvent) => void) {
+    this.#load = load
+    this.#options = options
+    this.#onEvent = onEvent
+  }
+
+  async candidates(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]> {
+    const known = (await this.#current()).candidates(header)
+    if (known.length > 0 || !this.#mayAskForUnknown()) return known
+    // A rotated key shows up as an unknown `kid`; made-up ones cost one fetch per cool-down, whoever sends how many.
+    this.#askedForUnknownAt = Date.now()
+    return (await this.#refresh()).candidates(header)
+  }
+
+  holds(thumbprint: string): boolean {
+    return this.#keys?.has(thumbprint) === true && this.#ageMillis() < this.#options.maxAgeMillis
+  }
+
+  async hydrate(): Promise<void> {
+    await this.#current()
+  }
+
+  get ready(): boolean {
+    return this.#keys !== undefined && this.#ageMillis() < this.#options.maxAgeMillis + this.#options.staleMillis
+  }
+
+  async #current(): Promise<PublishedKeys> {
+    const age = this.#ageMillis()
+    const { maxAgeMillis } = this.#options
+    if (this.#keys !== undefined && age < maxAgeMillis) {
+      if (age >= maxAgeMillis * REFRESH_AHEAD && this.#mayAttempt()) this.#refreshInBackground()
+      return this.#keys
+    }
+    // Known to be down: nobody waits for the next attempt while the old keys may serve.
+    if (this.#failures > 0 && this.#keys !== undefined && this.ready) {
+      if (this.#mayAttempt()) this.#refreshInBackground()
+      return this.#stale(this.#keys)
+    }
+    if (this.#pending === undefined && !this.#mayAttempt()) throw this.#unavailable()
+    return this.#refreshOrStale()
+  }
+
+  async #refreshOrStale(): Promise<PublishedKeys> {
+    try {
+      return await this.#refresh()
+    } catch (error) {
+      if (this.#keys !== undefined && this.ready) return this.#stale(this.#keys)
+      // An error of its own for each of those who waited for the same fetch.
+      throw error instanceof UndecidedError ? this.#unavailable() : error
+    }
+  }
+
+  #stale(keys: PublishedKeys): PublishedKeys {
+    this.#onEvent({ name: 'stale', ageMillis: this.#ageMillis() })
+    return keys
   }
 
   /** One fetch at a time, whoever asks. */
-  function refresh(): Promise<Loaded> {
-    pending ??= attempt().finally(() => {
-      pending = undefined
+  #refresh(): Promise<PublishedKeys> {
+    this.#pending ??= this.#attempt().finally(() => {
+      this.#pending = undefined
     })
-    return pending
+    return this.#pending
   }
 
-  async function attempt(): Promise<Loaded> {
-    attemptedAt = Date.now()
+  #refreshInBackground(): void {
+    this.#refresh().catch(() => undefined)
+  }
+
+  async #attempt(): Promise<PublishedKeys> {
+    this.#attemptedAt = Date.now()
     try {
-      loaded = await load()
-      failures = 0
-      return loaded
+      const keys = await this.#load()
+      this.#keys = keys
+      this.#loadedAt = Date.now()
+      this.#failures = 0
+      this.#backoffMillis = 0
+      this.#onEvent({ name: 'refreshed', keys })
+      return keys
     } catch {
-      failures += 1
-      throw new UndecidedError('ERR_TOKEN_KEYS_UNAVAILABLE', waitMillis() / 1000)
+      this.#failures += 1
+      this.#backoffMillis = this.#nextBackoffMillis()
+      this.#onEvent({ name: 'refresh_failed' })
+      throw this.#unavailable()
     }
   }
 
-  function waitMillis(): number {
-    if (failures === 0) return 0
-    const backoff = Math.min(MAX_BACKOFF_MILLIS, FIRST_BACKOFF_MILLIS * 2 ** (failures - 1))
-    return Math.max(0, attemptedAt + backoff - Date.now())
+  /** Jittered, so that the processes of a fleet do not ask in step. */
+  #nextBackoffMillis(): number {
+    const jitter = 1 + Math.random() / 4
+    if (this.#keys !== undefined) return this.#options.cooldownMillis * jitter
+    return Math.min(MAX_COLD_BACKOFF_MILLIS, FIRST_BACKOFF_MILLIS * 2 ** (this.#failures - 1) * jitter)
   }
 
-  async function current(): Promise<Loaded> {
-    if (loaded !== undefined && Date.now() - loaded.at < options.maxAgeMillis) return loaded
-    if (pending === undefined && waitMillis() > 0) {
-      throw new UndecidedError('ERR_TOKEN_KEYS_UNAVAILABLE', waitMillis() / 1000)
-    }
-    return refresh()
+  #mayAttempt(): boolean {
+    return since(this.#attemptedAt) >= this.#backoffMillis
   }
 
-  return {
-    getKey: async (header, token) => {
-      const keys = await current()
-      try {
-        return await keys.getKey(header, token)
-      } catch (error) {
-        if (!(error instanceof errors.JWKSNoMatchingKey)) throw error
-        // A rotated key shows up as an unknown `kid`; made-up ones must not make us hammer the issuer.
-        if (pending === undefined && Date.now() - attemptedAt < options.cooldownMillis) throw error
-        return (await refresh()).getKey(header, token)
-      }
-    },
+  #mayAskForUnknown(): boolean {
+    if (this.#pending !== undefined) return true
+    return since(this.#askedForUnknownAt) >= this.#options.cooldownMillis && this.#mayAttempt()
+  }
+
+  #ageMillis(): number {
+    return since(this.#loadedAt)
+  }
+
+  #unavailable(): UndecidedError {
+    return new UndecidedError('ERR_TOKEN_KEYS_UNAVAILABLE', (this.#backoffMillis - since(this.#attemptedAt)) / 1000)
   }
 }
 
-/** Keeps what can verify a signature; secrets and private keys have no business in a published set. */
-function publicKeysOf(document: unknown): Jwks & { keys: Record<string, unknown>[] } {
-  const keys = typeof document === 'object' && document !== null ? (document as { keys?: unknown }).keys : undefined
-  if (!Array.isArray(keys)) throw new DocumentError()
-  return { keys: keys.filter(isPublicKey) }
-}
-
-/** Whether `key` is an asymmetric key without its private part (RFC 7517 §9). */
-export function isPublicKey(key: unknown): key is Record<string, unknown> {
-  return typeof key === 'object' && key !== null && 'kty' in key && key.kty !== 'oct' && !('d' in key) && !('k' in key)
+/** Time since `then`. A clock that was set back makes everything old rather than fresh for ever. */
+function since(then: number): number {
+  const elapsed = Date.now() - then
+  return elapsed < 0 ? Number.POSITIVE_INFINITY : elapsed
 }

@@ -1,15 +1,18 @@
 /** A presented credential becomes a verified one, or an error that says why not. */
 
+import type { JWTPayload, JWTVerifyOptions } from 'jose'
 import { errors, jwtVerify } from 'jose'
 import type { DecodedJws } from '../token/compact-jws.ts'
 import { decodeCompactJws } from '../token/compact-jws.ts'
 import type { Credential } from '../token/credential.ts'
 import { TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import { own } from '../token/own.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { createVerifiedCredential } from '../token/verified-credential.ts'
 import { checkClaims } from './claim-rules.ts'
 import { checkHeader } from './header-rules.ts'
 import type { Issuer } from './issuer.ts'
+import type { PublishedKey } from './published-keys.ts'
 
 export interface Verifier {
   /** Resolves with the verified credential; rejects with a {@link TokenError} and with nothing else. */
@@ -27,7 +30,7 @@ export function createVerifier(issuers: readonly Issuer[], fingerprintKey: strin
         if (decoded === undefined) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
         const issuer = issuerOf(decoded, byName)
         checkBeforeKeys(text, decoded, issuer)
-        const claims = await verifySignatureAndClaims(text, issuer)
+        const claims = await verifySignatureAndClaims(text, decoded.header, issuer)
         return createVerifiedCredential({
           credential,
           signingInput: decoded.signingInput,
@@ -44,7 +47,7 @@ export function createVerifier(issuers: readonly Issuer[], fingerprintKey: strin
 
 /** The unverified `iss` chooses the issuer, and with it the only keys that may verify the token (RFC 8725 §3.8). */
 function issuerOf(decoded: DecodedJws, issuers: ReadonlyMap<string, Issuer>): Issuer {
-  const { iss } = decoded.payload
+  const iss = own(decoded.payload, 'iss')
   const issuer = typeof iss === 'string' ? issuers.get(iss) : undefined
   if (issuer === undefined) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
   return issuer
@@ -57,8 +60,32 @@ function checkBeforeKeys(text: string, decoded: DecodedJws, issuer: Issuer): voi
   if (code !== undefined) throw new TokenRejectedError(code)
 }
 
-async function verifySignatureAndClaims(text: string, issuer: Issuer): Promise<Record<string, unknown>> {
-  const { payload } = await jwtVerify(text, issuer.keys.getKey, {
+async function verifySignatureAndClaims(
+  text: string,
+  header: DecodedJws['header'],
+  issuer: Issuer,
+): Promise<Record<string, unknown>> {
+  const payload = await verifyWithAny(await issuer.keys.candidates(header), text, issuer)
+  const code = checkClaims(payload, issuer)
+  if (code !== undefined) throw new TokenRejectedError(code)
+  return payload
+}
+
+/** Tries each candidate: two keys with one `kid`, as in a sloppy rotation, must not lock anybody out. */
+async function verifyWithAny(keys: readonly PublishedKey[], text: string, issuer: Issuer): Promise<JWTPayload> {
+  for (const [index, { getKey }] of keys.entries()) {
+    try {
+      return (await jwtVerify(text, getKey, joseOptions(issuer))).payload
+    } catch (error) {
+      const another = error instanceof errors.JWSSignatureVerificationFailed && index < keys.length - 1
+      if (!another) throw error
+    }
+  }
+  throw new TokenRejectedError('ERR_TOKEN_KEY')
+}
+
+function joseOptions(issuer: Issuer): JWTVerifyOptions {
+  return {
     algorithms: [...issuer.algorithms],
     issuer: issuer.issuer,
     requiredClaims: [...issuer.requiredClaims],
@@ -66,10 +93,7 @@ async function verifySignatureAndClaims(text: string, issuer: Issuer): Promise<R
     currentDate: new Date(),
     ...(issuer.audience === null ? {} : { audience: [...issuer.audience] }),
     ...(issuer.maxTokenAgeSeconds === undefined ? {} : { maxTokenAge: issuer.maxTokenAgeSeconds }),
-  })
-  const code = checkClaims(payload, issuer)
-  if (code !== undefined) throw new TokenRejectedError(code)
-  return payload
+  }
 }
 
 /** jose's claim errors hold the payload, so they are translated and never kept as a `cause`. */
@@ -84,9 +108,7 @@ function asTokenError(error: unknown): TokenError {
   if (error instanceof errors.JWSInvalid || error instanceof errors.JWTInvalid) {
     return new TokenRejectedError('ERR_TOKEN_MALFORMED')
   }
-  if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) {
-    return new TokenRejectedError('ERR_TOKEN_KEY')
-  }
+  if (error instanceof errors.JWKSNoMatchingKey) return new TokenRejectedError('ERR_TOKEN_KEY')
   return new UndecidedError('ERR_TOKEN_UNDECIDED')
 }
 

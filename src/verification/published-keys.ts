@@ -1,0 +1,85 @@
+/** The usable keys of one key set document, found by what a token header says. */
+
+import { createHash } from 'node:crypto'
+import type { JWTVerifyGetKey } from 'jose'
+import { createLocalJWKSet } from 'jose'
+import { own } from '../token/own.ts'
+import type { Jwk, KeyDefect } from './key-rules.ts'
+import { defectOf } from './key-rules.ts'
+
+/** One key that may verify signatures. */
+export interface PublishedKey {
+  /** RFC 7638 thumbprint: the identity of the key, whatever it is called. */
+  readonly thumbprint: string
+  readonly jwk: Jwk
+  readonly getKey: JWTVerifyGetKey
+}
+
+export interface PublishedKeys {
+  /** The keys that a token with this header may have been signed with, by `kid` where it has one. */
+  candidates(header: Readonly<Record<string, unknown>>): readonly PublishedKey[]
+  has(thumbprint: string): boolean
+  readonly size: number
+  /** How many keys were dropped, by reason. */
+  readonly dropped: Readonly<Partial<Record<KeyDefect, number>>>
+}
+
+/** Keys beyond this number are not looked at. */
+const MAX_KEYS = 100
+/** Signatures that are checked for one token at most, where an issuer gives several keys one `kid` or none. */
+const MAX_CANDIDATES = 4
+
+/** Returns `undefined` where `document` is not a key set (RFC 7517 §5). */
+export function readKeys(document: unknown): PublishedKeys | undefined {
+  const listed = typeof document === 'object' && document !== null ? (document as { keys?: unknown }).keys : undefined
+  if (!Array.isArray(listed)) return undefined
+  const keys: PublishedKey[] = []
+  const dropped: Partial<Record<KeyDefect, number>> = {}
+  for (const key of listed.slice(0, MAX_KEYS) as unknown[]) {
+    const defect = defectOf(key)
+    if (defect === undefined) keys.push(publish(key as Jwk))
+    else dropped[defect] = (dropped[defect] ?? 0) + 1
+  }
+  const distinct = [...new Map(keys.map((key) => [identityOf(key), key])).values()]
+  const thumbprints = new Set(distinct.map(({ thumbprint }) => thumbprint))
+
+  return {
+    candidates: (header) => distinct.filter(({ jwk }) => fits(jwk, header)).slice(0, MAX_CANDIDATES),
+    has: (thumbprint) => thumbprints.has(thumbprint),
+    size: distinct.length,
+    dropped,
+  }
+}
+
+function publish(jwk: Jwk): PublishedKey {
+  return { jwk, thumbprint: thumbprintOf(jwk), getKey: createLocalJWKSet({ keys: [{ ...jwk }] }) }
+}
+
+/** The same key under two names is two entries; the same entry twice is one. */
+function identityOf({ jwk, thumbprint }: PublishedKey): string {
+  return JSON.stringify([thumbprint, jwk['kid'], jwk['alg']])
+}
+
+/** The required members in lexicographic order (RFC 7638 §3.2). */
+function thumbprintOf({ kty, crv, x, y, n, e }: Jwk): string {
+  const members = kty === 'RSA' ? { e, kty, n } : kty === 'EC' ? { crv, kty, x, y } : { crv, kty, x }
+  return createHash('sha256').update(JSON.stringify(members)).digest('base64url')
+}
+
+const KEY_TYPES: Readonly<Record<string, string>> = { RS: 'RSA', PS: 'RSA', ES: 'EC', Ed: 'OKP' }
+const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
+
+/** `kid` is compared to the letter; a token without one may be any key's (RFC 7515 §4.1.4). */
+function fits(jwk: Jwk, header: Readonly<Record<string, unknown>>): boolean {
+  const [alg, kid] = [own(header, 'alg'), own(header, 'kid')]
+  if (typeof alg !== 'string') return false
+  if (kid !== undefined && jwk['kid'] !== kid) return false
+  if (jwk['alg'] !== undefined && !sameAlgorithm(jwk['alg'], alg)) return false
+  return jwk['kty'] === KEY_TYPES[alg.slice(0, 2)] && (CURVES[alg] === undefined || jwk['crv'] === CURVES[alg])
+}
+
+/** RFC 9864 gives EdDSA over Ed25519 a name of its own. */
+function sameAlgorithm(a: unknown, b: string): boolean {
+  const edwards = ['EdDSA', 'Ed25519']
+  return a === b || (edwards.includes(a as string) && edwards.includes(b))
+}
