@@ -83,7 +83,12 @@ export function optionsFromEnvironment(env: Environment): unknown {
   return fromFile(file)
 }
 
-/** The variable that sets the option at `path`, so that a message can name what the operator wrote. */
+/** Where `env` sets the option at `path`, so that a message can name what the operator wrote. */
+export function sourceOf(path: string, env: Environment): string {
+  if (env[CONFIG_FILE]) return `${CONFIG_FILE}: ${path}`
+  return variableOf(path) ?? path
+}
+
 export function variableOf(path: string): string | undefined {
   return Object.keys(VARIABLES).find((name) => {
     const own = VARIABLES[name]?.path ?? ''

@@ -10,7 +10,7 @@ import { createTokenRelay, RelayActiveError } from '../relay.ts'
 import { clearSlots, observeApiGlobal } from './api-global.ts'
 import { beforeMain } from './before-main.ts'
 import { composePropagators } from './compose.ts'
-import { disablesOnConfigError, EnvironmentError, optionsFromEnvironment, variableOf } from './environment.ts'
+import { disablesOnConfigError, EnvironmentError, optionsFromEnvironment, sourceOf } from './environment.ts'
 import type { OwnSdk } from './sdk.ts'
 import { startOwnSdk } from './sdk.ts'
 
@@ -35,7 +35,7 @@ function relayFromEnvironment(): TokenRelay | undefined {
 
 function describe(error: unknown): string {
   if (error instanceof EnvironmentError) return error.message
-  if (error instanceof OptionError) return `${variableOf(error.path) ?? error.path}: ${error.problem}`
+  if (error instanceof OptionError) return `${sourceOf(error.path, process.env)}: ${error.problem}`
   return 'the configuration could not be read'
 }
 

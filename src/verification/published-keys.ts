@@ -25,7 +25,7 @@ export interface PublishedKeys {
 }
 
 /** Keys beyond this number are not looked at. */
-const MAX_KEYS = 100
+const MAX_KEYS = 500
 /** Signatures that are checked for one token at most, where an issuer gives several keys one `kid` or none. */
 const MAX_CANDIDATES = 4
 

@@ -1,0 +1,112 @@
+/** Forward or withhold, and why: one function for all ways out of the process. */
+
+import type { Context } from '@opentelemetry/api'
+import { ROOT_CONTEXT } from '@opentelemetry/api'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { setCredential, setSlot } from '../../src/context/credential-context.ts'
+import { CredentialSlot } from '../../src/context/slot.ts'
+import type { Hop } from '../../src/destination/decision.ts'
+import { decide } from '../../src/destination/decision.ts'
+import { parsePattern } from '../../src/destination/pattern.ts'
+import { compileRules } from '../../src/destination/rules.ts'
+import { announcedTarget } from '../../src/destination/target.ts'
+import { suppressTracing } from '../../src/telemetry/suppression.ts'
+import { Credential } from '../../src/token/credential.ts'
+import { TokenRejectedError } from '../../src/token/errors.ts'
+import type { VerifiedCredential } from '../../src/token/verified-credential.ts'
+import { createVerifiedCredential } from '../../src/token/verified-credential.ts'
+
+const NOW = 1_700_000_000
+const ruleOf = (to: string, seal: boolean): object => ({ to, pattern: parsePattern(to), seal })
+const rules = compileRules([
+  ruleOf('https://named.example', false),
+  ruleOf('kafka:sealed', true),
+  ruleOf('kafka:clear', false),
+] as never)
+
+function credentialWith(exp?: number): VerifiedCredential {
+  return createVerifiedCredential({
+    credential: new Credential('a.b.c'),
+    signingInput: 'a.b',
+    issuer: 'https://id.example',
+    claims: exp === undefined ? {} : { exp },
+    fingerprintKey: 'key',
+  })
+}
+const credential = credentialWith(NOW + 300)
+const VERIFIED = setCredential(ROOT_CONTEXT, credential)
+const hopTo = (destination: string, obstacle?: Hop['obstacle']): Hop => ({
+  target: announcedTarget(destination),
+  obstacle,
+})
+const NAMED = hopTo('https://named.example')
+
+beforeEach(() => vi.useFakeTimers({ toFake: ['Date'], now: NOW * 1000 }))
+afterEach(() => vi.useRealTimers())
+
+it('forwards a verified token to a named destination', () => {
+  expect(decide(VERIFIED, NAMED, rules)).toEqual({
+    verdict: 'forward',
+    credential,
+    rule: expect.objectContaining({ to: 'https://named.example' }),
+    target: NAMED.target,
+  })
+})
+
+it('forwards to a queue only where the rule says seal: false', () => {
+  expect(decide(VERIFIED, hopTo('kafka:clear'), rules)).toMatchObject({ verdict: 'forward' })
+  expect(decide(VERIFIED, hopTo('kafka:sealed'), rules)).toMatchObject({ verdict: 'withhold', reason: 'not_sealed' })
+})
+
+describe('withholds, and says why', () => {
+  it.each<readonly [string, Hop]>([
+    ['unknown_destination', { target: undefined, obstacle: undefined }],
+    ['unix_socket', { target: undefined, obstacle: 'unix_socket' }],
+    ['not_named', hopTo('https://other.example')],
+    ['not_named', hopTo('https://other.example', 'own_credential')],
+    ['not_named', hopTo('kafka:other')],
+    ['own_credential', hopTo('https://named.example', 'own_credential')],
+    ['proxied', hopTo('https://named.example', 'proxied')],
+    ['headers_sent', hopTo('https://named.example', 'headers_sent')],
+  ])('%s', (reason, hop) => {
+    expect(decide(VERIFIED, hop, rules)).toMatchObject({ verdict: 'withhold', reason, target: hop.target })
+  })
+
+  it('E11 not_verified: a token that is waiting to be verified, or was refused', () => {
+    const slot = CredentialSlot.presented({ kind: 'token', text: 'a.b.c' })
+    const context = setSlot(ROOT_CONTEXT, slot)
+    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'withhold', reason: 'not_verified' })
+    slot.reject(new TokenRejectedError('ERR_TOKEN_SIGNATURE'))
+    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'withhold', reason: 'not_verified' })
+  })
+
+  it('B5 expired: at the very millisecond, without tolerance', () => {
+    const context = setCredential(ROOT_CONTEXT, credentialWith(NOW))
+    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'withhold', reason: 'expired' })
+    vi.setSystemTime(NOW * 1000 - 1)
+    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'forward' })
+  })
+
+  it('B6 expired: whatever the clock said when the token came', () => {
+    expect(decide(VERIFIED, NAMED, rules)).toMatchObject({ verdict: 'forward' })
+    vi.setSystemTime((NOW + 300) * 1000)
+    expect(decide(VERIFIED, NAMED, rules)).toMatchObject({ verdict: 'withhold', reason: 'expired' })
+  })
+
+  it('a token without end does not expire', () => {
+    const context = setCredential(ROOT_CONTEXT, credentialWith())
+    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'forward' })
+  })
+})
+
+describe('has nothing to decide', () => {
+  const absent = CredentialSlot.presented({ kind: 'none' })
+
+  it.each<readonly [string, Context]>([
+    ['without a caller', ROOT_CONTEXT],
+    ['for an anonymous caller', setSlot(ROOT_CONTEXT, absent)],
+    ['where tracing is suppressed, as in exporters', suppressTracing(VERIFIED)],
+  ])('%s', (_, context) => {
+    expect(decide(context, NAMED, rules)).toBeUndefined()
+  })
+})

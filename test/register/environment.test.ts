@@ -1,0 +1,246 @@
+/** The options that `TOKEN_RELAY_*` variables, or the file that one of them names, describe. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseOptions } from '../../src/options.ts'
+import type { Environment } from '../../src/register/environment.ts'
+import {
+  disablesOnConfigError,
+  EnvironmentError,
+  optionsFromEnvironment,
+  VARIABLE_NAMES,
+  variableOf,
+} from '../../src/register/environment.ts'
+
+const MARKER = 'm4rk3r'
+const FILE_ERROR = 'TOKEN_RELAY_CONFIG_FILE: the file cannot be read as JSON, or as a module without top-level await'
+
+type Row = readonly [variable: string, path: string, text: string, value: unknown]
+const TABLE: readonly Row[] = [
+  ['TOKEN_RELAY_ISSUER', 'issuers[0].issuer', 'https://id.example', 'https://id.example'],
+  ['TOKEN_RELAY_AUDIENCE', 'issuers[0].audience', 'a, b', ['a', 'b']],
+  ['TOKEN_RELAY_JWKS_URI', 'issuers[0].jwksUri', 'https://id.example/jwks', 'https://id.example/jwks'],
+  ['TOKEN_RELAY_ALGORITHMS', 'issuers[0].algorithms', 'ES256,RS256', ['ES256', 'RS256']],
+  ['TOKEN_RELAY_TYP', 'issuers[0].typ', 'JWT', 'JWT'],
+  ['TOKEN_RELAY_REQUIRED_CLAIMS', 'issuers[0].requiredClaims', 'exp,sub', ['exp', 'sub']],
+  ['TOKEN_RELAY_CLOCK_TOLERANCE_SECONDS', 'issuers[0].clockToleranceSeconds', '7', 7],
+  ['TOKEN_RELAY_MAX_TOKEN_AGE_SECONDS', 'issuers[0].maxTokenAgeSeconds', '60', 60],
+  ['TOKEN_RELAY_MAX_TOKEN_BYTES', 'issuers[0].maxTokenBytes', '4096', 4_096],
+  ['TOKEN_RELAY_KEY_SET_TIMEOUT_MILLIS', 'issuers[0].keySet.timeoutMillis', '1000', 1_000],
+  ['TOKEN_RELAY_KEY_SET_COOLDOWN_MILLIS', 'issuers[0].keySet.cooldownMillis', '0', 0],
+  ['TOKEN_RELAY_KEY_SET_MAX_AGE_MILLIS', 'issuers[0].keySet.maxAgeMillis', '2000', 2_000],
+  ['TOKEN_RELAY_KEY_SET_STALE_MILLIS', 'issuers[0].keySet.staleMillis', '0', 0],
+  ['TOKEN_RELAY_KEY_SET_MAX_BYTES', 'issuers[0].keySet.maxBytes', '1e6', 1_000_000],
+  [
+    'TOKEN_RELAY_DESTINATIONS',
+    'destinations',
+    'https://a.example, kafka:orders',
+    [{ to: 'https://a.example' }, { to: 'kafka:orders' }],
+  ],
+  ['TOKEN_RELAY_INGRESS_MODE', 'ingress.mode', 'optional', 'optional'],
+  ['TOKEN_RELAY_INGRESS_PUBLIC_PATHS', 'ingress.publicPaths', '/health,/public/*', ['/health', '/public/*']],
+  ['TOKEN_RELAY_FINGERPRINT_KEY', 'fingerprintKey', 'k'.repeat(16), 'k'.repeat(16)],
+]
+const ALL: Environment = Object.fromEntries(TABLE.map(([variable, , text]) => [variable, text]))
+
+function at(options: unknown, path: string): unknown {
+  return path
+    .replaceAll('[0]', '.0')
+    .split('.')
+    .reduce<unknown>((owner, key) => (owner as Record<string, unknown> | undefined)?.[key], options)
+}
+
+function problem(env: Environment): string {
+  try {
+    optionsFromEnvironment(env)
+  } catch (error) {
+    expect(error).toBeInstanceOf(EnvironmentError)
+    expect('cause' in (error as object)).toBe(false)
+    return (error as Error).message
+  }
+  throw new Error('was accepted')
+}
+
+describe('variables', () => {
+  it('are those of this test, and two about the configuration itself', () => {
+    const names = TABLE.map(([variable]) => variable)
+    expect(VARIABLE_NAMES.toSorted()).toEqual(
+      [...names, 'TOKEN_RELAY_CONFIG_FILE', 'TOKEN_RELAY_ON_CONFIG_ERROR'].toSorted(),
+    )
+  })
+
+  it.each(TABLE)('%s sets %s', (variable, path, text, value) => {
+    expect(at(optionsFromEnvironment({ [variable]: text }), path)).toEqual(value)
+  })
+
+  it.each(TABLE)('%s sets nothing but %s', (variable, path, text) => {
+    const options = optionsFromEnvironment({ [variable]: text })
+    for (const [, other] of TABLE) if (other !== path) expect(at(options, other)).toBeUndefined()
+  })
+
+  it.each(TABLE)('%s is what a mistake in %s is named after', (variable, path) => {
+    expect(variableOf(path)).toBe(variable)
+    expect(variableOf(`${path}[1]`)).toBe(variable)
+    expect(variableOf(`${path}[1].to`)).toBe(variable)
+  })
+
+  it('all together are good options', () => {
+    const settings = parseOptions(optionsFromEnvironment(ALL))
+    expect(settings.issuers).toMatchObject([
+      { issuer: 'https://id.example', audience: ['a', 'b'], typ: 'JWT', keySet: { maxBytes: 1_000_000 } },
+    ])
+    expect(settings.rules.map(({ to }) => to)).toEqual(['https://a.example', 'kafka:orders'])
+    expect(settings.ingress).toEqual({ mode: 'optional', publicPaths: ['/health', '/public/*'] })
+  })
+
+  it('every option of one issuer, of the gate and of the fingerprints has its variable', () => {
+    const { issuers, ingress, fingerprintKey, ...rest } = parseOptions(optionsFromEnvironment(ALL))
+    const { keySet, ...issuer } = issuers[0] ?? {}
+    const paths = [
+      ...Object.keys(issuer).map((key) => `issuers[0].${key}`),
+      ...Object.keys(keySet ?? {}).map((key) => `issuers[0].keySet.${key}`),
+      ...Object.keys(ingress).map((key) => `ingress.${key}`),
+    ]
+    expect(Object.keys(rest)).toEqual(['rules'])
+    expect(fingerprintKey).toBeDefined()
+    expect(paths.filter((path) => variableOf(path) === undefined)).toEqual(['issuers[0].jwks'])
+  })
+
+  it('other variables are none of ours', () => {
+    expect(optionsFromEnvironment({ ...ALL, PATH: '/bin', OTEL_SDK_DISABLED: 'true', token_relay_x: '1' })).toEqual(
+      optionsFromEnvironment(ALL),
+    )
+  })
+
+  it('an empty variable is one that is not set', () => {
+    const empty = Object.fromEntries(VARIABLE_NAMES.map((name) => [name, '']))
+    expect(optionsFromEnvironment(empty)).toEqual(optionsFromEnvironment({}))
+  })
+
+  it.each([
+    ['a,b', ['a', 'b']],
+    [' a , b ', ['a', 'b']],
+    ['a,,b,', ['a', 'b']],
+    ['a b', ['a b']],
+    [',', []],
+  ])('a list is parted at commas: %j', (text, expected) => {
+    expect(at(optionsFromEnvironment({ TOKEN_RELAY_AUDIENCE: text }), 'issuers[0].audience')).toEqual(expected)
+  })
+
+  it.each([
+    MARKER,
+    ' ',
+    '0x',
+    '1,5',
+    '10s',
+    'NaN',
+    'Infinity',
+    '-Infinity',
+    '1e999',
+  ])('a number is a number: %j is not', (text) => {
+    expect(problem({ TOKEN_RELAY_MAX_TOKEN_BYTES: text })).toBe('TOKEN_RELAY_MAX_TOKEN_BYTES: expected a number')
+  })
+})
+
+describe('refuses a variable that it does not know', () => {
+  it.each([
+    'TOKEN_RELAY_X',
+    'TOKEN_RELAY_ISSUERS',
+    'TOKEN_RELAY_',
+    'TOKEN_RELAY_issuer',
+    'TOKEN_RELAY_constructor',
+  ])('%s', (name) => {
+    expect(problem({ ...ALL, [name]: MARKER })).toBe(`${name}: is not a variable of otel-token-relay`)
+  })
+})
+
+describe('TOKEN_RELAY_ON_CONFIG_ERROR', () => {
+  it.each([
+    [undefined, false],
+    ['', false],
+    ['exit', false],
+    ['disable', true],
+  ])('%s', (value, disables) => {
+    const env = { ...ALL, TOKEN_RELAY_ON_CONFIG_ERROR: value }
+    expect(disablesOnConfigError(env)).toBe(disables)
+    expect(optionsFromEnvironment(env)).toEqual(optionsFromEnvironment(ALL))
+  })
+
+  it.each(['DISABLE', 'true', 'disabled', ' disable', MARKER])('%s is a mistake, and disables nothing', (value) => {
+    const env = { ...ALL, TOKEN_RELAY_ON_CONFIG_ERROR: value }
+    expect(problem(env)).toBe('TOKEN_RELAY_ON_CONFIG_ERROR: expected exit or disable')
+    expect(disablesOnConfigError(env)).toBe(false)
+  })
+})
+
+describe('TOKEN_RELAY_CONFIG_FILE', () => {
+  const OPTIONS = { issuers: [{ issuer: 'https://id.example', audience: null }], destinations: [] }
+  const TEXT = JSON.stringify(OPTIONS)
+  let folder: string
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'otel-token-relay-'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  function write(name: string, text: string): Environment {
+    const file = join(folder, name)
+    writeFileSync(file, text)
+    return { TOKEN_RELAY_CONFIG_FILE: file }
+  }
+
+  it.each([
+    ['options.json', TEXT],
+    ['options.cjs', `module.exports = ${TEXT}`],
+    ['default.cjs', `exports.default = ${TEXT}`],
+    ['exports.cjs', `exports.issuers = ${JSON.stringify(OPTIONS.issuers)}; exports.destinations = []`],
+    ['options.mjs', `export default ${TEXT}`],
+    ['names.mjs', `export const issuers = ${JSON.stringify(OPTIONS.issuers)}; export const destinations = []`],
+    ['computed.mjs', `import { env } from 'node:process'\nexport default env ? ${TEXT} : {}`],
+  ])('%s', (name, text) => {
+    const settings = parseOptions(optionsFromEnvironment(write(name, text)))
+    expect(settings).toEqual(parseOptions(OPTIONS))
+  })
+
+  it('is found from the working directory', () => {
+    const { TOKEN_RELAY_CONFIG_FILE: file = '' } = write('relative.json', TEXT)
+    expect(optionsFromEnvironment({ TOKEN_RELAY_CONFIG_FILE: relative(process.cwd(), file) })).toEqual(OPTIONS)
+  })
+
+  it.each([
+    ['broken.json', `{"issuers": ${MARKER}`],
+    ['comment.json', `// ${MARKER}\n${TEXT}`],
+    ['empty.json', ''],
+    ['broken.cjs', `module.exports = { ${MARKER}`],
+    ['throws.cjs', `throw new Error('${MARKER}')`],
+    ['broken.mjs', `export default { ${MARKER}`],
+    ['throws.mjs', `throw new Error('${MARKER}')`],
+    ['imports.mjs', `import '${MARKER}'`],
+    ['await.mjs', `await null; export default ${TEXT}`],
+    ['null.cjs', 'module.exports = null'],
+    ['undefined.cjs', 'module.exports = undefined'],
+  ])('%s cannot be read, and nothing of it is repeated', (name, text) => {
+    expect(problem(write(name, text))).toBe(FILE_ERROR)
+  })
+
+  it.each(['missing.json', 'missing.cjs', '.', ''].map((name) => `/m4rk3r/${name}`))('%s is not there', (file) => {
+    expect(problem({ TOKEN_RELAY_CONFIG_FILE: file })).toBe(FILE_ERROR)
+  })
+
+  it.each(TABLE)('%s contradicts it', (variable, _path, text) => {
+    const env = { ...write('options.json', TEXT), [variable]: text }
+    expect(problem(env)).toBe(`${variable}: contradicts TOKEN_RELAY_CONFIG_FILE: use one of them`)
+  })
+
+  it('goes with TOKEN_RELAY_ON_CONFIG_ERROR, and with variables that are empty', () => {
+    const env = { ...write('options.json', TEXT), TOKEN_RELAY_ON_CONFIG_ERROR: 'disable', TOKEN_RELAY_ISSUER: '' }
+    expect(optionsFromEnvironment(env)).toEqual(OPTIONS)
+  })
+
+  it('an unknown variable is refused beside it', () => {
+    expect(problem({ ...write('options.json', TEXT), TOKEN_RELAY_X: MARKER })).toBe(
+      'TOKEN_RELAY_X: is not a variable of otel-token-relay',
+    )
+  })
+})

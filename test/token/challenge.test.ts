@@ -1,0 +1,73 @@
+/** The HTTP answers to a refused request (RFC 6750 §3, RFC 9110 §11.6.1 and §10.2.3). */
+
+import { describe, expect, it } from 'vitest'
+import { answerFor } from '../../src/token/challenge.ts'
+import type { TokenRejectedCode } from '../../src/token/errors.ts'
+import { TOKEN_ERRORS, TokenRejectedError, UndecidedError } from '../../src/token/errors.ts'
+
+const codes = Object.keys(TOKEN_ERRORS) as (keyof typeof TOKEN_ERRORS)[]
+const invalidToken = codes.filter((code) => TOKEN_ERRORS[code].challenge === 'invalid_token') as TokenRejectedCode[]
+
+function bodyOf(status: number, title: string): string {
+  return `{"type":"about:blank","title":"${title}","status":${status}}`
+}
+
+it('no token: 401 with a bare challenge, because RFC 6750 §3.1 wants no error code there', () => {
+  expect(answerFor(new TokenRejectedError('ERR_TOKEN_MISSING'))).toEqual({
+    status: 401,
+    reason: 'Unauthorized',
+    headers: {
+      'www-authenticate': 'Bearer',
+      'content-type': 'application/problem+json',
+      'content-length': String(bodyOf(401, 'Unauthorized').length),
+      'cache-control': 'no-store',
+    },
+    body: bodyOf(401, 'Unauthorized'),
+  })
+})
+
+it('a malformed request: 400 invalid_request', () => {
+  const answer = answerFor(new TokenRejectedError('ERR_TOKEN_REQUEST'))
+  expect(answer).toMatchObject({ status: 400, reason: 'Bad Request', body: bodyOf(400, 'Bad Request') })
+  expect(answer.headers['www-authenticate']).toBe('Bearer error="invalid_request"')
+})
+
+it('a bad token: 401 invalid_token', () => {
+  const answer = answerFor(new TokenRejectedError('ERR_TOKEN_SIGNATURE'))
+  expect(answer).toMatchObject({ status: 401, reason: 'Unauthorized', body: bodyOf(401, 'Unauthorized') })
+  expect(answer.headers['www-authenticate']).toBe('Bearer error="invalid_token"')
+})
+
+it.each(['ERR_TOKEN_KEYS_UNAVAILABLE', 'ERR_TOKEN_UNDECIDED'] as const)('%s: 503 and when to come back', (code) => {
+  const answer = answerFor(new UndecidedError(code, 2.5))
+  expect(answer).toMatchObject({ status: 503, reason: 'Service Unavailable' })
+  expect(answer.headers).toMatchObject({ 'retry-after': '3' })
+  expect(answer.headers).not.toHaveProperty('www-authenticate')
+})
+
+it('A23 G8 every bad token gets the same bytes, whatever is wrong with it', () => {
+  const answers = invalidToken.map((code) => JSON.stringify(answerFor(new TokenRejectedError(code))))
+  expect(invalidToken.length).toBeGreaterThan(10)
+  expect(new Set(answers).size).toBe(1)
+})
+
+describe.each(codes)('%s', (code) => {
+  const undecided = code === 'ERR_TOKEN_KEYS_UNAVAILABLE' || code === 'ERR_TOKEN_UNDECIDED'
+  const answer = answerFor(undecided ? new UndecidedError(code) : new TokenRejectedError(code))
+
+  it('stays within the characters that RFC 6750 §3 and RFC 9110 §5.5 allow', () => {
+    for (const [name, value] of Object.entries(answer.headers)) {
+      expect(name).toMatch(/^[a-z-]+$/)
+      expect(value).toMatch(/^[\x20-\x7e]+$/)
+    }
+    const { 'www-authenticate': challenge } = answer.headers
+    if (challenge !== undefined) expect(challenge).toMatch(/^Bearer(?: error="[\x20-\x21\x23-\x5b\x5d-\x7e]+")?$/)
+  })
+
+  it('G8 tells neither code nor reason, and is not stored by caches', () => {
+    expect(JSON.stringify(answer)).not.toContain(code)
+    expect(JSON.stringify(answer)).not.toContain(TOKEN_ERRORS[code].message)
+    expect(answer.headers['cache-control']).toBe('no-store')
+    expect(answer.headers['content-length']).toBe(String(Buffer.byteLength(answer.body)))
+  })
+})

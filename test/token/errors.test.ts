@@ -1,0 +1,81 @@
+/** What the errors say, to people, programs and HTTP clients; and what they never say. */
+
+import { inspect } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import type { TokenErrorCode, TokenRejectedCode, UndecidedCode } from '../../src/token/errors.ts'
+import { TOKEN_ERRORS, TokenError, TokenRejectedError, UndecidedError } from '../../src/token/errors.ts'
+
+type Row = readonly [code: TokenErrorCode, status: number, challenge: string | undefined, message: string]
+const TABLE: readonly Row[] = [
+  ['ERR_TOKEN_MISSING', 401, undefined, 'no bearer token was presented'],
+  ['ERR_TOKEN_REQUEST', 400, 'invalid_request', 'the request does not carry exactly one well-formed bearer token'],
+  ['ERR_TOKEN_MALFORMED', 401, 'invalid_token', 'the token is not a compact JWS'],
+  ['ERR_TOKEN_TOO_LARGE', 401, 'invalid_token', 'the token exceeds the size limit'],
+  ['ERR_TOKEN_HEADER', 401, 'invalid_token', 'the token header is not acceptable'],
+  ['ERR_TOKEN_ALGORITHM', 401, 'invalid_token', 'the token algorithm is not allowed'],
+  ['ERR_TOKEN_TYPE', 401, 'invalid_token', 'the token type is not the configured one'],
+  ['ERR_TOKEN_ISSUER', 401, 'invalid_token', 'the token issuer is not configured'],
+  ['ERR_TOKEN_KEY', 401, 'invalid_token', 'no published key matches the token'],
+  ['ERR_TOKEN_SIGNATURE', 401, 'invalid_token', 'the token signature is not valid'],
+  ['ERR_TOKEN_AUDIENCE', 401, 'invalid_token', 'the token is for another audience'],
+  ['ERR_TOKEN_EXPIRED', 401, 'invalid_token', 'the token has expired'],
+  ['ERR_TOKEN_NOT_YET_VALID', 401, 'invalid_token', 'the token is not valid yet'],
+  ['ERR_TOKEN_TOO_OLD', 401, 'invalid_token', 'the token was issued too long ago'],
+  ['ERR_TOKEN_CLAIM', 401, 'invalid_token', 'a required claim is missing or not valid'],
+  ['ERR_TOKEN_KEYS_UNAVAILABLE', 503, undefined, 'the keys of the token issuer cannot be read at the moment'],
+  ['ERR_TOKEN_UNDECIDED', 503, undefined, 'the token could not be checked'],
+]
+
+const UNDECIDED: readonly string[] = ['ERR_TOKEN_KEYS_UNAVAILABLE', 'ERR_TOKEN_UNDECIDED']
+
+function make(code: TokenErrorCode): TokenError {
+  return UNDECIDED.includes(code)
+    ? new UndecidedError(code as UndecidedCode)
+    : new TokenRejectedError(code as TokenRejectedCode)
+}
+
+it('every code is in the table of this test', () => {
+  expect(TABLE.map(([code]) => code).toSorted()).toEqual(Object.keys(TOKEN_ERRORS).toSorted())
+})
+
+describe.each(TABLE)('%s', (code, status, challenge, message) => {
+  const error = make(code)
+
+  it('has a constant message, status and challenge', () => {
+    expect(error).toMatchObject({ code, status, challenge, message })
+  })
+
+  it('is a TokenError and an Error, of the class that tells "bad" from "not decided"', () => {
+    expect(error).toBeInstanceOf(TokenError)
+    expect(error).toBeInstanceOf(Error)
+    expect(error).toBeInstanceOf(UNDECIDED.includes(code) ? UndecidedError : TokenRejectedError)
+    expect(error.name).toBe(UNDECIDED.includes(code) ? 'UndecidedError' : 'TokenRejectedError')
+    expect(error.retryable).toBe(UNDECIDED.includes(code))
+    expect(String(error)).toBe(`${error.name}: ${message}`)
+  })
+
+  it('has no cause, and no members beyond the documented ones', () => {
+    expect('cause' in error).toBe(false)
+    const members = ['stack', 'message', 'code', 'status', 'challenge', 'name', 'retryable']
+    const own = UNDECIDED.includes(code) ? [...members, 'retryAfterSeconds'] : members
+    expect(Object.getOwnPropertyNames(error).toSorted()).toEqual(own.toSorted())
+    expect(Object.getOwnPropertySymbols(error)).toEqual([])
+  })
+
+  it('prints its constants and nothing else', () => {
+    const [, ...frames] = (error.stack ?? '').split('\n')
+    expect(frames.every((frame) => frame.trim().startsWith('at '))).toBe(true)
+    expect(inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true })).toContain(message)
+  })
+})
+
+it.each([
+  [undefined, 5],
+  [0.01, 1],
+  [0, 1],
+  [-3, 1],
+  [1.2, 2],
+  [30, 30],
+])('UndecidedError(%s) asks to wait %i whole seconds', (given, expected) => {
+  expect(new UndecidedError('ERR_TOKEN_UNDECIDED', given).retryAfterSeconds).toBe(expected)
+})

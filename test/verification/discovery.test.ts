@@ -1,0 +1,145 @@
+/** Where keys are looked for (OpenID Connect Discovery 1.0 §4, RFC 8414 §3), and where they are not. */
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { IssuerOptions, VerifiedCredential } from '../../src/index.ts'
+import { metadataUrls } from '../../src/verification/discovery.ts'
+import type { FaultyIssuer } from '../support/faulty-issuer.ts'
+import { startFaultyIssuer } from '../support/faulty-issuer.ts'
+import { refusal, withRelay } from '../support/relay.ts'
+import { createSigner, goodClaims } from '../support/signer.ts'
+
+const signer = createSigner()
+const JWKS = { keys: [signer.jwk] }
+const OIDC = '/.well-known/openid-configuration'
+const OAUTH = '/.well-known/oauth-authorization-server'
+
+let server: FaultyIssuer
+let elsewhere: FaultyIssuer
+beforeEach(async () => {
+  server = await startFaultyIssuer()
+  elsewhere = await startFaultyIssuer()
+  server.answer('/jwks', { body: JWKS })
+  elsewhere.answer('/jwks', { body: JWKS })
+})
+afterEach(async () => {
+  await server[Symbol.asyncDispose]()
+  await elsewhere[Symbol.asyncDispose]()
+})
+
+async function verify(issuer: string, options: Partial<IssuerOptions> = {}): Promise<VerifiedCredential> {
+  return withRelay({ issuers: [{ issuer, audience: 'user-service', ...options }] }, (relay) =>
+    relay.verify(signer.token(goodClaims(issuer))),
+  )
+}
+const targets = (): string[] => server.requests.map(({ target }) => target)
+
+describe('the addresses of the metadata', () => {
+  it.each([
+    ['https://id.example', 'https://id.example'],
+    ['https://id.example/', 'https://id.example'],
+    ['https://id.example:8443', 'https://id.example:8443'],
+  ])('of %s', (issuer, origin) => {
+    expect(metadataUrls(issuer)).toEqual([`${origin}${OIDC}`, `${origin}${OAUTH}`])
+  })
+
+  it.each([
+    'https://id.example/tenant/a',
+    'https://id.example/tenant/a/',
+  ])('of %s: OpenID Connect appends to a path, RFC 8414 §3.1 inserts before it', (issuer) => {
+    expect(metadataUrls(issuer)).toEqual([`https://id.example/tenant/a${OIDC}`, `https://id.example${OAUTH}/tenant/a`])
+  })
+})
+
+describe('finds the keys', () => {
+  it('through OpenID Connect', async () => {
+    server.answer(OIDC, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
+    expect(await verify(server.origin)).toMatchObject({ subject: 'alice', issuer: server.origin })
+    expect(targets()).toEqual([OIDC, '/jwks'])
+  })
+
+  it('through RFC 8414, where there is no OpenID Connect', async () => {
+    server.answer(OAUTH, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
+    expect(await verify(server.origin)).toMatchObject({ subject: 'alice' })
+    expect(targets()).toEqual([OIDC, OAUTH, '/jwks'])
+  })
+
+  it('of an issuer with a path, at both places', async () => {
+    const issuer = `${server.origin}/tenant/a`
+    server.answer(`${OAUTH}/tenant/a`, { body: { issuer, jwks_uri: `${server.origin}/jwks` } })
+    expect(await verify(issuer)).toMatchObject({ subject: 'alice', issuer })
+    expect(targets()).toEqual([`/tenant/a${OIDC}`, `${OAUTH}/tenant/a`, '/jwks'])
+  })
+
+  it('of an issuer that ends in a slash', async () => {
+    const issuer = `${server.origin}/`
+    server.answer(OIDC, { body: { issuer, jwks_uri: `${server.origin}/jwks` } })
+    expect(await verify(issuer)).toMatchObject({ subject: 'alice', issuer })
+  })
+
+  it('at jwksUri, without asking for metadata, on any host', async () => {
+    expect(await verify(server.origin, { jwksUri: `${elsewhere.origin}/jwks` })).toMatchObject({ subject: 'alice' })
+    expect(server.requests).toEqual([])
+    expect(elsewhere.requests.map(({ target }) => target)).toEqual(['/jwks'])
+  })
+
+  it('in jwks, without asking anybody', async () => {
+    expect(await verify(server.origin, { jwks: JWKS })).toMatchObject({ subject: 'alice' })
+    expect(server.requests).toEqual([])
+  })
+
+  it('first when a token needs them, not before', async () => {
+    await withRelay({ issuers: [{ issuer: server.origin, audience: null }] }, async (relay) => {
+      await expect(relay.verify('a.b.c')).rejects.toMatchObject(refusal('ERR_TOKEN_MALFORMED'))
+      await expect(relay.verify(signer.token(goodClaims('https://x.example')))).rejects.toMatchObject(
+        refusal('ERR_TOKEN_ISSUER'),
+      )
+      await expect(relay.verify(signer.token(goodClaims(server.origin), { alg: 'none' }))).rejects.toMatchObject(
+        refusal('ERR_TOKEN_ALGORITHM'),
+      )
+    })
+    expect(server.requests).toEqual([])
+  })
+})
+
+describe('D13 does not believe metadata', () => {
+  const refused = { ...refusal('ERR_TOKEN_KEYS_UNAVAILABLE'), retryAfterSeconds: 1 }
+
+  it.each([
+    ['of another issuer', (): unknown => ({ issuer: elsewhere.origin, jwks_uri: `${server.origin}/jwks` })],
+    ['with a slash more', (): unknown => ({ issuer: `${server.origin}/`, jwks_uri: `${server.origin}/jwks` })],
+    ['without an issuer', (): unknown => ({ jwks_uri: `${server.origin}/jwks` })],
+    ['with a list of issuers', (): unknown => ({ issuer: [server.origin], jwks_uri: `${server.origin}/jwks` })],
+    ['without jwks_uri', (): unknown => ({ issuer: server.origin })],
+    ['with keys on another port', (): unknown => ({ issuer: server.origin, jwks_uri: `${elsewhere.origin}/jwks` })],
+    ['with keys on another host', (): unknown => ({ issuer: server.origin, jwks_uri: 'https://evil.example/jwks' })],
+    ['with keys in clear text', (): unknown => ({ issuer: server.origin, jwks_uri: 'http://evil.example/jwks' })],
+    ['with keys in a file', (): unknown => ({ issuer: server.origin, jwks_uri: 'file:///etc/passwd' })],
+    ['with keys in itself', (): unknown => ({ issuer: server.origin, jwks_uri: 'data:application/json,{}' })],
+    ['with a relative jwks_uri', (): unknown => ({ issuer: server.origin, jwks_uri: '/jwks' })],
+    ['with a list of jwks_uri', (): unknown => ({ issuer: server.origin, jwks_uri: [`${server.origin}/jwks`] })],
+    [
+      'with userinfo in jwks_uri',
+      (): unknown => ({ issuer: server.origin, jwks_uri: `${server.origin.replace('//', '//user:pass@')}/jwks` }),
+    ],
+    ['that is null', (): unknown => null],
+    ['that is a list', (): unknown => []],
+    ['that is a text', (): unknown => 'metadata'],
+  ])('%s', async (_, body) => {
+    server.answer(OIDC, { body: JSON.stringify(body()) })
+    await expect(verify(server.origin)).rejects.toMatchObject(refused)
+    expect(targets()).toEqual([OIDC])
+    expect(elsewhere.requests).toEqual([])
+  })
+
+  it.each([500, 503, 403, 301])('with status %i, and does not look for a second one', async (status) => {
+    server.answer(OIDC, { status, headers: { location: `${server.origin}${OAUTH}` } })
+    server.answer(OAUTH, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
+    await expect(verify(server.origin)).rejects.toMatchObject(refused)
+    expect(targets()).toEqual([OIDC])
+  })
+
+  it('that is nowhere', async () => {
+    await expect(verify(server.origin)).rejects.toMatchObject(refused)
+    expect(targets()).toEqual([OIDC, OAUTH])
+  })
+})
