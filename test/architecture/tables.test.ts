@@ -78,9 +78,13 @@ function interfacePaths(file: SourceFile, name: string): readonly string[] {
 function schemaKeys(file: SourceFile): readonly string[] {
   return nodesOf(file.tree, 'CallExpression').flatMap((call) => {
     const callee = child(call, 'callee')
-    if (callee.type !== 'MemberExpression' || nameOf(child(callee, 'property')) !== 'strictObject') return []
+    const name = nameOf(callee.type === 'MemberExpression' ? child(callee, 'property') : callee)
+    // `group` of options.ts is a strictObject with a message.
+    if (name !== 'strictObject' && name !== 'group') return []
     const [shape] = children(call, 'arguments')
-    return shape === undefined ? [] : children(shape, 'properties').map((property) => nameOf(child(property, 'key')))
+    return shape?.type !== 'ObjectExpression'
+      ? []
+      : children(shape, 'properties').map((property) => nameOf(child(property, 'key')))
   })
 }
 
