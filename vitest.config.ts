@@ -9,6 +9,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Two cores, and many tests start processes of their own.
     maxWorkers: 2,
-    reporters: process.env['CI'] === undefined ? ['default'] : ['default', ['json', { outputFile: 'test-results.json' }]],
+    reporters:
+      process.env['CI'] === undefined ? ['default'] : ['default', ['json', { outputFile: 'test-results.json' }]],
   },
 })

@@ -1,0 +1,228 @@
+/** The packed artifact: what is in it, what it exports, and how it is loaded. */
+
+import type { SpawnSyncReturns } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import type { Node } from '../architecture/source.ts'
+import { children, importsOf, nameOf, nodesOf, readSources, sourceFile, walk } from '../architecture/source.ts'
+import { readDocument } from '../readme/markdown.ts'
+import { createScratch, PACKED, quietEnvironment } from './scratch.ts'
+
+const VALUES = [
+  'RelayActiveError',
+  'TokenError',
+  'TokenRejectedError',
+  'UndecidedError',
+  'createTokenRelay',
+  'deleteCredential',
+  'getActiveCredential',
+  'getCredential',
+  'runWithToken',
+  'setCredential',
+  'setDestination',
+]
+const TYPES = [
+  'Claims',
+  'DestinationOptions',
+  'IngressOptions',
+  'IssuerOptions',
+  'KeySetOptions',
+  'RelayInstrumentation',
+  'TokenErrorCode',
+  'TokenRejectedCode',
+  'TokenRelay',
+  'TokenRelayOptions',
+  'UndecidedCode',
+  'VerifiedCredential',
+]
+
+const files = readdirSync(PACKED, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => relative(PACKED, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+const manifest = JSON.parse(readFileSync(join(PACKED, 'package.json'), 'utf8')) as {
+  readonly name: string
+  readonly exports: Readonly<Record<string, unknown>>
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+}
+
+function readPacked(file: string): string {
+  return readFileSync(join(PACKED, file), 'utf8')
+}
+
+/** The names that the declaration file `text` exports. */
+function exportedNames(text: string): readonly string[] {
+  const { tree } = sourceFile('index.d.ts', text)
+  return nodesOf(tree, 'ExportNamedDeclaration')
+    .flatMap((node) => children(node, 'specifiers').map((specifier) => nameOf(specifier['exported'] as Node)))
+    .toSorted()
+}
+
+const FUNCTIONS = ['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']
+
+/** Whether the module `text` waits before it is loaded, so that `require` refuses it. */
+function hasTopLevelAwait(text: string): boolean {
+  const { tree } = sourceFile('module.js', text)
+  const inside = new Set<Node>()
+  for (const { node, parent } of walk(tree)) {
+    if (FUNCTIONS.includes(node.type) || (inside.has(parent) && node !== parent)) inside.add(node)
+    const waits = node.type === 'AwaitExpression' || (node.type === 'ForOfStatement' && node['await'] === true)
+    if (waits && !inside.has(node)) return true
+  }
+  return false
+}
+
+const scratch = createScratch()
+afterAll(() => scratch[Symbol.dispose]())
+
+/** Runs `node` with `args` in the application. */
+function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, [...args], {
+    cwd: scratch.folder,
+    env: quietEnvironment(env),
+    encoding: 'utf8',
+    timeout: 30_000,
+  })
+}
+
+describe('the tarball', () => {
+  it('holds the build, the manifest and the documents, and nothing else', () => {
+    const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json']
+    const build = readSources().flatMap(({ path }) =>
+      ['.d.ts', '.js'].map((extension) => `dist/${path.replace(/\.ts$/, extension)}`),
+    )
+    expect(files.toSorted()).toEqual([...documents, ...build].toSorted())
+  })
+
+  it.each(['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md'])('holds %s as it is in the repository', (name) => {
+    expect(readPacked(name)).toBe(readDocument(name))
+  })
+
+  it('bundles nothing: what it imports are its dependencies, its peers, and Node.js', () => {
+    const known = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies)]
+    const imported = files
+      .filter((file) => /\.(js|d\.ts)$/.test(file))
+      .flatMap((file) => importsOf(sourceFile(file, readPacked(file))))
+    expect(imported).toContain('@opentelemetry/api')
+    const others = imported.filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
+    expect([...new Set(others)].filter((specifier) => !known.includes(specifier))).toEqual([])
+    expect(manifest).not.toHaveProperty('bundleDependencies')
+  })
+
+  it('has no top-level await', () => {
+    const modules = files.filter((file) => file.endsWith('.js'))
+    expect(modules.filter((file) => hasTopLevelAwait(readPacked(file)))).toEqual([])
+  })
+
+  it('declares exactly these names', () => {
+    expect(exportedNames(readPacked('dist/index.d.ts'))).toEqual([...VALUES, ...TYPES].toSorted())
+    expect(exportedNames(readPacked('dist/register/index.d.ts'))).toEqual([])
+  })
+
+  it('has three entries', () => {
+    expect(Object.keys(manifest.exports)).toEqual(['.', './register', './package.json'])
+  })
+})
+
+describe('loading it', () => {
+  const print = 'console.log(JSON.stringify(Object.keys(relay).sort()))'
+
+  it.each([
+    ['require', 'main.cjs', `const relay = require('otel-token-relay')\n${print}`],
+    ['import', 'main.mjs', `import * as relay from 'otel-token-relay'\n${print}`],
+    ['import()', 'main.cjs', `import('otel-token-relay').then((relay) => ${print})`],
+  ])('%s gives exactly these names, without a warning', (_, file, text) => {
+    scratch.write({ [file]: text })
+    const { stdout, stderr, status } = run([file])
+    expect([status, stderr]).toEqual([0, ''])
+    expect(JSON.parse(stdout)).toEqual(VALUES)
+  })
+
+  it('require and import give the same functions', () => {
+    const text = `
+      import { createRequire } from 'node:module'
+      import * as imported from 'otel-token-relay'
+      const required = createRequire(import.meta.url)('otel-token-relay')
+      console.log(Object.keys(imported).every((name) => imported[name] === required[name]))`
+    scratch.write({ 'same.mjs': text })
+    expect(run(['same.mjs']).stdout).toBe('true\n')
+  })
+
+  it('changes nothing in the process', () => {
+    const text = `
+      const http = require('node:http')
+      const before = [http.Agent.prototype.addRequest, http.Server.prototype.emit, require('node:tls').connect]
+      require('otel-token-relay')
+      const after = [http.Agent.prototype.addRequest, http.Server.prototype.emit, require('node:tls').connect]
+      console.log(before.every((value, i) => value === after[i]))`
+    scratch.write({ 'pure.cjs': text })
+    expect(run(['pure.cjs']).stdout).toBe('true\n')
+  })
+
+  it('gives the manifest, and nothing that is not exported', () => {
+    const text = `
+      console.log(require('otel-token-relay/package.json').name)
+      try { require('otel-token-relay/dist/relay.js') } catch (error) { console.log(error.code) }`
+    scratch.write({ 'paths.cjs': text })
+    expect(run(['paths.cjs']).stdout).toBe('otel-token-relay\nERR_PACKAGE_PATH_NOT_EXPORTED\n')
+  })
+})
+
+describe('preloading otel-token-relay/register', () => {
+  const program = `
+    const active = Reflect.get(globalThis, Symbol.for('otel-token-relay.active'))
+    console.log(active === undefined ? 'no relay' : 'relay')`
+  const right = { TOKEN_RELAY_ISSUER: 'https://id.example.com', TOKEN_RELAY_AUDIENCE: 'user-service' }
+
+  for (const option of ['--require', '--import']) {
+    it.each(['main.cjs', 'main.mjs'])(`with ${option} creates the relay before %s begins`, (file) => {
+      scratch.write({ [file]: program })
+      const { stdout, stderr, status } = run([option, 'otel-token-relay/register', file], right)
+      expect({ stdout, stderr, status }).toEqual({ stdout: 'relay\n', stderr: '', status: 0 })
+    })
+
+    it.each(['main.cjs', 'main.mjs'])(`with ${option} does not start %s when a variable is missing`, (file) => {
+      scratch.write({ [file]: program })
+      const { stdout, stderr, status } = run([option, 'otel-token-relay/register', file], {
+        TOKEN_RELAY_ISSUER: 'https://id.example.com',
+      })
+      expect({ stdout, status }).toEqual({ stdout: '', status: 1 })
+      expect(stderr).toMatch(/^otel-token-relay: TOKEN_RELAY_AUDIENCE: required: [^\n]*\n$/)
+    })
+  }
+
+  it('finds a configuration file from the working directory', () => {
+    scratch.write({
+      'main.cjs': program,
+      'options.cjs': "module.exports = { issuers: [{ issuer: 'https://id.example.com', audience: null }] }",
+    })
+    const { stdout, status } = run(['--require', 'otel-token-relay/register', 'main.cjs'], {
+      TOKEN_RELAY_CONFIG_FILE: 'options.cjs',
+    })
+    expect({ stdout, status }).toEqual({ stdout: 'relay\n', status: 0 })
+  })
+})
+
+describe('the checks catch', () => {
+  it.each([
+    ['await import("a")', true],
+    ['const a = await b()', true],
+    ['for await (const a of b) {}', true],
+    ['if (a) { await b() }', true],
+    ['const a = async () => { await b() }', false],
+    ['async function a() { for await (const c of b) await c }', false],
+    ['class A { async b() { return await c } }', false],
+  ])('top-level await: %s', (text, expected) => {
+    expect(hasTopLevelAwait(text)).toBe(expected)
+  })
+
+  it('exported names, types included', () => {
+    expect(exportedNames("export { b, x as a } from './b.ts'\nexport type { C } from './c.ts'\nexport {}")).toEqual([
+      'C',
+      'a',
+      'b',
+    ])
+  })
+})
