@@ -209,7 +209,7 @@ describe('the checks catch', () => {
   it.each([
     ['await import("a")', true],
     ['const a = await b()', true],
-    ['for await (const a of b) {}', true],
+    ['export {}; for await (const a of b) {}', true],
     ['if (a) { await b() }', true],
     ['const a = async () => { await b() }', false],
     ['async function a() { for await (const c of b) await c }', false],

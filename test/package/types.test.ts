@@ -19,13 +19,13 @@ function compile(file: string, text: string, resolution: Partial<Resolution> = {
   const config = {
     compilerOptions: {
       target: 'es2023',
-      lib: ['es2023', 'dom', 'dom.iterable', 'dom.asynciterable'],
+      lib: ['es2023'],
       module: 'nodenext',
       moduleResolution: 'nodenext',
       strict: true,
       exactOptionalPropertyTypes: true,
       skipLibCheck: false,
-      types: [],
+      types: ['node'],
       noEmit: true,
       ...resolution,
     },
