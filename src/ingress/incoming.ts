@@ -58,10 +58,10 @@ function leavesLargeBody(headers: IncomingHttpHeaders): boolean {
 }
 
 function ofSocket(args: readonly unknown[]): Incoming {
-  const request = args[0] as IncomingMessage
+  const request = args[0] as IncomingMessage & { readonly stream?: object }
   const socket = args[1] as Duplex
   return {
-    subject: request,
+    subject: request.stream ?? request,
     headers: request.headers,
     rawHeaders: request.rawHeaders,
     target: request.url ?? '',

@@ -3,6 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ROOT } from '../readme/markdown.ts'
+import type { OtelLine } from '../support/process.ts'
 
 /** The packed artifact, as the application has it. */
 export const PACKED = join(ROOT, 'test', 'otel-3', 'node_modules', 'otel-token-relay')
@@ -13,9 +14,8 @@ export interface Scratch {
   [Symbol.dispose](): void
 }
 
-export function createScratch(): Scratch {
-  // Ignored by git, and emptied of nothing else.
-  const programs = join(ROOT, 'test', 'otel-3', 'programs')
+export function createScratch(line: OtelLine = 'otel-3'): Scratch {
+  const programs = join(ROOT, 'test', line, 'programs')
   mkdirSync(programs, { recursive: true })
   const folder = mkdtempSync(join(programs, 'scratch-'))
   return {

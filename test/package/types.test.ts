@@ -2,20 +2,29 @@
 
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ROOT } from '../readme/markdown.ts'
-import { createScratch } from './scratch.ts'
+import type { OtelLine } from '../support/process.ts'
+import { OTEL_LINES } from '../support/process.ts'
+import { createScratch, quietEnvironment } from './scratch.ts'
 
-const scratch = createScratch()
-afterAll(() => scratch[Symbol.dispose]())
+const scratches = { 'otel-2': createScratch('otel-2'), 'otel-3': createScratch('otel-3') }
+afterAll(() => {
+  for (const scratch of Object.values(scratches)) scratch[Symbol.dispose]()
+})
 
 interface Resolution {
   readonly module: string
   readonly moduleResolution: string
 }
 
-/** The errors that the compiler finds in `text`, one line each. Declarations of all packages are checked, too. */
-function compile(file: string, text: string, resolution: Partial<Resolution> = {}): readonly string[] {
+/** The errors that the compiler finds in `files`, one line each. Declarations of all packages are checked, too. */
+function compile(
+  files: Readonly<Record<string, string>>,
+  resolution: Partial<Resolution> = {},
+  line: OtelLine = 'otel-3',
+): readonly string[] {
+  const scratch = scratches[line]
   const config = {
     compilerOptions: {
       target: 'es2023',
@@ -29,12 +38,13 @@ function compile(file: string, text: string, resolution: Partial<Resolution> = {
       noEmit: true,
       ...resolution,
     },
-    files: [file],
+    files: Object.keys(files),
   }
-  scratch.write({ [file]: text, 'tsconfig.json': JSON.stringify(config) })
+  scratch.write({ ...files, 'tsconfig.json': JSON.stringify(config) })
   const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
   const { stdout } = spawnSync(tsc, ['-p', scratch.folder, '--pretty', 'false'], {
     cwd: scratch.folder,
+    env: quietEnvironment(),
     encoding: 'utf8',
   })
   return stdout.split('\n').filter((line) => line.includes('error TS'))
@@ -115,16 +125,18 @@ const issuer = 'https://id.example.com'
 `
 
 describe('a program compiles', () => {
-  it.each([
-    ['as an ES module', 'consumer.mts', {}],
-    ['as CommonJS', 'consumer.cts', {}],
-    ['with a bundler', 'consumer.ts', { module: 'esnext', moduleResolution: 'bundler' }],
-    ['with the resolution of Node.js 20', 'consumer.mts', { module: 'node20', moduleResolution: 'node16' }],
-  ])('%s', (_, file, resolution) => {
-    expect(compile(file, CONSUMER, resolution)).toEqual([])
+  it('as an ES module and as CommonJS', () => {
+    expect(compile({ 'consumer.mts': CONSUMER, 'consumer.cts': CONSUMER })).toEqual([])
   })
 
-  it('with the relay in a NodeSDK', () => {
+  it.each([
+    ['with a bundler', 'consumer.ts', { module: 'esnext', moduleResolution: 'bundler' }],
+    ['with the older resolution of Node.js', 'consumer.mts', { module: 'node20', moduleResolution: 'node16' }],
+  ])('%s', (_, file, resolution) => {
+    expect(compile({ [file]: CONSUMER }, resolution)).toEqual([])
+  })
+
+  it.each(OTEL_LINES)('with the relay in the NodeSDK of %s', (line) => {
     const text = `
       import { NodeSDK } from '@opentelemetry/sdk-node'
       import { registerInstrumentations } from '@opentelemetry/instrumentation'
@@ -133,34 +145,47 @@ describe('a program compiles', () => {
       new NodeSDK({ textMapPropagator: relay.propagator, instrumentations: [relay.instrumentation] })
       registerInstrumentations({ instrumentations: [relay.instrumentation] })`
     // Of the declarations that come along, only ours are at stake here.
-    const errors = compile('sdk.mts', text)
+    const errors = compile({ 'sdk.mts': text }, {}, line)
     expect(errors.filter((line) => /^sdk\.mts|otel-token-relay/.test(line))).toEqual([])
   })
 })
 
+const WRONG = [
+  ['without issuers', 'createTokenRelay({})', 'TS2741'],
+  ['without an audience', 'createTokenRelay({ issuers: [{ issuer }] })', 'TS2741'],
+  ['with an undefined audience', 'createTokenRelay({ issuers: [{ issuer, audience: undefined }] })', 'TS2322'],
+  ['with an unknown option', "createTokenRelay({ issuers: [], destination: 'a' })", 'TS2561'],
+  ['with an unknown mode', "createTokenRelay({ issuers: [], ingress: { mode: 'maybe' } })", 'TS2322'],
+  ['with a destination that is a string', "createTokenRelay({ issuers: [], destinations: ['a'] })", 'TS2322'],
+  [
+    'with a time that is a string',
+    "createTokenRelay({ issuers: [{ issuer, audience: 'a', clockToleranceSeconds: '5' }] })",
+    'TS2322',
+  ],
+  ['when it puts a raw token into a context', "setCredential(context.active(), 'token')", 'TS2345'],
+  ['when it writes to a credential', "credential.subject = 'mallory'", 'TS2540'],
+  ['when it writes to claims', "credential.claims['sub'] = 'mallory'", 'TS2542'],
+  ['when it adds a scope', "credential.scopes.push('admin')", 'TS2339'],
+  ['when it constructs the abstract error', "new TokenError('ERR_TOKEN_MISSING')", 'TS2674'],
+  ['when it rejects with a code that means "undecided"', "new TokenRejectedError('ERR_TOKEN_UNDECIDED')", 'TS2345'],
+  ['when it imports what is internal', "import 'otel-token-relay/dist/relay.js'", 'TS2882'],
+] as const
+
 describe('a program does not compile', () => {
-  it.each([
-    ['without issuers', 'createTokenRelay({})', 'TS2345'],
-    ['without an audience', 'createTokenRelay({ issuers: [{ issuer }] })', 'TS2741'],
-    ['with an undefined audience', 'createTokenRelay({ issuers: [{ issuer, audience: undefined }] })', 'TS2322'],
-    ['with an unknown option', "createTokenRelay({ issuers: [], destination: 'a' })", 'TS2561'],
-    ['with an unknown mode', "createTokenRelay({ issuers: [], ingress: { mode: 'maybe' } })", 'TS2322'],
-    ['with a destination that is a string', "createTokenRelay({ issuers: [], destinations: ['a'] })", 'TS2322'],
-    [
-      'with a time that is a string',
-      "createTokenRelay({ issuers: [{ issuer, audience: 'a', clockToleranceSeconds: '5' }] })",
-      'TS2322',
-    ],
-    ['when it puts a raw token into a context', "setCredential(context.active(), 'token')", 'TS2345'],
-    ['when it writes to a credential', "credential.subject = 'mallory'", 'TS2540'],
-    ['when it writes to claims', "credential.claims['sub'] = 'mallory'", 'TS2542'],
-    ['when it adds a scope', "credential.scopes.push('admin')", 'TS2339'],
-    ['when it constructs the abstract error', "new TokenError('ERR_TOKEN_MISSING')", 'TS2511'],
-    ['when it rejects with a code that means "undecided"', "new TokenRejectedError('ERR_TOKEN_UNDECIDED')", 'TS2345'],
-    ['when it imports what is internal', "import 'otel-token-relay/dist/relay.js'", 'TS2307'],
-  ])('%s', (_, statement, code) => {
-    const errors = compile('wrong.mts', `${IMPORTS}\n${statement}\n`)
-    expect(errors).toHaveLength(1)
-    expect(errors[0]).toMatch(new RegExp(`^wrong\\.mts\\(8,\\d+\\): error ${code}:`))
+  let errors: readonly string[]
+  beforeAll(() => {
+    errors = compile(
+      Object.fromEntries(WRONG.map(([, statement], i) => [`wrong-${i}.mts`, `${IMPORTS}\n${statement}\n`])),
+    )
+  })
+
+  it.each(WRONG.map(([title, , code], i) => [title, `wrong-${i}.mts`, code]))('%s', (_, file, code) => {
+    const own = errors.filter((line) => line.startsWith(`${file}(`))
+    expect(own).toHaveLength(1)
+    expect(own[0]).toMatch(new RegExp(`\\(8,\\d+\\): error ${code}:`))
+  })
+
+  it('for no other reason', () => {
+    expect(errors).toHaveLength(WRONG.length)
   })
 })

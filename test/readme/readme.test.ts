@@ -1,0 +1,289 @@
+/** Every code block of the README runs: commands, programs, configuration. */
+
+import type { ChildProcessWithoutNullStreams } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createScratch, quietEnvironment } from '../package/scratch.ts'
+import type { TestIssuer } from '../support/issuer.ts'
+import { close, listen, startIssuer } from '../support/issuer.ts'
+import type { Sink } from '../support/sink.ts'
+import { startSink } from '../support/sink.ts'
+import type { Block } from './markdown.ts'
+import { ROOT, readBlocks, readDocument } from './markdown.ts'
+
+const blocks = readBlocks(readDocument('README.md'))
+const manifest = JSON.parse(readDocument('package.json')) as {
+  readonly name: string
+  readonly scripts: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+}
+
+type Kind = 'script' | 'install' | 'server'
+
+/** Which of the tests below runs `command`. */
+function kindOf(command: string): Kind {
+  if (/^npm ci && npm (run \S+|test)$/.test(command)) return 'script'
+  if (/^npm install( @?[\w/-]+)+$/.test(command)) return 'install'
+  if (/^([A-Z_]+=\S+ )*node --(require|import) \S+ \S+$/.test(command)) return 'server'
+  throw new Error(`no test runs the command: ${command}`)
+}
+
+/** The commands of a block, each on one line. */
+function commandsOf({ text }: Block): readonly string[] {
+  return text
+    .replaceAll(/ *\\\n */g, ' ')
+    .split('\n')
+    .filter((line) => line !== '')
+}
+
+function isProgram({ language }: Block): boolean {
+  return ['js', 'ts', 'json'].includes(language)
+}
+
+/** Complaints about blocks that none of the tests below runs. */
+function unrunnable(all: readonly Block[]): readonly string[] {
+  return all.flatMap((block) => {
+    if (block.language === 'text') return []
+    if (block.language === 'sh') {
+      for (const command of commandsOf(block)) kindOf(command)
+      return []
+    }
+    if (!isProgram(block)) return [`no runner for the language "${block.language}"`]
+    if (block.file === undefined) return [`a block of ${block.language} has no file name`]
+    return RUN.includes(block.file) ? [] : [`no test runs ${block.file}`]
+  })
+}
+
+/** The files that the tests below run, by their names in the README. */
+const RUN = ['app.js', 'relay.json', 'tracing.mjs', 'caller.ts', 'message.mjs']
+const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
+
+function commandsOfKind(kind: Kind): readonly string[] {
+  const found = commands.filter((command) => kindOf(command) === kind)
+  if (found.length === 0) throw new Error(`the README has no ${kind} command`)
+  return found
+}
+
+const asItStands = createScratch()
+const local = createScratch()
+let issuer: TestIssuer
+let profiles: Sink
+let port: number
+
+/** Puts servers of this test where the README has names of example hosts. */
+function localized(text: string): string {
+  return text
+    .replaceAll('https://id.example.com', issuer.issuer)
+    .replaceAll('https://profile.internal.example', profiles.origin)
+}
+
+beforeAll(async () => {
+  issuer = await startIssuer()
+  profiles = await startSink()
+  const placeholder = createServer()
+  port = await listen(placeholder)
+  await close(placeholder)
+
+  const files = blocks.filter(isProgram).map(({ file, text }) => [file ?? '', text.replaceAll('8080', String(port))])
+  asItStands.write(Object.fromEntries(files))
+  local.write(Object.fromEntries(files.map(([file = '', text = '']) => [file, localized(text)])))
+})
+afterAll(async () => {
+  asItStands[Symbol.dispose]()
+  local[Symbol.dispose]()
+  await Promise.all([issuer, profiles].map((resource) => resource[Symbol.asyncDispose]()))
+})
+
+interface Running extends AsyncDisposable {
+  readonly output: () => string
+}
+
+/** Runs `command` in a shell and resolves when it listens. */
+async function start(command: string, folder: string): Promise<Running> {
+  // In a process group of its own, because a shell may or may not replace itself with its last command.
+  const child = spawn('sh', ['-c', command], { cwd: folder, env: quietEnvironment(), detached: true })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk
+    })
+  }
+  const running = {
+    output: () => output,
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      process.kill(-(child.pid ?? 0), 'SIGKILL')
+      await once(child, 'close')
+    },
+  }
+  await untilItListens(child).catch(async (error: unknown) => {
+    await running[Symbol.asyncDispose]()
+    throw new Error(`${command} does not listen:\n${output}`, { cause: error })
+  })
+  return running
+}
+
+async function untilItListens(child: ChildProcessWithoutNullStreams): Promise<void> {
+  const deadline = Date.now() + 30_000
+  while (child.exitCode === null && Date.now() < deadline) {
+    try {
+      await get('/')
+      return
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+  throw new Error(`exit code ${child.exitCode}`)
+}
+
+async function get(path: string, token?: string): Promise<Response> {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  return fetch(`http://127.0.0.1:${port}${path}`, { headers })
+}
+
+/** Runs `text` as an ES module beside the blocks, and returns what it prints as JSON. */
+async function drive(text: string, nodeOptions: readonly string[], env: Record<string, string>): Promise<unknown> {
+  local.write({ 'driver.mjs': text })
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=MODULE_TYPELESS_PACKAGE_JSON', ...nodeOptions, 'driver.mjs'],
+    {
+      cwd: local.folder,
+      env: quietEnvironment(env),
+    },
+  )
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (chunk: string) => {
+      output[name] += chunk
+    })
+  }
+  await once(child, 'close')
+  expect(output.stderr).toBe('')
+  return JSON.parse(output.stdout) as unknown
+}
+
+describe('the README', () => {
+  it('has no block that is not run', () => {
+    expect(unrunnable(blocks)).toEqual([])
+    expect(blocks.flatMap(({ file }) => file ?? []).toSorted()).toEqual(RUN.toSorted())
+  })
+
+  it.each(commandsOfKind('script'))('%s: the script is there, and the files that it names', (command) => {
+    const script = manifest.scripts[/npm (?:run )?(\S+)$/.exec(command)?.[1] ?? '']
+    expect(script).toBeDefined()
+    const files = script?.match(/[\w./-]+\.(?:ts|js|mjs|json)\b/g) ?? []
+    expect(files.filter((file) => !existsSync(join(ROOT, file)))).toEqual([])
+  })
+
+  it('installs the package and its peers, and nothing else', () => {
+    const installed = commandsOfKind('install').flatMap((command) => command.split(' ').slice(2))
+    expect(installed.toSorted()).toEqual([manifest.name, ...Object.keys(manifest.peerDependencies)].toSorted())
+  })
+
+  it.each(commandsOfKind('server'))('%s: refuses a request without a token, as it stands', async (command) => {
+    await using running = await start(command, asItStands.folder)
+    const response = await get('/')
+    expect([response.status, response.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
+    expect(running.output()).toBe('')
+  })
+
+  it.each(commandsOfKind('server'))('%s: verifies and forwards, with servers that exist', async (command) => {
+    await using running = await start(localized(command), local.folder)
+    profiles.clear()
+    const token = await issuer.token()
+
+    expect((await get('/', await issuer.token({ aud: 'another' }))).status).toBe(401)
+    expect(profiles.received).toEqual([])
+    const response = await get('/', token)
+    expect([response.status, await response.text()]).toEqual([200, '{}'])
+    expect(profiles.received).toMatchObject([{ target: '/profiles/me', authorization: [`Bearer ${token}`] }])
+    expect(running.output()).toBe('')
+  })
+
+  it('caller.ts does what its comments say', async () => {
+    profiles.clear()
+    const token = await issuer.token()
+    const driver = `
+      import { runWithToken } from 'otel-token-relay'
+      import { caller, orderHeaders, runJob } from './caller.ts'
+      const token = process.env.TOKEN
+      const outside = { caller: caller() ?? null, headers: orderHeaders() }
+      const job = await runJob(token)
+      const inside = await runWithToken(token, () => ({ caller: caller(), headers: orderHeaders() }))
+      console.log(JSON.stringify({ outside, job, inside }))
+      process.exit()`
+    const env = { TOKEN: token, TOKEN_RELAY_CONFIG_FILE: 'relay.json' }
+    expect(await drive(driver, ['--import', 'otel-token-relay/register'], env)).toEqual({
+      outside: { caller: null, headers: {} },
+      job: 200,
+      inside: { caller: 'alice', headers: expect.objectContaining({ authorization: `Bearer ${token}` }) },
+    })
+    expect(profiles.received).toMatchObject([{ target: '/jobs', authorization: [`Bearer ${token}`] }])
+  })
+
+  it('caller.ts has no type errors', () => {
+    const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
+    const options = '--noEmit --strict --module nodenext --target es2023 --types node --ignoreConfig'.split(' ')
+    const { stdout, status } = spawnSync(tsc, [...options, 'caller.ts'], {
+      cwd: local.folder,
+      env: quietEnvironment(),
+      encoding: 'utf8',
+    })
+    expect([stdout, status]).toEqual(['', 0])
+  })
+
+  it('message.mjs does what its comment says', async () => {
+    const driver = `
+      import { UndecidedError } from 'otel-token-relay'
+      import { senderOf } from './message.mjs'
+      const good = await senderOf(process.env.TOKEN)
+      const bad = (await senderOf('not a token')) ?? null
+      await fetch(process.env.DOWN).catch(() => {})
+      console.log(JSON.stringify({ good, bad }))
+      process.exit()`
+    const env = { TOKEN: await issuer.token(), DOWN: issuer.issuer }
+    expect(await drive(driver, [], env)).toEqual({ good: 'alice', bad: null })
+  })
+
+  it('message.mjs throws where the token cannot be checked', async () => {
+    issuer.setDown(true)
+    const driver = `
+      import { senderOf } from './message.mjs'
+      const error = await senderOf(process.env.TOKEN).catch((error) => error)
+      console.log(JSON.stringify([error.name, error.status]))
+      process.exit()`
+    const thrown = await drive(driver, [], { TOKEN: await issuer.token() }).finally(() => issuer.setDown(false))
+    expect(thrown).toEqual(['UndecidedError', 503])
+  })
+})
+
+describe('the checks catch', () => {
+  it.each([
+    ['no runner for the language "python"', '```python\nprint(1)\n```\n'],
+    ['no runner for the language ""', '```\nprint(1)\n```\n'],
+    ['a block of js has no file name', '```js\n1\n```\n'],
+    ['no test runs other.js', '```js other.js\n1\n```\n'],
+  ])('%s', (complaint, markdown) => {
+    expect(unrunnable(readBlocks(markdown))).toEqual([complaint])
+  })
+
+  it.each([
+    'docker compose up',
+    'npm ci',
+    'npm run demo',
+    'node app.js',
+    'A=1 npm install x',
+  ])('the command "%s"', (command) => {
+    expect(() => unrunnable(readBlocks(`\`\`\`sh\n${command}\n\`\`\`\n`))).toThrow(command)
+  })
+
+  it('commands over several lines, and several in one block', () => {
+    const [block] = readBlocks('```sh\nA=1 \\\nB=2 \\\n  node --require a b.js\nnpm install c\n```\n')
+    expect(block && commandsOf(block)).toEqual(['A=1 B=2 node --require a b.js', 'npm install c'])
+  })
+})
