@@ -28,6 +28,11 @@ export const TOKEN_ERRORS = {
   ERR_TOKEN_NOT_YET_VALID: { status: 401, challenge: 'invalid_token', message: 'the token is not valid yet' },
   ERR_TOKEN_TOO_OLD: { status: 401, challenge: 'invalid_token', message: 'the token was issued too long ago' },
   ERR_TOKEN_CLAIM: { status: 401, challenge: 'invalid_token', message: 'a required claim is missing or not valid' },
+  ERR_TOKEN_BOUND: {
+    status: 401,
+    challenge: 'invalid_token',
+    message: 'the token is bound to a key, and no proof of it was presented',
+  },
   ERR_TOKEN_KEYS_UNAVAILABLE: {
     status: 503,
     challenge: undefined,

@@ -22,6 +22,7 @@ const TABLE: readonly Row[] = [
   ['ERR_TOKEN_NOT_YET_VALID', 401, 'invalid_token', 'the token is not valid yet'],
   ['ERR_TOKEN_TOO_OLD', 401, 'invalid_token', 'the token was issued too long ago'],
   ['ERR_TOKEN_CLAIM', 401, 'invalid_token', 'a required claim is missing or not valid'],
+  ['ERR_TOKEN_BOUND', 401, 'invalid_token', 'the token is bound to a key, and no proof of it was presented'],
   ['ERR_TOKEN_KEYS_UNAVAILABLE', 503, undefined, 'the keys of the token issuer cannot be read at the moment'],
   ['ERR_TOKEN_UNDECIDED', 503, undefined, 'the token could not be checked'],
 ]

@@ -128,7 +128,28 @@ describe('iat and nbf', () => {
   })
 
   it('B4 refuses milliseconds', async () => {
-    await expect(verify({ iat: NOW * 1000 })).rejects.toMatchObject(refusal('ERR_TOKEN_NOT_YET_VALID'))
+    for (const name of ['iat', 'exp']) {
+      await expect(verify({ [name]: NOW * 1000 })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
+    }
+  })
+
+  it('B4 refuses a token that expires before it begins', async () => {
+    const expires = NOW + 60
+    for (const claims of [{ nbf: expires + 6 }, { iat: expires + 6 }]) {
+      const options = { clockToleranceSeconds: 5 }
+      const code = 'nbf' in claims ? 'ERR_TOKEN_NOT_YET_VALID' : 'ERR_TOKEN_CLAIM'
+      await expect(verify({ ...claims, exp: expires }, options)).rejects.toMatchObject(refusal(code))
+    }
+  })
+
+  it.each([
+    { jkt: 'x'.repeat(43) },
+    { 'x5t#S256': 'x'.repeat(43) },
+    {},
+    null,
+    'x',
+  ])('B13 refuses a bound token that comes without proof: %j', async (cnf) => {
+    await expect(verify({ cnf })).rejects.toMatchObject(refusal('ERR_TOKEN_BOUND'))
   })
 
   it.each(['iat', 'nbf'])('B1 refuses a %s that is not a number', async (name) => {
