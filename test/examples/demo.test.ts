@@ -1,0 +1,34 @@
+/** The README's first command: the story is told, and its exit code says whether it was as told. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+
+async function runDemo(env: Readonly<Record<string, string>> = {}): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, [join('examples', 'demo', 'main.ts')], {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], ...env },
+  })
+  const chunks: Buffer[] = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, output: Buffer.concat(chunks).toString() }
+}
+
+it('tells its story, shows every auth event, and ends with 0', async () => {
+  const { code, output } = await runDemo()
+  expect(output).toContain('The story is as told')
+  for (const event of ['received', 'verified', 'forwarded', 'withheld']) expect(output).toContain(`auth.token.${event}`)
+  expect(output).toContain('ERR_TOKEN_EXPIRED')
+  expect(output).not.toMatch(/eyJ[\w-]{8,}/)
+  expect(code).toBe(0)
+})
+
+it('exports to another back end when it is told to, and says where the trace is found', async () => {
+  const { code, output } = await runDemo({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })
+  expect(output).toMatch(/http:\/\/127\.0\.0\.1:16686\/trace\/[0-9a-f]{32}/)
+  expect(code).toBe(0)
+})
