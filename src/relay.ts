@@ -40,7 +40,7 @@ export interface TokenRelay {
    * @throws TokenRejectedError where the token is bad, UndecidedError where that cannot be decided.
    */
   verify(token: string): Promise<VerifiedCredential>
-  /** Uninstalls everything. Afterwards nothing is verified or forwarded, and another relay may be created. */
+  /** Uninstalls everything. Afterwards no request is verified, nothing is forwarded, and another relay may be created. */
   shutdown(): Promise<void>
 }
 

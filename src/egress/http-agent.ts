@@ -27,6 +27,7 @@ interface ConnectionOptions {
   readonly host?: unknown
   readonly port?: unknown
   readonly socketPath?: unknown
+  readonly path?: unknown
   readonly lookup?: unknown
 }
 
@@ -68,7 +69,8 @@ function hopOf(agent: AgentInternals, request: ClientRequest, options: unknown):
   // What `addRequest` itself does: the agent's options override the request's.
   const own = typeof options === 'object' ? (options as ConnectionOptions | null) : undefined
   const effective: ConnectionOptions = { ...own, ...agent.options }
-  if (effective.socketPath) return { target: undefined, obstacle: 'unix_socket' }
+  // The agent's own `path` is one of a socket too: it takes the place of the request's.
+  if (effective.socketPath || agent.options?.path) return { target: undefined, obstacle: 'unix_socket' }
   const scheme = agent.protocol === 'https:' ? 'https' : agent.protocol === 'http:' ? 'http' : undefined
   const target =
     scheme === undefined || own === undefined

@@ -5,7 +5,8 @@ import { createRequire } from 'node:module'
 
 // Where every copy that has been used keeps its default dispatcher, the built-in one included.
 const GLOBAL_DISPATCHERS = [Symbol.for('undici.globalDispatcher.1'), Symbol.for('undici.globalDispatcher.2')]
-const BASE_FILE = /[\\/]dispatcher-base(?:\.js)?$/
+// The class that all dispatchers extend, and the one of them that has a `dispatch` of its own.
+const FILES = /[\\/](?:dispatcher-base|proxy-agent)(?:\.js)?$/
 const REQUIRE_END = 'tracing:module.require:end'
 
 /** Calls `found` with a prototype that has `dispatch`, for each copy that is loaded or will be. Returns how to stop. */
@@ -17,11 +18,11 @@ export function watchUndiciCopies(found: (prototype: object) => void): () => voi
     if (typeof dispatcher === 'object' && dispatcher !== null) found(Object.getPrototypeOf(dispatcher) as object)
   }
   for (const [file, module] of Object.entries(require.cache)) {
-    if (BASE_FILE.test(file)) report(module?.exports, found)
+    if (FILES.test(file)) report(module?.exports, found)
   }
   const onRequire = (message: unknown): void => {
     const { id, result } = message as { id?: unknown; result?: unknown }
-    if (typeof id === 'string' && BASE_FILE.test(id)) report(result, found)
+    if (typeof id === 'string' && FILES.test(id)) report(result, found)
   }
   subscribe(REQUIRE_END, onRequire)
   return () => unsubscribe(REQUIRE_END, onRequire)

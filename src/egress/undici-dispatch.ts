@@ -9,6 +9,8 @@ export interface DispatchFrame {
   readonly dispatcher: object
   /** Two callers share the handler, so that nobody can say whose request this is. */
   readonly ambiguous: boolean
+  /** A forward proxy is on the way, which reads whatever is not encrypted to the destination. */
+  readonly proxied: boolean
   /** The client span, once an instrumentation has injected for it. */
   span: Span | undefined
   /** What to do when the dispatch returns: by then the client span is known, whatever the order of subscribers. */
@@ -22,6 +24,7 @@ interface Binding {
   readonly dispatcher: object
   caller: Context
   ambiguous: boolean
+  proxied: boolean
 }
 
 export interface DispatchBinder {
@@ -44,13 +47,15 @@ export function createDispatchBinder(): DispatchBinder {
     const active = context.active()
     const bound = bindings.get(handler)
     if (bound === undefined) {
-      const binding = { dispatcher, caller: active, ambiguous: false }
+      const binding = { dispatcher, caller: active, ambiguous: false, proxied: false }
       bindings.set(handler, binding)
       return binding
     }
-    // The same handler given to the same dispatcher by another caller: a shared handler, not a second hop.
+    // Given again by another caller: a shared handler, not a second hop. A pool that drains its queue dispatches it to
+    // another dispatcher, possibly while another caller's dispatch is on the stack.
     const slot = getSlot(active)
-    if (bound.dispatcher === dispatcher && slot !== undefined && slot !== getSlot(bound.caller)) {
+    const again = (frame === undefined || bound.dispatcher === dispatcher) && !isOwnHandler(handler)
+    if (again && slot !== undefined && slot !== getSlot(bound.caller)) {
       bound.ambiguous = true
       bound.caller = deleteCredential(bound.caller)
     }
@@ -60,7 +65,8 @@ export function createDispatchBinder(): DispatchBinder {
   function dispatchInFrame(dispatcher: object, binding: Binding, run: () => boolean): boolean {
     const outer = frame
     const ambiguous = binding.ambiguous || outer?.ambiguous === true
-    const own: DispatchFrame = { dispatcher, ambiguous, span: undefined, afterwards: undefined }
+    const proxied = binding.proxied || outer?.proxied === true
+    const own: DispatchFrame = { dispatcher, ambiguous, proxied, span: undefined, afterwards: undefined }
     frame = own
     try {
       return run()
@@ -76,6 +82,8 @@ export function createDispatchBinder(): DispatchBinder {
     const dispatch: Dispatch = function (options, handler) {
       if (!active || typeof handler !== 'object' || handler === null) return previous.call(this, options, handler)
       const binding = bindingOf(this, handler)
+      // Kept with the handler: a queue dispatches it again without the proxy agent on the stack.
+      binding.proxied ||= entersProxy(this, frame?.dispatcher)
       const run = (): boolean => previous.call(this, options, handler)
       return context.with(binding.caller, () => dispatchInFrame(this, binding, run))
     }
@@ -100,6 +108,21 @@ export function createDispatchBinder(): DispatchBinder {
       restores.clear()
     },
   }
+}
+
+const PROXY_AGENTS = ['ProxyAgent', 'Socks5ProxyAgent']
+
+/** Whether `dispatcher` leads through a proxy; `outer` is the one that has called it. */
+function entersProxy(dispatcher: object, outer: object | undefined): boolean {
+  if (PROXY_AGENTS.includes(dispatcher.constructor?.name)) return true
+  if (outer?.constructor?.name !== 'EnvHttpProxyAgent') return false
+  const direct = Object.getOwnPropertySymbols(outer).find(({ description }) => description === 'no proxy agent')
+  return direct === undefined || Reflect.get(outer, direct) !== dispatcher
+}
+
+/** undici makes one of these per request and dispatches it again, from timers that requests of all callers share. */
+function isOwnHandler(handler: object): boolean {
+  return ['RetryHandler', 'RedirectHandler'].includes(handler.constructor?.name)
 }
 
 function ownsDispatch(owner: object): owner is { dispatch: Dispatch } {

@@ -89,6 +89,7 @@ function obstacleOf(
     return 'proxied'
   // Not a dispatcher that we have wrapped: whose request this is cannot be known.
   if (frame === undefined) return 'unbound_dispatcher'
+  if (frame.proxied && origin?.protocol === 'http:') return 'proxied'
   // `origin` is what the caller wrote; the client is connected to where it was made for.
   return connectedOrigin(frame.dispatcher) === origin?.origin ? undefined : 'custom_connection'
 }

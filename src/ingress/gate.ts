@@ -35,13 +35,12 @@ export function createGate({ mode, publicPaths, propagator, verifier }: GateOpti
     const incoming = incomingOf(event, args)
     // The HTTP/2 compatibility layer turns a `stream` that was let in into a `request`.
     if (mode === 'off' || passed.has(incoming.subject)) return proceed()
-    passed.add(incoming.subject)
     ensureContextManager()
 
     const slot = slotOf(incoming, propagator)
     enter(incoming, slot, () => {
       const span = trace.getActiveSpan()
-      if (isPublic(incoming.target)) return proceed()
+      if (isPublic(incoming.target)) return letIn()
       const received = slot.state.status !== 'absent'
       if (received) recordOnSpan(span, { name: 'auth.token.received' })
       const state = slot.settle(verifier)
@@ -55,13 +54,18 @@ export function createGate({ mode, publicPaths, propagator, verifier }: GateOpti
         .catch(rethrow)
     })
 
+    function letIn(): void {
+      passed.add(incoming.subject)
+      proceed()
+    }
+
     function finish(state: SlotState): void {
       if (incoming.isGone()) return
       const span = trace.getActiveSpan()
       const error = refusalOf(state)
       if (error === undefined) {
         recordVerified(span, state)
-        return proceed()
+        return letIn()
       }
       recordOnSpan(span, { name: 'auth.token.rejected', code: error.code })
       incoming.answer(answerFor(error))

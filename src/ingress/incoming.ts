@@ -27,6 +27,9 @@ export interface Incoming {
 /** Unread bodies above this size are not waited for: the connection is closed instead. */
 const MAX_DRAINED_BYTES = 65_536
 
+/** How long a refused client may take to read the answer on a raw socket. */
+const LINGER_MILLIS = 1_000
+
 /** Reads the arguments of a server event that carries a request. */
 export function incomingOf(event: string, args: readonly unknown[]): Incoming {
   if (event === 'stream') return ofStream(args)
@@ -38,7 +41,7 @@ function ofMessage(args: readonly unknown[]): Incoming {
   const request = args[0] as IncomingMessage & { readonly stream?: object }
   const response = args[1] as ServerResponse
   return {
-    subject: request.stream ?? request,
+    subject: subjectOf(request),
     headers: request.headers ?? {},
     rawHeaders: request.rawHeaders ?? [],
     target: request.url ?? '',
@@ -53,6 +56,11 @@ function ofMessage(args: readonly unknown[]): Incoming {
   }
 }
 
+/** Only HTTP/2 has streams: in HTTP/1 a property of that name is the application's, and may outlive the request. */
+function subjectOf(request: IncomingMessage & { readonly stream?: object }): object {
+  return request.httpVersionMajor === 2 ? (request.stream ?? request) : request
+}
+
 function leavesLargeBody(headers: IncomingHttpHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > MAX_DRAINED_BYTES
 }
@@ -61,7 +69,7 @@ function ofSocket(args: readonly unknown[]): Incoming {
   const request = args[0] as IncomingMessage & { readonly stream?: object }
   const socket = args[1] as Duplex
   return {
-    subject: request.stream ?? request,
+    subject: subjectOf(request),
     headers: request.headers,
     rawHeaders: request.rawHeaders,
     target: request.url ?? '',
@@ -71,6 +79,9 @@ function ofSocket(args: readonly unknown[]): Incoming {
       ignoreErrors(socket)
       const fields = Object.entries({ ...headers, connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`)
       socket.end(`HTTP/1.1 ${status} ${reason}\r\n${fields.join('')}\r\n${body}`)
+      // Node has let go of this socket, its time-outs included: a client that does not close it would keep it for ever.
+      socket.resume()
+      setTimeout(() => socket.destroy(), LINGER_MILLIS).unref()
     },
     // Node has taken its own error handler off the socket by now.
     guard: () => ignoreErrors(socket),

@@ -50,7 +50,7 @@ export function createInstrumentation(gate: Interceptor, version: string): Relay
  * OpenTelemetry's instrumentation of `node:http` waits for a `require`, which an ES-module program never makes; without
  * a loader hook its requests would have no span to record events on. One `require` of ours is enough for all modules.
  */
-function loadHttpForInstrumentations(): void {
+export function loadHttpForInstrumentations(): void {
   const require = createRequire(import.meta.url)
   require('node:http')
   require('node:https')

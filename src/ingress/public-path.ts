@@ -1,7 +1,8 @@
 /** Which request targets are open without a token. */
 
-// Characters and sequences by which two routers could read one target as two paths.
-const DOUBTFUL = /%|;|\\|\/\/|\/\.{1,2}(?:\/|$)/
+// Everything else (escapes, parameters, fragments, backslashes) lets two routers read one target as two paths.
+const PLAIN = /^[\w\-.~!$&'()*+,=:@/]*$/
+const CLIMBING = /\/\/|\/\.{1,2}(?:\/|$)/
 
 /**
  * Compiles public paths: exact ones (`/health`), or prefixes that end in `/*`. A target is compared as it stands on the
@@ -15,6 +16,6 @@ export function compilePublicPaths(paths: readonly string[]): (target: string) =
     const query = target.indexOf('?')
     const path = query === -1 ? target : target.slice(0, query)
     if (exact.has(path)) return true
-    return prefixes.some((prefix) => path.startsWith(prefix)) && !DOUBTFUL.test(path)
+    return prefixes.some((prefix) => path.startsWith(prefix)) && PLAIN.test(path) && !CLIMBING.test(path)
   }
 }

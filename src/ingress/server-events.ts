@@ -29,9 +29,13 @@ type Emit = (this: EventEmitter, event: string | symbol, ...args: unknown[]) => 
  * runs inside, in that context.
  */
 export function interceptServers(intercept: Interceptor): () => void {
-  const restores = serverPrototypes().map((prototype) => replaceEmit(prototype, intercept))
+  const restores = new Map<EventEmitter, () => void>()
+  const wrap = (prototype: EventEmitter): void => {
+    if (!restores.has(prototype)) restores.set(prototype, replaceEmit(prototype, intercept, wrap))
+  }
+  serverPrototypes().forEach(wrap)
   return () => {
-    for (const restore of restores) restore()
+    for (const restore of restores.values()) restore()
   }
 }
 
@@ -41,13 +45,19 @@ function serverPrototypes(): EventEmitter[] {
   return [HttpServer.prototype, HttpsServer.prototype, ...http2]
 }
 
-function replaceEmit(prototype: EventEmitter, intercept: Interceptor): () => void {
+function replaceEmit(
+  prototype: EventEmitter,
+  intercept: Interceptor,
+  wrap: (prototype: EventEmitter) => void,
+): () => void {
   const inherited = !Object.hasOwn(prototype, 'emit')
   const previous = prototype.emit as Emit
   const baseEmit = EventEmitter.prototype.emit as Emit
   let active = true
 
   const emit: Emit = function (event, ...args) {
+    // Streams can be listened to on the HTTP/2 session as well; its class shows itself with the first one.
+    if (active && event === 'session') wrap(Object.getPrototypeOf(args[0]) as EventEmitter)
     if (!active || typeof event !== 'string' || !EVENTS.has(event) || this.listenerCount(event) === 0) {
       return previous.call(this, event, ...args)
     }

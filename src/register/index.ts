@@ -3,6 +3,7 @@
 import { writeSync } from 'node:fs'
 import process from 'node:process'
 import type { TextMapPropagator } from '@opentelemetry/api'
+import { loadHttpForInstrumentations } from '../ingress/instrumentation.ts'
 import type { TokenRelayOptions } from '../options.ts'
 import { OptionError } from '../options.ts'
 import type { TokenRelay } from '../relay.ts'
@@ -45,6 +46,8 @@ function say(line: string): void {
 
 /** The gate and the egress side work on their own; what follows joins them to the traces. */
 function install({ propagator, instrumentation }: TokenRelay): void {
+  // At once: a server may be made by what is preloaded after us.
+  instrumentation.enable()
   let own: OwnSdk | undefined
   let ownSignals: ReturnType<typeof registered> = []
 
@@ -65,7 +68,7 @@ function install({ propagator, instrumentation }: TokenRelay): void {
       own = startOwnSdk()
       ownSignals = registered()
     }
-    // After the SDK, so that its instrumentation of node:http is in place when the gate loads it.
-    instrumentation.enable()
+    // Again, now that an SDK with its instrumentation of node:http is there.
+    setImmediate(loadHttpForInstrumentations)
   })
 }

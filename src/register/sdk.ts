@@ -115,9 +115,11 @@ function flushAtEnd(sdk: Sdk): () => void {
   }
   const onSignal = (signal: NodeJS.Signals): void => {
     process.off(signal, onSignal)
+    // With nobody else listening, ending the process was the default, and our listener has taken it away. Who else
+    // listens is asked now: a listener for one time has gone by the end of the flush.
+    const alone = process.listenerCount(signal) === 0
     void flush().then(() => {
-      // With nobody else listening, ending the process was the default, and our listener has taken it away.
-      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+      if (alone) process.kill(process.pid, signal)
     })
   }
   process.once('beforeExit', flush)
