@@ -303,7 +303,9 @@ function toOptionError({ issues }: z.ZodError): OptionError {
   const issue = issues[0]
   if (issue === undefined) return new OptionError('options', 'not valid')
   if (issue.code === 'unrecognized_keys') {
-    return new OptionError(pathOf([...issue.path, issue.keys[0] ?? '']), 'is not an option')
+    const [key = ''] = issue.keys
+    // A key is free text: what is no name is not repeated.
+    return new OptionError(pathOf([...issue.path, /^[\w.-]{1,64}$/.test(key) ? key : '?']), 'is not an option')
   }
   return new OptionError(pathOf(issue.path), issue.message)
 }

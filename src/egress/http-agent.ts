@@ -22,6 +22,7 @@ interface AgentInternals {
   readonly defaultPort?: number
   readonly createConnection?: unknown
   readonly createSocket?: unknown
+  readonly getName?: unknown
 }
 interface ConnectionOptions {
   readonly host?: unknown
@@ -89,18 +90,37 @@ function obstacleOf(
   if (request.headersSent) return 'headers_sent'
   // An absolute-form target is meant for a forward proxy, which would read the token (RFC 9112 §3.2.2).
   if (!request.path.startsWith('/')) return 'proxied'
-  return connectsItself(agent) || (target?.scheme === 'http' && options.lookup !== undefined)
-    ? 'custom_connection'
-    : undefined
+  return connectsItself(agent) || isLookedUp(agent, target, options) ? 'custom_connection' : undefined
+}
+
+/** Hosts that a `lookup` of the application's own has resolved, by agent: later requests may reuse those sockets. */
+const lookedUp = new WeakMap<object, Set<string>>()
+
+/** Whether the address may be one of the application's choice. TLS would notice; clear text does not. */
+function isLookedUp(agent: AgentInternals, target: NetworkTarget | undefined, options: ConnectionOptions): boolean {
+  if (target?.scheme !== 'http') return false
+  const name = `${target.host}:${target.port}`
+  const known = lookedUp.get(agent)
+  if (options.lookup === undefined) return known?.has(name) === true
+  lookedUp.set(agent, (known ?? new Set()).add(name))
+  return true
 }
 
 const BUILT_IN_CONNECTIONS: readonly unknown[] = [
   (HttpAgent.prototype as AgentInternals).createConnection,
   (HttpsAgent.prototype as AgentInternals).createConnection,
 ]
+const BUILT_IN_NAMES: readonly unknown[] = [
+  (HttpAgent.prototype as AgentInternals).getName,
+  (HttpsAgent.prototype as AgentInternals).getName,
+]
 const BUILT_IN_SOCKETS: unknown = (HttpAgent.prototype as AgentInternals).createSocket
 
-/** Whether the agent opens its connections by code of its own, which may lead anywhere. */
+/** Whether the agent opens or shares its connections by code of its own, which may lead anywhere. */
 function connectsItself(agent: AgentInternals): boolean {
-  return !BUILT_IN_CONNECTIONS.includes(agent.createConnection) || agent.createSocket !== BUILT_IN_SOCKETS
+  return (
+    !BUILT_IN_CONNECTIONS.includes(agent.createConnection) ||
+    !BUILT_IN_NAMES.includes(agent.getName) ||
+    agent.createSocket !== BUILT_IN_SOCKETS
+  )
 }

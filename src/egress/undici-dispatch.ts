@@ -36,6 +36,7 @@ export interface DispatchBinder {
 
 export function createDispatchBinder(): DispatchBinder {
   const bindings = new WeakMap<object, Binding>()
+  const byOptions = new WeakMap<object, Binding>()
   const restores = new Map<object, () => void>()
   let frame: DispatchFrame | undefined
 
@@ -43,12 +44,13 @@ export function createDispatchBinder(): DispatchBinder {
    * The same handler object travels through a pool's queue, a redirect and a retry, each of which dispatches it again in
    * a context that is somebody else's: the socket's, or that of the caller whose response has just come in.
    */
-  function bindingOf(dispatcher: object, handler: object): Binding {
+  function bindingOf(dispatcher: object, handler: object, options: unknown): Binding {
     const active = context.active()
-    const bound = bindings.get(handler)
+    const bound = bindings.get(handler) ?? queuedBindingOf(handler, options)
     if (bound === undefined) {
       const binding = { dispatcher, caller: active, ambiguous: false, proxied: false }
       bindings.set(handler, binding)
+      rememberOptions(options, binding)
       return binding
     }
     // Given again by another caller: a shared handler, not a second hop. A pool that drains its queue dispatches it to
@@ -59,7 +61,26 @@ export function createDispatchBinder(): DispatchBinder {
       bound.ambiguous = true
       bound.caller = deleteCredential(bound.caller)
     }
+    rememberOptions(options, bound)
     return bound
+  }
+
+  /** undici 7 wraps some handlers before a pool queues them: what comes out is known by its options only. */
+  function queuedBindingOf(handler: object, options: unknown): Binding | undefined {
+    if (frame !== undefined || handler.constructor?.name !== 'UnwrapHandler') return undefined
+    const bound = isObject(options) ? byOptions.get(options) : undefined
+    // Out of a queue, and nobody knows whose: it must not become that of whoever drains the queue.
+    const nobody = { dispatcher: handler, caller: deleteCredential(context.active()), ambiguous: true, proxied: false }
+    bindings.set(handler, bound ?? nobody)
+    return bound ?? nobody
+  }
+
+  function rememberOptions(options: unknown, binding: Binding): void {
+    if (!isObject(options)) return
+    const known = byOptions.get(options)
+    const shared = known !== undefined && getSlot(known.caller) !== getSlot(binding.caller)
+    const nobody = { ...binding, caller: deleteCredential(binding.caller), ambiguous: true }
+    byOptions.set(options, shared ? nobody : binding)
   }
 
   function dispatchInFrame(dispatcher: object, binding: Binding, run: () => boolean): boolean {
@@ -80,8 +101,8 @@ export function createDispatchBinder(): DispatchBinder {
     const previous = owner.dispatch
     let active = true
     const dispatch: Dispatch = function (options, handler) {
-      if (!active || typeof handler !== 'object' || handler === null) return previous.call(this, options, handler)
-      const binding = bindingOf(this, handler)
+      if (!active || !isObject(handler)) return previous.call(this, options, handler)
+      const binding = bindingOf(this, handler, options)
       // Kept with the handler: a queue dispatches it again without the proxy agent on the stack.
       binding.proxied ||= entersProxy(this, frame?.dispatcher)
       const run = (): boolean => previous.call(this, options, handler)
@@ -122,7 +143,11 @@ function entersProxy(dispatcher: object, outer: object | undefined): boolean {
 
 /** undici makes one of these per request and dispatches it again, from timers that requests of all callers share. */
 function isOwnHandler(handler: object): boolean {
-  return ['RetryHandler', 'RedirectHandler'].includes(handler.constructor?.name)
+  return ['RetryHandler', 'RedirectHandler', 'UnwrapHandler'].includes(handler.constructor?.name)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 function ownsDispatch(owner: object): owner is { dispatch: Dispatch } {

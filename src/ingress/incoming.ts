@@ -3,6 +3,7 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { ServerHttp2Stream } from 'node:http2'
+import { Http2ServerRequest } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Answer } from '../token/challenge.ts'
 
@@ -38,7 +39,7 @@ export function incomingOf(event: string, args: readonly unknown[]): Incoming {
 }
 
 function ofMessage(args: readonly unknown[]): Incoming {
-  const request = args[0] as IncomingMessage & { readonly stream?: object }
+  const request = args[0] as IncomingMessage
   const response = args[1] as ServerResponse
   return {
     subject: subjectOf(request),
@@ -56,9 +57,9 @@ function ofMessage(args: readonly unknown[]): Incoming {
   }
 }
 
-/** Only HTTP/2 has streams: in HTTP/1 a property of that name is the application's, and may outlive the request. */
-function subjectOf(request: IncomingMessage & { readonly stream?: object }): object {
-  return request.httpVersionMajor === 2 ? (request.stream ?? request) : request
+/** By type: an HTTP/1 client may call its version 2.0, and a property `stream` may be anybody's and outlive the request. */
+function subjectOf(request: object): object {
+  return request instanceof Http2ServerRequest ? request.stream : request
 }
 
 function leavesLargeBody(headers: IncomingHttpHeaders): boolean {
@@ -66,7 +67,7 @@ function leavesLargeBody(headers: IncomingHttpHeaders): boolean {
 }
 
 function ofSocket(args: readonly unknown[]): Incoming {
-  const request = args[0] as IncomingMessage & { readonly stream?: object }
+  const request = args[0] as IncomingMessage
   const socket = args[1] as Duplex
   return {
     subject: subjectOf(request),
@@ -103,6 +104,8 @@ function ofStream(args: readonly unknown[]): Incoming {
       stream.respond({ ':status': status, ...fields })
       stream.end(body)
       stream.resume()
+      // Nobody wants the rest of an upload that was refused.
+      setTimeout(() => stream.close(), LINGER_MILLIS).unref()
     },
     guard: () => ignoreErrors(stream),
   }

@@ -62,9 +62,8 @@ export function observeApiGlobal({ compose, onContested }: ApiGlobalObserver): (
   return () => SIGNALS.filter((signal) => api?.[signal] !== undefined)
 }
 
-/** Empties slots, so that somebody else can register there. */
-export function clearSlots(signals: readonly Signal[]): void {
+/** Empties a slot, so that somebody else can register there. */
+export function clearSlot(signal: Signal): void {
   const api = Reflect.get(globalThis, API) as ApiGlobal | undefined
-  if (api === undefined) return
-  for (const signal of signals) api[signal] = undefined
+  if (api !== undefined) api[signal] = undefined
 }

@@ -23,7 +23,12 @@ const ON_CONFIG_ERROR = `${PREFIX}ON_CONFIG_ERROR`
 type Read = (value: string, variable: string) => unknown
 
 const asText: Read = (value) => value
-const asList: Read = (value) =>
+const asList: Read = (value, variable) => {
+  const items = splitList(value)
+  if (items.length === 0) throw new EnvironmentError(variable, 'expected a list, separated by commas')
+  return items
+}
+const splitList = (value: string): string[] =>
   value
     .split(',')
     .map((item) => item.trim())

@@ -8,7 +8,7 @@ import type { TokenRelayOptions } from '../options.ts'
 import { OptionError } from '../options.ts'
 import type { TokenRelay } from '../relay.ts'
 import { createTokenRelay, RelayActiveError } from '../relay.ts'
-import { clearSlots, observeApiGlobal } from './api-global.ts'
+import { clearSlot, observeApiGlobal } from './api-global.ts'
 import { beforeMain } from './before-main.ts'
 import { composePropagators } from './compose.ts'
 import { disablesOnConfigError, EnvironmentError, optionsFromEnvironment, sourceOf } from './environment.ts'
@@ -55,10 +55,9 @@ function install({ propagator, instrumentation }: TokenRelay): void {
     compose: (theirs) => composePropagators(theirs as TextMapPropagator, propagator),
     onContested(signal) {
       if (own === undefined || !ownSignals.includes(signal)) return
-      const yielding = own
-      own = undefined
-      clearSlots(ownSignals)
-      yielding.yield()
+      // One by one: whoever brings only metrics, or only a propagator, still needs our context manager.
+      clearSlot(signal)
+      if (signal === 'trace') own.yield()
     },
   })
 

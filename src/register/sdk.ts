@@ -34,13 +34,16 @@ export function startOwnSdk(): OwnSdk | undefined {
     return undefined
   }
   const undici = new peers.UndiciInstrumentation()
-  const sdk = new peers.NodeSDK({ instrumentations: [new peers.HttpInstrumentation(), undici] })
-  sdk.start()
+  const sdk = start(peers, undici)
+  if (sdk === undefined) return undefined
   const handOverTracers = makeTracersReplaceable()
   const stop = flushAtEnd(sdk)
+  let yielded = false
 
   return {
     yield() {
+      if (yielded) return
+      yielded = true
       // Only this one: it listens on a channel and would make every span twice. Another http instrumentation has
       // replaced ours when it was made, and to disable ours now would take that one away.
       undici.disable()
@@ -48,6 +51,18 @@ export function startOwnSdk(): OwnSdk | undefined {
       stop()
       void sdk.shutdown().catch(() => undefined)
     },
+  }
+}
+
+/** A wrong `OTEL_*` variable costs the spans, and nothing else. */
+function start(peers: Peers, undici: Instrumentation): Sdk | undefined {
+  try {
+    const sdk = new peers.NodeSDK({ instrumentations: [new peers.HttpInstrumentation(), undici] })
+    sdk.start()
+    return sdk
+  } catch {
+    diag.error('otel-token-relay: the OpenTelemetry SDK could not be started; check the OTEL_* variables; no spans')
+    return undefined
   }
 }
 
@@ -123,8 +138,9 @@ function flushAtEnd(sdk: Sdk): () => void {
     })
   }
   process.once('beforeExit', flush)
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
+  // First in line: a listener for one time that has run before ours could not be counted any more.
+  process.prependListener('SIGTERM', onSignal)
+  process.prependListener('SIGINT', onSignal)
   return () => {
     process.off('beforeExit', flush)
     process.off('SIGTERM', onSignal)

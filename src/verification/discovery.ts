@@ -27,7 +27,9 @@ async function fetchUnlessMissing(url: string, limits: FetchLimits): Promise<unk
   try {
     return await fetchJson(url, limits)
   } catch (error) {
-    if (error instanceof DocumentError && error.status === 404) return undefined
+    // An issuer that offers only one of the two documents may refuse the other one in its own way.
+    const refused = error instanceof DocumentError && error.status !== undefined && error.status >= 400
+    if (refused && Number(error.status) < 500) return undefined
     throw error
   }
 }

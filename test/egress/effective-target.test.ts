@@ -105,6 +105,13 @@ it('a Unix socket is no named destination', async () => {
       return Buffer.concat(await response.toArray()).toString()
     })
     expect(body).toBe('null')
+    const agent = new Agent()
+    Object.assign(agent, { options: { ...Reflect.get(agent, 'options'), path: socketPath } })
+    const hidden = await runWithToken(token, async () => {
+      const [response] = await once(get({ ...here(), agent }), 'response')
+      return Buffer.concat(await response.toArray()).toString()
+    })
+    expect(hidden).toBe('null')
   } finally {
     await close(server)
   }
@@ -158,6 +165,30 @@ it('an undici handler that two callers share is nobody’s', async () => {
   await promise
   expect(named.received.map(({ authorization }) => authorization)).toEqual([[`Bearer ${token}`], [], []])
   await client.close()
+})
+
+it('nor is one that they share over two clients', async () => {
+  const clients = [named.origin, named.origin].map((origin) => new undici.Client(origin))
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let open = clients.length
+  const shared: undici.Dispatcher.DispatchHandler = {
+    onRequestStart: () => undefined,
+    onResponseStart: () => undefined,
+    onResponseData: () => undefined,
+    onResponseEnd: () => {
+      open -= 1
+      if (open === 0) resolve()
+    },
+    onResponseError: () => resolve(),
+  }
+  const tokens = [token, await issuer.token({ sub: 'bob' })]
+  for (const [i, client] of clients.entries()) {
+    await runWithToken(tokens[i] ?? '', () => client.dispatch({ path: `/${i}`, method: 'GET' }, shared))
+  }
+  await promise
+  const received = Object.fromEntries(named.received.map(({ target, authorization }) => [target, authorization]))
+  expect(received).toEqual({ '/0': [`Bearer ${token}`], '/1': [] })
+  await Promise.all(clients.map((client) => client.close()))
 })
 
 it('a request under a context without credential carries none', async () => {

@@ -1,5 +1,6 @@
 /** The gate in front of every kind of server, with OpenTelemetry's instrumentation beside it or without any. */
 
+import { once } from 'node:events'
 import { connect as http2Connect } from 'node:http2'
 import { request as httpsRequest } from 'node:https'
 import { connect } from 'node:net'
@@ -98,6 +99,18 @@ describe.each(BESIDE)('beside %s', (_, line, extra) => {
     expect(response).toMatch(/101 Switching[\s\S]*alice head=(EARLY|[\s\S]*echo=EARLY alice)/)
   })
 
+  it('does not keep the socket of a refused upgrade, whatever its client does', async () => {
+    const socket = connect({ port: await port('upgrade'), host: '127.0.0.1', allowHalfOpen: true })
+    socket.on('error', () => undefined)
+    socket.resume()
+    socket.write(requestOf('/ws', ['Connection: Upgrade', 'Upgrade: test']))
+    await once(socket, 'end')
+    await expect
+      .poll(() => !socket.write('x') || socket.destroyed || socket.errored !== null, { timeout: 10_000, interval: 100 })
+      .toBe(true)
+    socket.destroy()
+  })
+
   it('gates CONNECT', async () => {
     expect(statuses(await send('upgrade', requestOf('a:1', [], { method: 'CONNECT' })))).toEqual([401])
     expect(await send('upgrade', requestOf('a:1', [good], { method: 'CONNECT' }))).toContain('alice')
@@ -135,6 +148,7 @@ describe.each(BESIDE)('beside %s', (_, line, extra) => {
   it.each([
     ['http2', '/body', '{"length":100000,"subjects":["alice"]}'],
     ['http2core', '/', 'alice 100000'],
+    ['http2session', '/', 'alice 100000'],
   ])('%s: gates streams of one session, each with its own token', async (name, path, expected) => {
     const session = http2Connect(`http://127.0.0.1:${await port(name)}`)
     const request = (authorization?: string): Promise<string> =>

@@ -25,6 +25,17 @@ async function send(program: Program, target: string, token?: string): Promise<s
   return exchange(await program.report<number>('port'), requestOf(target, fields), () => false)
 }
 
+it('an OpenTelemetry set-up that cannot start costs the spans, and nothing else', async () => {
+  const wrong = {
+    OTEL_TRACES_EXPORTER: 'otlp',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_EXPORTER_OTLP_ENDPOINT: '::::',
+  }
+  await using program = start(wrong)
+  expect(statuses(await send(program, '/whoami'))).toEqual([401])
+  expect(await send(program, '/whoami', await issuer.token())).toContain('"subject":"alice"')
+})
+
 it('optional: none is fine, a bad one is not', async () => {
   await using program = start({ TOKEN_RELAY_INGRESS_MODE: 'optional' })
   expect(await send(program, '/whoami')).toContain('"subject":null')

@@ -42,6 +42,14 @@ for (const [version, { Agent, Pool, RetryAgent, interceptors, request, fetch: np
   }
   if (RetryAgent !== undefined) {
     const retryAgent = new RetryAgent(agent, options)
+    const retryPools = new Map()
+    const retryPoolOf = (url) => {
+      const { origin } = new URL(url)
+      if (!retryPools.has(origin)) retryPools.set(origin, new RetryAgent(poolOf(url), options))
+      return retryPools.get(origin)
+    }
+    ways[`RetryAgent over a pool ${version}`] = (url) =>
+      drain(retryPoolOf(url).request({ path: new URL(url).pathname + new URL(url).search, method: 'GET' }))
     ways[`RetryAgent ${version}`] = (url) => drain(request(url, { dispatcher: retryAgent }))
   }
 }

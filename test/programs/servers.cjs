@@ -55,6 +55,16 @@ async function main() {
   })
   await listen(core, 'http2core')
 
+  const sessions = http2.createServer()
+  sessions.on('session', (session) => {
+    session.on('stream', (stream) => {
+      handled.push('session stream')
+      stream.respond({ ':status': 200 })
+      stream.end(`${text()} 100000`)
+    })
+  })
+  await listen(sessions, 'http2session')
+
   // engine.io and others take the listeners of a server away and put their own in front.
   const rewired = http.createServer(answer)
   const listeners = rewired.listeners('request').slice()

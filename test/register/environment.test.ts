@@ -124,9 +124,14 @@ describe('variables', () => {
     [' a , b ', ['a', 'b']],
     ['a,,b,', ['a', 'b']],
     ['a b', ['a b']],
-    [',', []],
   ])('a list is parted at commas: %j', (text, expected) => {
     expect(at(optionsFromEnvironment({ TOKEN_RELAY_AUDIENCE: text }), 'issuers[0].audience')).toEqual(expected)
+  })
+
+  it.each([',', ' , ', ' '])('a list without items is a mistake, not an empty list: %j', (text) => {
+    expect(() => optionsFromEnvironment({ TOKEN_RELAY_REQUIRED_CLAIMS: text })).toThrow(
+      'TOKEN_RELAY_REQUIRED_CLAIMS: expected a list, separated by commas',
+    )
   })
 
   it.each([

@@ -21,6 +21,19 @@ afterAll(async () => {
   await Promise.all([issuer, named, other].map((resource) => resource[Symbol.asyncDispose]()))
 })
 
+it('a program that ends gracefully by itself is left to do so', async () => {
+  await using program = startProgram('graceful.cjs', { preload: ['--require', REGISTER], env: environment() })
+  const headers = { authorization: `Bearer ${await issuer.token()}` }
+  const port = await program.report<number>('port')
+  await (await fetch(`http://127.0.0.1:${port}/`, { headers })).text()
+  const response = fetch(`http://127.0.0.1:${port}/`, { headers: { ...headers, connection: 'close' } })
+  await expect.poll(() => program.reported['begun']).toBe(2)
+  const ended = program.stop()
+  expect(await (await response).text()).toBe('done')
+  expect(await ended).toBe(0)
+  expect(program.reported['graceful']).toBe(true)
+})
+
 const REGISTER = 'otel-token-relay/register'
 const AUTO = '@opentelemetry/auto-instrumentations-node/register'
 

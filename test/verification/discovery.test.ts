@@ -131,7 +131,13 @@ describe('D13 does not believe metadata', () => {
     expect(elsewhere.requests).toEqual([])
   })
 
-  it.each([500, 503, 403, 301])('with status %i, and does not look for a second one', async (status) => {
+  it.each([400, 401, 403, 405, 410])('with status %i for one of two documents, and takes the other', async (status) => {
+    server.answer(OIDC, { status })
+    server.answer(OAUTH, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
+    expect(await verify(server.origin)).toMatchObject({ subject: 'alice' })
+  })
+
+  it.each([500, 503, 301])('with status %i, and does not look for a second one', async (status) => {
     server.answer(OIDC, { status, headers: { location: `${server.origin}${OAUTH}` } })
     server.answer(OAUTH, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
     await expect(verify(server.origin)).rejects.toMatchObject(refused)
