@@ -57,6 +57,8 @@ function install({ propagator, instrumentation }: TokenRelay): void {
       if (own === undefined || !ownSignals.includes(signal)) return
       // One by one: whoever brings only metrics, or only a propagator, still needs our context manager.
       clearSlot(signal)
+      // What is registered there from now on is theirs, and as safe from a third as the API makes it.
+      ownSignals = ownSignals.filter((other) => other !== signal)
       if (signal === 'trace') own.yield()
     },
   })
