@@ -7,7 +7,7 @@ import { defaultTextMapGetter, defaultTextMapSetter, ROOT_CONTEXT, trace } from 
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { measure } from 'mitata'
-import { decide } from '../src/destination/decision.ts'
+import { createDecide } from '../src/destination/decision.ts'
 import { parsePattern } from '../src/destination/pattern.ts'
 import { compileRules } from '../src/destination/rules.ts'
 import { networkTarget } from '../src/destination/target.ts'
@@ -35,7 +35,7 @@ const span = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b71692
 const traced = trace.setSpanContext(ROOT_CONTEXT, span)
 const called = setCredential(ROOT_CONTEXT, await relay.verify(token))
 const rule = { to: 'https://profile.example', pattern: parsePattern('https://profile.example'), seal: false }
-const rules = compileRules([rule])
+const decide = createDecide(compileRules([rule]), () => 'good')
 const carrier = { traceparent: `00-${span.traceId}-${span.spanId}-01`, authorization: `Bearer ${token}` }
 const bare = { host: 'service' }
 
@@ -45,7 +45,7 @@ const extract = (propagator: TextMapPropagator, from: object) => (): Context =>
 /** Finds the destination, decides, and makes the header: what a hop to a named destination adds to a request. */
 function authorize(): string | undefined {
   const target = networkTarget('https', 'profile.example', 443)
-  const decision = decide(called, { target, obstacle: undefined }, rules)
+  const decision = decide(called, { target, obstacle: undefined })
   return decision?.verdict === 'forward' ? `Bearer ${decision.credential.reveal()}` : undefined
 }
 function injectTrace(): object {

@@ -9,14 +9,20 @@ export {
 export { setDestination } from './context/destination-context.ts'
 export type { RelayInstrumentation } from './ingress/instrumentation.ts'
 export type {
+  CacheOptions,
   DestinationOptions,
   IngressOptions,
+  IntrospectionOptions,
   IssuerOptions,
   KeySetOptions,
+  ResolveIssuer,
+  RevocationOptions,
   TokenRelayOptions,
 } from './options.ts'
 export type { TokenRelay } from './relay.ts'
 export { createTokenRelay, RelayActiveError, runWithToken } from './relay.ts'
+export type { RevocationEntry, RevocationFacts, RevocationList } from './revocation/list.ts'
 export type { TokenErrorCode, TokenRejectedCode, UndecidedCode } from './token/errors.ts'
-export { TokenError, TokenRejectedError, UndecidedError } from './token/errors.ts'
+export { InsufficientScopeError, TokenError, TokenRejectedError, UndecidedError } from './token/errors.ts'
 export type { Claims, VerifiedCredential } from './token/verified-credential.ts'
+export type { ClaimRule } from './verification/issuer.ts'

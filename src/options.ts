@@ -1,15 +1,14 @@
-/** The schema of all options: one source for code, configuration files and environment variables. */
+/** The options of a relay: one source for code, configuration files and environment variables. */
 
-import * as z from 'zod'
-import type { Pattern } from './destination/pattern.ts'
-import { isCleartext, PatternError, parsePattern } from './destination/pattern.ts'
+import type * as z from 'zod'
 import type { Rule } from './destination/rules.ts'
-import { keyOf } from './destination/rules.ts'
 import type { IngressMode } from './ingress/gate.ts'
+import { issuerSchema, optionsSchema } from './options-schema.ts'
+import type { OnUnavailable } from './revocation/check.ts'
+import type { RevocationList } from './revocation/list.ts'
 import { own } from './token/own.ts'
-import type { IssuerSettings } from './verification/issuer.ts'
-import { defectOf } from './verification/key-rules.ts'
-import { parseSecureUrl } from './verification/secure-url.ts'
+import type { ClaimRule, IssuerSettings } from './verification/issuer.ts'
+import type { IssuerResolver } from './verification/issuers.ts'
 
 /** How the published keys of an issuer are fetched and kept. */
 export interface KeySetOptions {
@@ -23,6 +22,22 @@ export interface KeySetOptions {
   readonly staleMillis?: number
   /** Largest metadata or key set document that is read, in bytes. Positive; default 1048576. */
   readonly maxBytes?: number
+}
+
+/** How the issuer is asked about tokens that are no JWTs (RFC 7662). */
+export interface IntrospectionOptions {
+  /** Where to ask: https, or http on the loopback interface. */
+  readonly endpoint: string
+  /** What this service is called at the issuer. */
+  readonly clientId: string
+  /** Its secret there. */
+  readonly clientSecret: string
+  /** How the secret is sent (OpenID Connect Core 1.0 §9). Default `client_secret_basic`. */
+  readonly clientAuthentication?: 'client_secret_basic' | 'client_secret_post'
+  /** Total time for one answer, in milliseconds. Positive; default 5000. */
+  readonly timeoutMillis?: number
+  /** How long an answer is used again, in milliseconds, and never past `exp`. 0 asks every time; default 5000. */
+  readonly cacheMillis?: number
 }
 
 /** An authorization server whose access tokens are accepted (RFC 9068 §4). */
@@ -48,10 +63,23 @@ export interface IssuerOptions {
   readonly clockToleranceSeconds?: number
   /** Longest accepted time since `iat`, in seconds. Positive; default: not limited. */
   readonly maxTokenAgeSeconds?: number
+  /** Longest accepted time from `iat` to `exp`, in seconds. Positive; default: not limited. */
+  readonly maxLifetimeSeconds?: number
+  /** Scopes that every token must have; without them the answer is 403 (RFC 6750 §3.1). Default: none. */
+  readonly requiredScopes?: readonly string[]
+  /** The claims that make up `credential.scopes`, as lists or separated by spaces. Default `scope`, `scp`, `roles`. */
+  readonly scopeClaims?: readonly string[]
+  /** Rules of the application about the claims, asked in their order. Default: none. */
+  readonly claimRules?: readonly ClaimRule[]
   /** Longest accepted token, in bytes. 256 to 65536; default 8192. */
   readonly maxTokenBytes?: number
   /** How keys are fetched and kept. */
   readonly keySet?: KeySetOptions
+  /**
+   * How the issuer is asked about opaque tokens. Default: they are refused. One issuer can have this; what a JWT has to
+   * say beside its signature (`audience`, `requiredClaims`, …), the answer has to say too.
+   */
+  readonly introspection?: IntrospectionOptions
 }
 
 /** A place to which callers' tokens may go. */
@@ -82,16 +110,56 @@ export interface IngressOptions {
    * path as sent: a spelling that would have to be decoded or cleaned first is not public. No credential is set there.
    */
   readonly publicPaths?: readonly string[]
+  /**
+   * URL of this service's protected resource metadata, named in every `WWW-Authenticate` as `resource_metadata`
+   * (RFC 9728 §5.1): https, or http on the loopback interface. Default: not named.
+   */
+  readonly resourceMetadata?: string
 }
+
+/** How tokens are taken back before they expire. */
+export interface RevocationOptions {
+  /**
+   * Where taken-back tokens are kept. Default: in the memory of this process, for this process. Whoever makes a list
+   * closes it; `relay.shutdown()` does not.
+   */
+  readonly list?: RevocationList
+  /**
+   * What happens while the list cannot be trusted: `reject` answers 503 and forwards nothing, `accept` lets pass what is
+   * not known to be revoked. Default `reject`.
+   */
+  readonly onUnavailable?: OnUnavailable
+}
+
+/** How verified tokens are remembered. */
+export interface CacheOptions {
+  /** Most tokens that are remembered, fewer where they are large. 0 to 10000000; 0 remembers none. Default 10000. */
+  readonly maxEntries?: number
+}
+
+/** See `resolveIssuer` of {@link TokenRelayOptions}. */
+export type ResolveIssuer = (issuer: string) => Promise<IssuerOptions | undefined>
 
 /** Options of {@link createTokenRelay}. */
 export interface TokenRelayOptions {
-  /** Whose tokens are accepted. At least one; each `issuer` once. */
+  /** Whose tokens are accepted; each `issuer` once. At least one, or none where there is `resolveIssuer`. */
   readonly issuers: readonly IssuerOptions[]
+  /**
+   * Names further issuers, for services with many tenants: called with the `iss` of a token that is not verified yet,
+   * never for one of `issuers`. Resolves with the options of exactly that issuer, or with `undefined` where it is not
+   * accepted. Answers are kept for 10 minutes, refusals for 30 seconds, both for 1000 issuers at most; while it rejects,
+   * or takes more than 5 seconds, known issuers stay and tokens of others are answered 503. `introspection` cannot be
+   * set here.
+   */
+  readonly resolveIssuer?: ResolveIssuer
   /** Where tokens may go. Default: nowhere. */
   readonly destinations?: readonly DestinationOptions[]
   /** How requests are let in. */
   readonly ingress?: IngressOptions
+  /** How tokens are taken back before they expire. */
+  readonly revocation?: RevocationOptions
+  /** How verified tokens are remembered. */
+  readonly cache?: CacheOptions
   /**
    * Key of the fingerprints in events, at least 16 characters, the same in all services that share traces. Default: the
    * issuer's name, which makes fingerprints comparable everywhere but lets whoever holds a token recompute its own.
@@ -102,8 +170,15 @@ export interface TokenRelayOptions {
 /** Options after validation, with every default filled in. */
 export interface Settings {
   readonly issuers: readonly IssuerSettings[]
+  readonly resolveIssuer: IssuerResolver | undefined
   readonly rules: readonly Rule[]
-  readonly ingress: { readonly mode: IngressMode; readonly publicPaths: readonly string[] }
+  readonly ingress: {
+    readonly mode: IngressMode
+    readonly publicPaths: readonly string[]
+    readonly resourceMetadata: string | undefined
+  }
+  readonly revocation: { readonly list: RevocationList | undefined; readonly onUnavailable: OnUnavailable }
+  readonly cache: { readonly maxEntries: number }
   readonly fingerprintKey: string | undefined
 }
 
@@ -123,165 +198,53 @@ export class OptionError extends TypeError {
   }
 }
 
-const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
-
-const text = (problem: string) => z.string(problem).min(1, problem)
-const millis = (fallback: number, min = 1) =>
-  z
-    .int(`expected whole milliseconds, at least ${min}`)
-    .min(min, `expected whole milliseconds, at least ${min}`)
-    .default(fallback)
-const secureUrl = (problem: string) => text(problem).refine((url) => parseSecureUrl(url) !== undefined, problem)
-const list = <T extends z.ZodType>(item: T, problem: string) => z.array(item, problem).min(1, problem)
-
-/** An absent group of options has the defaults of its members, and inherits none from a polluted `Object.prototype`. */
-const absent = (): Record<string, never> => Object.create(null) as Record<string, never>
-const group = <T extends z.core.$ZodLooseShape>(shape: T) => z.strictObject(shape, 'expected an object')
-const AUDIENCE = 'required: a name, a list of names, or null to accept tokens for any audience'
-const TYP = 'expected a media type such as at+jwt, or null'
-
-const keySetSchema = group({
-  timeoutMillis: millis(5_000),
-  cooldownMillis: millis(30_000, 0),
-  maxAgeMillis: millis(600_000),
-  staleMillis: millis(3_600_000, 0),
-  maxBytes: z.int('expected whole bytes').min(1, 'expected whole bytes, at least 1').default(1_048_576),
-})
-
-const issuerSchema = group({
-  issuer: text('expected the issuer identifier'),
-  audience: z.union([text(AUDIENCE).transform((name) => [name]), list(text(AUDIENCE), AUDIENCE), z.null()], AUDIENCE),
-  jwksUri: secureUrl('expected an https URL, or http on the loopback interface').optional(),
-  jwks: group({
-    keys: list(
-      z
-        .unknown()
-        .refine((key) => defectOf(key) === undefined, 'expected a public signature key of sufficient strength'),
-      'expected a list of public keys',
-    ),
-  }).optional(),
-  algorithms: list(
-    z.enum(ASYMMETRIC, 'expected an asymmetric JWS algorithm such as ES256; none and HMAC are never accepted'),
-    'expected a list of algorithms',
-  ).default(['RS256', 'PS256', 'ES256', 'EdDSA']),
-  typ: z.union([text(TYP), z.null()], TYP).default('at+jwt'),
-  requiredClaims: z
-    .array(text('expected a claim name'), 'expected a list of claim names')
-    .default(['exp', 'iat', 'sub']),
-  clockToleranceSeconds: z
-    .number('expected 0 to 300 seconds')
-    .min(0, 'expected 0 to 300 seconds')
-    .max(300, 'expected 0 to 300 seconds')
-    .default(5),
-  maxTokenAgeSeconds: z.number('expected seconds, more than 0').positive('expected seconds, more than 0').optional(),
-  maxTokenBytes: z
-    .int('expected 256 to 65536 bytes')
-    .min(256, 'expected 256 to 65536 bytes')
-    .max(65_536, 'expected 256 to 65536 bytes')
-    .default(8_192),
-  keySet: keySetSchema.prefault(absent),
-}).superRefine((issuer, check) => {
-  const [jwks, jwksUri] = [own(issuer, 'jwks'), own(issuer, 'jwksUri')]
-  if (jwks !== undefined && jwksUri !== undefined) {
-    check.addIssue({ code: 'custom', path: ['jwks'], message: 'contradicts jwksUri: give one of them' })
-  }
-  if (jwks === undefined && jwksUri === undefined && parseSecureUrl(issuer.issuer) === undefined) {
-    const message = 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks'
-    check.addIssue({ code: 'custom', path: ['issuer'], message })
-  }
-})
-
-const destinationSchema = group({
-  to: text('required: scheme://host[:port] or system:name'),
-  allowCleartext: z.boolean('expected true or false').default(false),
-  seal: z.boolean('expected true or false').optional(),
-}).transform((rule, check): Rule => {
-  const refuse = (key: string, message: string): never => {
-    check.addIssue({ code: 'custom', path: [key], message })
-    return z.NEVER
-  }
-  const pattern = patternOf(rule.to)
-  if (typeof pattern === 'string') return refuse('to', pattern)
-  if (isCleartext(pattern) && !rule.allowCleartext) {
-    return refuse(
-      'to',
-      'clear text is accepted on the loopback interface only, elsewhere it takes allowCleartext: true',
-    )
-  }
-  const seal = own(rule, 'seal')
-  if (pattern.kind === 'network' && seal !== undefined) return refuse('seal', 'is for messaging destinations only')
-  return { to: rule.to, pattern, seal: pattern.kind === 'messaging' && seal !== false }
-})
-
-function patternOf(to: string): Pattern | string {
-  try {
-    return parsePattern(to)
-  } catch (error) {
-    return error instanceof PatternError ? error.message : 'not a destination'
-  }
-}
-
-const publicPath = text('expected a path such as /health').regex(
-  /^\/[^?#%;\\]*$/,
-  'expected a path that starts with / and has no query, escape or parameter',
-)
-
-const schema = z.strictObject(
-  {
-    issuers: list(issuerSchema, 'required: at least one issuer').superRefine((issuers, check) =>
-      refuseRepeats(
-        issuers.map(({ issuer }) => issuer),
-        'issuer',
-        check,
-      ),
-    ),
-    destinations: z
-      .array(destinationSchema, 'expected a list of destinations')
-      .default([])
-      .superRefine((rules, check) => refuseRepeats(rules.map(identityOf), 'to', check)),
-    ingress: group({
-      mode: z.enum(['require', 'optional', 'off'], 'expected require, optional or off').default('require'),
-      publicPaths: z.array(publicPath, 'expected a list of paths').default([]),
-    }).prefault(absent),
-    fingerprintKey: z.string('expected at least 16 characters').min(16, 'expected at least 16 characters').optional(),
-  },
-  'required: an object with issuers',
-)
-
-function identityOf(rule: Rule | undefined): string {
-  // A destination that was refused is there as nothing.
-  if (rule?.pattern === undefined) return crypto.randomUUID()
-  return `${rule.pattern.wildcard ? '*' : ''}${keyOf(rule.pattern)}`
-}
-
-function refuseRepeats(names: readonly string[], key: string, check: z.RefinementCtx): void {
-  names.forEach((name, index) => {
-    if (names.indexOf(name) !== index) {
-      check.addIssue({ code: 'custom', path: [index, key], message: 'stands there twice' })
-    }
-  })
-}
-
 /**
  * Checks `options` and fills in the defaults.
  *
  * @throws TypeError with code `ERR_RELAY_OPTION` that names the first wrong option by its path and never shows its value.
  */
 export function parseOptions(options: unknown): Settings {
+  const { issuers, destinations, ingress, revocation, cache, ...rest } = checked(optionsSchema, options)
+  const resolve = own(rest, 'resolveIssuer') as ResolveIssuer | undefined
+  return {
+    issuers: issuers.map(settingsOf),
+    resolveIssuer: resolve === undefined ? undefined : checkedResolver(resolve),
+    rules: destinations,
+    ingress: { ...ingress, resourceMetadata: own(ingress, 'resourceMetadata') as string | undefined },
+    revocation: { ...revocation, list: own(revocation, 'list') as RevocationList | undefined },
+    cache,
+    fingerprintKey: own(rest, 'fingerprintKey') as Settings['fingerprintKey'],
+  }
+}
+
+/** What was left out is there as `undefined`, so that nobody reads it from a polluted `Object.prototype`. */
+function settingsOf(issuer: z.output<typeof issuerSchema>): IssuerSettings {
+  const optional = (name: keyof IssuerSettings) => own(issuer, name)
+  return {
+    ...issuer,
+    jwks: optional('jwks') as IssuerSettings['jwks'],
+    jwksUri: optional('jwksUri') as IssuerSettings['jwksUri'],
+    maxTokenAgeSeconds: optional('maxTokenAgeSeconds') as IssuerSettings['maxTokenAgeSeconds'],
+    maxLifetimeSeconds: optional('maxLifetimeSeconds') as IssuerSettings['maxLifetimeSeconds'],
+    introspection: optional('introspection') as IssuerSettings['introspection'],
+  }
+}
+
+function checkedResolver(resolve: ResolveIssuer): IssuerResolver {
+  return async (name) => {
+    const options = await resolve(name)
+    if (options === undefined || options === null) return undefined
+    const settings = settingsOf(checked(issuerSchema, options))
+    if (settings.issuer !== name) throw new OptionError('issuer', 'is another one than was asked for')
+    if (settings.introspection !== undefined) throw new OptionError('introspection', 'cannot be resolved')
+    return settings
+  }
+}
+
+function checked<T extends z.ZodType>(schema: T, options: unknown): z.output<T> {
   const result = schema.safeParse(ownMembers(options))
   if (!result.success) throw toOptionError(result.error)
-  const { issuers, destinations, ingress } = result.data
-  return {
-    issuers: issuers.map((issuer) => ({
-      ...issuer,
-      jwks: own(issuer, 'jwks') as IssuerSettings['jwks'],
-      jwksUri: own(issuer, 'jwksUri') as IssuerSettings['jwksUri'],
-      maxTokenAgeSeconds: own(issuer, 'maxTokenAgeSeconds') as IssuerSettings['maxTokenAgeSeconds'],
-    })),
-    rules: destinations,
-    ingress,
-    fingerprintKey: own(result.data, 'fingerprintKey') as Settings['fingerprintKey'],
-  }
+  return result.data
 }
 
 /** Deeper than any option; options that contain themselves are deeper still. */
@@ -294,7 +257,8 @@ function ownMembers(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value
   const copy: Record<string, unknown> = Object.create(null) as Record<string, unknown>
   for (const [key, member] of Object.entries(value)) {
-    if (member !== undefined) copy[key] = ownMembers(member, depth + 1)
+    // A list is an object with a life of its own.
+    if (member !== undefined) copy[key] = key === 'list' ? member : ownMembers(member, depth + 1)
   }
   return copy
 }

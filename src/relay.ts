@@ -1,11 +1,11 @@
 /** `createTokenRelay`: the one place where the parts are put together. */
 
 import type { TextMapPropagator } from '@opentelemetry/api'
-import { context } from '@opentelemetry/api'
+import { context, trace } from '@opentelemetry/api'
 import { ensureContextManager } from './context/context-manager.ts'
 import { setCredential } from './context/credential-context.ts'
+import { createDecide } from './destination/decision.ts'
 import { compileRules } from './destination/rules.ts'
-import type { Egress } from './egress/egress.ts'
 import { installEgress } from './egress/egress.ts'
 import { createGate } from './ingress/gate.ts'
 import type { RelayInstrumentation } from './ingress/instrumentation.ts'
@@ -13,10 +13,18 @@ import { createInstrumentation } from './ingress/instrumentation.ts'
 import type { Settings, TokenRelayOptions } from './options.ts'
 import { parseOptions } from './options.ts'
 import { createPropagator } from './propagation/propagator.ts'
+import type { OnUnavailable } from './revocation/check.ts'
+import { createRevocationCheck } from './revocation/check.ts'
+import type { RevocationEntry, RevocationList } from './revocation/list.ts'
+import { normalizeEntry } from './revocation/list.ts'
+import { createMemoryRevocationList } from './revocation/memory.ts'
+import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
 import { TokenRejectedError } from './token/errors.ts'
 import type { VerifiedCredential } from './token/verified-credential.ts'
-import { createIssuer } from './verification/issuer.ts'
+import { isVerifiedCredential } from './token/verified-credential.ts'
+import type { Issuers } from './verification/issuers.ts'
+import { createIssuers } from './verification/issuers.ts'
 import { keySetReporter } from './verification/key-set-reporter.ts'
 import type { Verifier } from './verification/verifier.ts'
 import { createVerifier } from './verification/verifier.ts'
@@ -35,11 +43,32 @@ export interface TokenRelay {
    */
   readonly instrumentation: RelayInstrumentation
   /**
-   * Checks a token as the gate does. It does not check scopes or any other authorization.
+   * Checks a token as the gate does: `requiredScopes` of its issuer included, no other authorization.
    *
-   * @throws TokenRejectedError where the token is bad, UndecidedError where that cannot be decided.
+   * @throws TokenRejectedError where the token is bad, InsufficientScopeError where it is good and not enough,
+   * UndecidedError where that cannot be decided.
    */
   verify(token: string): Promise<VerifiedCredential>
+  /**
+   * Takes back one verified token, by its `jti`, or what `entry` says. From now on this process refuses it, incoming and
+   * outgoing; the others that share the list do when the promise is fulfilled, or at most a second later.
+   *
+   * @throws TypeError where an entry is not valid, or a credential has no `tokenId`: take back its session or subject.
+   * @throws Error of the list where the others could not be told; this process refuses the token nevertheless.
+   */
+  revoke(what: VerifiedCredential | RevocationEntry): Promise<void>
+  /**
+   * Whether tokens can be decided now: the keys of every configured issuer are there, and the revocation list can be
+   * trusted. For readiness probes: where something is missing it is asked for in the background, as often as is fair.
+   * Issuers that are asked about their tokens (`introspection`) and those of `resolveIssuer` do not count.
+   */
+  ready(): boolean
+  /**
+   * Fetches the keys of all configured issuers, so that the first request does not wait for them.
+   *
+   * @throws UndecidedError where an issuer cannot be reached. The relay goes on trying when it is asked.
+   */
+  hydrate(): Promise<void>
   /** Uninstalls everything. Afterwards no request is verified, nothing is forwarded, and another relay may be created. */
   shutdown(): Promise<void>
 }
@@ -74,27 +103,32 @@ export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
   const settings = parseOptions(options)
   if (registry[ACTIVE] !== undefined) throw new RelayActiveError()
 
-  const rules = compileRules(settings.rules)
-  const egress = installEgress(rules)
-  const relay = assemble(settings, rules, egress)
+  const relay = assemble(settings)
   registry[ACTIVE] = { version: VERSION, verify: relay.verify }
   return relay
 }
 
-function assemble(settings: Settings, rules: ReturnType<typeof compileRules>, egress: Egress): TokenRelay {
-  const maxTokenBytes = Math.max(...settings.issuers.map((issuer) => issuer.maxTokenBytes))
-  const verifier = createVerifier(
-    settings.issuers.map((issuer) => createIssuer(issuer, keySetReporter(issuer.issuer))),
-    settings.fingerprintKey,
-  )
+/** Longest token that any issuer may accept: those of a resolver are not known in advance. */
+const MAX_TOKEN_BYTES = 65_536
+
+function assemble(settings: Settings): TokenRelay {
+  const limits = settings.issuers.map((issuer) => issuer.maxTokenBytes)
+  const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
+  const list = settings.revocation.list ?? createMemoryRevocationList()
+  const { issuers, checkRevocation, verifier } = assembleVerification(settings, list)
+  const decide = createDecide(compileRules(settings.rules), checkRevocation)
+  const egress = installEgress(decide)
   let active = true
-  const propagator = createPropagator({ maxTokenBytes, rules, onInject: egress.onInject, isActive: () => active })
+  const propagator = createPropagator({ maxTokenBytes, decide, onInject: egress.onInject, isActive: () => active })
   const instrumentation = createInstrumentation(createGate({ ...settings.ingress, propagator, verifier }), VERSION)
 
   return {
     propagator,
     instrumentation,
     verify: async (token) => verify(token, verifier, maxTokenBytes),
+    revoke: async (what) => revoke(what, list),
+    ready: () => isReady(issuers, list, settings.revocation.onUnavailable),
+    hydrate: async () => void (await Promise.all(issuers.configured.map(({ keys }) => keys.hydrate()))),
     async shutdown() {
       if (!active) return
       active = false
@@ -103,6 +137,32 @@ function assemble(settings: Settings, rules: ReturnType<typeof compileRules>, eg
       registry[ACTIVE] = undefined
     },
   }
+}
+
+function assembleVerification(settings: Settings, list: RevocationList) {
+  const { fingerprintKey, cache, revocation } = settings
+  const issuers = createIssuers(settings.issuers, settings.resolveIssuer, keySetReporter)
+  const checkRevocation = createRevocationCheck(list, revocation.onUnavailable)
+  const verifier = createVerifier({ issuers, checkRevocation, fingerprintKey, maxEntries: cache.maxEntries })
+  return { issuers, checkRevocation, verifier }
+}
+
+function isReady({ configured }: Issuers, list: RevocationList, onUnavailable: OnUnavailable): boolean {
+  const waiting = configured.filter(({ keys, introspection }) => !keys.ready && introspection === undefined)
+  for (const { keys } of waiting) keys.hydrate().catch(() => undefined)
+  return waiting.length === 0 && (list.available || onUnavailable === 'accept')
+}
+
+async function revoke(what: VerifiedCredential | RevocationEntry, list: RevocationList): Promise<void> {
+  const entry = isVerifiedCredential(what) ? entryOf(what) : what
+  const { kind, issuer } = normalizeEntry(entry)
+  await list.revoke(entry)
+  recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.revoked', kind, issuer })
+}
+
+function entryOf({ issuer, tokenId, expiresAtMillis }: VerifiedCredential): RevocationEntry {
+  if (tokenId === undefined) throw new TypeError('credential: has no tokenId; revoke its session or its subject')
+  return { issuer, tokenId, expiresAtMillis }
 }
 
 async function verify(token: string, verifier: Verifier, maxTokenBytes: number): Promise<VerifiedCredential> {

@@ -2,8 +2,7 @@
 
 import type { Presented } from '../token/bearer.ts'
 import { Credential } from '../token/credential.ts'
-import type { TokenError } from '../token/errors.ts'
-import { TokenRejectedError } from '../token/errors.ts'
+import { TokenError, TokenRejectedError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
 
@@ -61,6 +60,11 @@ export class CredentialSlot {
   /** Verifies the token, once however many ask, and returns the final state. Never rejects. */
   settle(verifier: Verifier): SlotState | Promise<SlotState> {
     if (this.#state.status !== 'unverified') return this.#state
+    const known = verifier.recall(this.#state.credential)
+    if (known !== undefined) {
+      this.#state = known instanceof TokenError ? rejected(known) : { status: 'verified', credential: known }
+      return this.#state
+    }
     this.#settling ??= this.#verify(this.#state.credential, verifier)
     return this.#settling
   }
@@ -68,10 +72,14 @@ export class CredentialSlot {
   async #verify(credential: Credential, verifier: Verifier): Promise<SlotState> {
     const outcome = await verifier.verify(credential).then(
       (verified): SlotState => ({ status: 'verified', credential: verified }),
-      (error: unknown): SlotState => ({ status: 'rejected', error: error as TokenError }),
+      (error: unknown) => rejected(error as TokenError),
     )
     // `reject` may have been faster, and a rejection is final.
     if (this.#state.status === 'unverified') this.#state = outcome
     return this.#state
   }
+}
+
+function rejected(error: TokenError): SlotState {
+  return { status: 'rejected', error }
 }

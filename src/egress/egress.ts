@@ -1,7 +1,7 @@
 /** Installs the egress side: every HTTP client of the process decides per hop, on the wire. */
 
 import type { Context } from '@opentelemetry/api'
-import type { Rules } from '../destination/rules.ts'
+import type { Decide } from '../destination/decision.ts'
 import { interceptAgents } from './http-agent.ts'
 import { guardSockets } from './socket-guard.ts'
 import { interceptUndici } from './undici-request.ts'
@@ -12,10 +12,10 @@ export interface Egress {
   uninstall(): void
 }
 
-export function installEgress(rules: Rules): Egress {
+export function installEgress(decide: Decide): Egress {
   const unguardSockets = guardSockets()
-  const restoreAgents = interceptAgents(rules)
-  const undici = interceptUndici(rules)
+  const restoreAgents = interceptAgents(decide)
+  const undici = interceptUndici(decide)
   return {
     onInject: (ctx) => undici.onInject(ctx),
     uninstall() {

@@ -4,11 +4,9 @@ import type { ClientRequest } from 'node:http'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { context, trace } from '@opentelemetry/api'
-import type { Hop } from '../destination/decision.ts'
-import { decide } from '../destination/decision.ts'
+import type { Decide, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
 import type { NetworkTarget } from '../destination/pattern.ts'
-import type { Rules } from '../destination/rules.ts'
 import { networkTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
 import type { WithholdReason } from '../telemetry/auth-event.ts'
@@ -36,13 +34,13 @@ interface ConnectionOptions {
  * Wraps `Agent.prototype.addRequest`: it is called inside the `ClientRequest` constructor, in the caller's context, with
  * the options that the connection will be made with. Requests without an agent never come here and get no token.
  */
-export function interceptAgents(rules: Rules): () => void {
+export function interceptAgents(decide: Decide): () => void {
   const prototype = HttpAgent.prototype as unknown as { addRequest: AddRequest }
   const previous = prototype.addRequest
   let active = true
 
   const addRequest: AddRequest = function (request, options, ...legacy) {
-    if (active) authorize(this, request, options, rules)
+    if (active) authorize(this, request, options, decide)
     return previous.call(this, request, options, ...legacy)
   }
   prototype.addRequest = addRequest
@@ -53,10 +51,10 @@ export function interceptAgents(rules: Rules): () => void {
   }
 }
 
-function authorize(agent: AgentInternals, request: ClientRequest, options: unknown, rules: Rules): void {
+function authorize(agent: AgentInternals, request: ClientRequest, options: unknown, decide: Decide): void {
   const ctx = context.active()
   try {
-    const decision = decide(ctx, hopOf(agent, request, options), rules)
+    const decision = decide(ctx, hopOf(agent, request, options))
     if (decision === undefined) return
     if (decision.verdict === 'forward') request.setHeader(AUTHORIZATION, `Bearer ${decision.credential.reveal()}`)
     // instrumentation-http has made its client span the active one by now.

@@ -3,10 +3,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
-import type { Decision, Hop } from '../destination/decision.ts'
-import { decide } from '../destination/decision.ts'
+import type { Decide, Decision, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
-import type { Rules } from '../destination/rules.ts'
 import { originTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
 import type { WithholdReason } from '../telemetry/auth-event.ts'
@@ -32,13 +30,13 @@ export interface UndiciInterception {
 
 const REQUEST_CREATE = 'undici:request:create'
 
-export function interceptUndici(rules: Rules): UndiciInterception {
+export function interceptUndici(decide: Decide): UndiciInterception {
   const binder = createDispatchBinder()
   const stopWatching = watchUndiciCopies((prototype) => binder.bind(prototype))
 
   function onRequestCreate(message: unknown): void {
     try {
-      authorize((message as { request: UndiciRequest }).request, binder.frame, rules)
+      authorize((message as { request: UndiciRequest }).request, binder.frame, decide)
     } catch {
       // Deciding must never break a request; an undecided one leaves without a token.
     }
@@ -62,9 +60,9 @@ export function interceptUndici(rules: Rules): UndiciInterception {
 /** The context has no credential left to decide about; the span shall say why. */
 const AMBIGUOUS: Decision = { verdict: 'withhold', reason: 'ambiguous', rule: undefined, target: undefined }
 
-function authorize(request: UndiciRequest, frame: DispatchFrame | undefined, rules: Rules): void {
+function authorize(request: UndiciRequest, frame: DispatchFrame | undefined, decide: Decide): void {
   const ctx = context.active()
-  const decision = frame?.ambiguous ? AMBIGUOUS : decide(ctx, hopOf(request, frame), rules)
+  const decision = frame?.ambiguous ? AMBIGUOUS : decide(ctx, hopOf(request, frame))
   if (decision === undefined) return
   if (decision.verdict === 'forward') addHeader(request, `Bearer ${decision.credential.reveal()}`)
   const event = eventOf(decision)

@@ -23,11 +23,14 @@ export type IngressMode = 'require' | 'optional' | 'off'
 export interface GateOptions {
   readonly mode: IngressMode
   readonly publicPaths: readonly string[]
+  /** See `ingress.resourceMetadata` of the options. */
+  readonly resourceMetadata: string | undefined
   readonly propagator: RelayPropagator
   readonly verifier: Verifier
 }
 
-export function createGate({ mode, publicPaths, propagator, verifier }: GateOptions): Interceptor {
+export function createGate(options: GateOptions): Interceptor {
+  const { mode, publicPaths, resourceMetadata, propagator, verifier } = options
   const isPublic = compilePublicPaths(publicPaths)
   const passed = new WeakSet<object>()
 
@@ -68,7 +71,7 @@ export function createGate({ mode, publicPaths, propagator, verifier }: GateOpti
         return letIn()
       }
       recordOnSpan(span, { name: 'auth.token.rejected', code: error.code })
-      incoming.answer(answerFor(error))
+      incoming.answer(answerFor(error, resourceMetadata))
     }
   }
 

@@ -5,9 +5,8 @@ import { trace } from '@opentelemetry/api'
 import { deleteCredential, setSlot } from '../context/credential-context.ts'
 import { getDestination } from '../context/destination-context.ts'
 import { CredentialSlot } from '../context/slot.ts'
-import { decide } from '../destination/decision.ts'
+import type { Decide } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
-import type { Rules } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
@@ -25,13 +24,13 @@ export interface RelayPropagator extends TextMapPropagator {
 
 export interface PropagatorOptions {
   readonly maxTokenBytes: number
-  readonly rules: Rules
+  readonly decide: Decide
   readonly onInject: InjectObserver
   /** Whether the relay has not been shut down. */
   readonly isActive: () => boolean
 }
 
-export function createPropagator({ maxTokenBytes, rules, onInject, isActive }: PropagatorOptions): RelayPropagator {
+export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: PropagatorOptions): RelayPropagator {
   const slots = new WeakMap<object, CredentialSlot>()
 
   function extractHeaders(carrier: object, authorization: unknown): CredentialSlot {
@@ -59,7 +58,7 @@ export function createPropagator({ maxTokenBytes, rules, onInject, isActive }: P
     // HTTP is decided on the wire, where the destination is a fact. Without a destination there is nothing to decide.
     const named = target !== undefined && !isHttp(target)
     const obstacle = hasOwnCredential(carrier) ? 'own_credential' : undefined
-    const decision = named && isActive() ? decide(ctx, { target, obstacle }, rules) : undefined
+    const decision = named && isActive() ? decide(ctx, { target, obstacle }) : undefined
     removeWritten(carrier)
     if (decision === undefined) return
     if (decision.verdict === 'forward') {

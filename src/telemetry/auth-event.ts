@@ -8,6 +8,8 @@ export type WithholdReason =
   | 'not_named'
   | 'not_verified'
   | 'expired'
+  | 'revoked'
+  | 'revocation_unavailable'
   | 'own_credential'
   | 'unknown_destination'
   | 'unix_socket'
@@ -28,6 +30,12 @@ export type AuthEvent =
   | { readonly name: 'auth.token.received' }
   | { readonly name: 'auth.token.verified'; readonly credential: VerifiedCredential }
   | { readonly name: 'auth.token.rejected'; readonly code: TokenErrorCode }
+  | {
+      readonly name: 'auth.token.revoked'
+      readonly kind: 'token' | 'session' | 'subject'
+      readonly issuer: string
+    }
+  | { readonly name: 'auth.key_set.stale'; readonly issuer: string; readonly ageMillis: number }
   | {
       readonly name: 'auth.token.forwarded'
       readonly credential: VerifiedCredential

@@ -22,6 +22,10 @@ function attributesOf(event: AuthEvent): Attributes {
       return tokenAttributes(event.credential)
     case 'auth.token.rejected':
       return { 'error.type': event.code }
+    case 'auth.token.revoked':
+      return { 'auth.token.issuer': event.issuer, 'auth.revocation.kind': event.kind }
+    case 'auth.key_set.stale':
+      return { 'auth.token.issuer': event.issuer, 'auth.key_set.stale_age': Math.floor(event.ageMillis / 1000) }
     case 'auth.token.forwarded':
       return { ...tokenAttributes(event.credential), ...event.destination, 'auth.decision.rule': event.rule }
     case 'auth.token.withheld':

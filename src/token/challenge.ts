@@ -1,7 +1,7 @@
 /** The HTTP answer to a request whose token was refused or could not be checked (RFC 6750 §3, RFC 9110 §11.6.1). */
 
 import type { TokenError } from './errors.ts'
-import { UndecidedError } from './errors.ts'
+import { InsufficientScopeError, UndecidedError } from './errors.ts'
 
 /** Status, fields and body of an answer. Nothing in it depends on the token or on our configuration. */
 export interface Answer {
@@ -14,11 +14,16 @@ export interface Answer {
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   401: 'Unauthorized',
+  403: 'Forbidden',
   503: 'Service Unavailable',
 }
 
-/** Every kind of bad token gets the same answer: a difference would tell an attacker which check refused it. */
-export function answerFor(error: TokenError): Answer {
+/**
+ * Every kind of bad token gets the same answer: a difference would tell an attacker which check refused it.
+ *
+ * `resourceMetadata` is where clients find out which issuer and scopes this service wants (RFC 9728 §5.1).
+ */
+export function answerFor(error: TokenError, resourceMetadata?: string): Answer {
   const reason = REASONS[error.status] ?? 'Unauthorized'
   const body = JSON.stringify({ type: 'about:blank', title: reason, status: error.status })
   return {
@@ -28,14 +33,24 @@ export function answerFor(error: TokenError): Answer {
       'content-type': 'application/problem+json',
       'content-length': String(Buffer.byteLength(body)),
       'cache-control': 'no-store',
-      ...fieldsFor(error),
+      ...fieldsFor(error, resourceMetadata),
     },
     body,
   }
 }
 
-function fieldsFor(error: TokenError): Record<string, string> {
+function fieldsFor(error: TokenError, resourceMetadata: string | undefined): Record<string, string> {
   if (error instanceof UndecidedError) return { 'retry-after': String(error.retryAfterSeconds) }
-  // A request without a token gets no error code: RFC 6750 §3.1, last paragraph.
-  return { 'www-authenticate': error.challenge === undefined ? 'Bearer' : `Bearer error="${error.challenge}"` }
+  const parameters = [
+    // A request without a token gets no error code: RFC 6750 §3.1, last paragraph.
+    ...parameter('error', error.challenge),
+    ...parameter('scope', error instanceof InsufficientScopeError ? error.requiredScopes.join(' ') : undefined),
+    ...parameter('resource_metadata', resourceMetadata),
+  ]
+  return { 'www-authenticate': `Bearer ${parameters.join(', ')}`.trimEnd() }
+}
+
+/** Values are checked with the options: none holds a quote or a backslash (RFC 6750 §3). */
+function parameter(name: string, value: string | undefined): string[] {
+  return value === undefined ? [] : [`${name}="${value}"`]
 }

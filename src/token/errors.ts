@@ -2,8 +2,8 @@
 
 /** What a code means to the caller: the HTTP status, the RFC 6750 §3.1 error, and one constant sentence. */
 interface Meaning {
-  readonly status: 400 | 401 | 503
-  readonly challenge: 'invalid_request' | 'invalid_token' | undefined
+  readonly status: 400 | 401 | 403 | 503
+  readonly challenge: 'invalid_request' | 'invalid_token' | 'insufficient_scope' | undefined
   readonly message: string
 }
 
@@ -27,16 +27,44 @@ export const TOKEN_ERRORS = {
   ERR_TOKEN_EXPIRED: { status: 401, challenge: 'invalid_token', message: 'the token has expired' },
   ERR_TOKEN_NOT_YET_VALID: { status: 401, challenge: 'invalid_token', message: 'the token is not valid yet' },
   ERR_TOKEN_TOO_OLD: { status: 401, challenge: 'invalid_token', message: 'the token was issued too long ago' },
+  ERR_TOKEN_LIFETIME: { status: 401, challenge: 'invalid_token', message: 'the token lives longer than accepted' },
   ERR_TOKEN_CLAIM: { status: 401, challenge: 'invalid_token', message: 'a required claim is missing or not valid' },
   ERR_TOKEN_BOUND: {
     status: 401,
     challenge: 'invalid_token',
     message: 'the token is bound to a key, and no proof of it was presented',
   },
+  ERR_TOKEN_RULE: {
+    status: 401,
+    challenge: 'invalid_token',
+    message: 'a claim rule of the application refuses the token',
+  },
+  ERR_TOKEN_INACTIVE: {
+    status: 401,
+    challenge: 'invalid_token',
+    message: 'the issuer says that the token is not active',
+  },
+  ERR_TOKEN_REVOKED: { status: 401, challenge: 'invalid_token', message: 'the token has been revoked' },
+  ERR_TOKEN_SCOPE: { status: 403, challenge: 'insufficient_scope', message: 'the token lacks a required scope' },
   ERR_TOKEN_KEYS_UNAVAILABLE: {
     status: 503,
     challenge: undefined,
     message: 'the keys of the token issuer cannot be read at the moment',
+  },
+  ERR_TOKEN_ISSUER_UNAVAILABLE: {
+    status: 503,
+    challenge: undefined,
+    message: 'it cannot be found out at the moment whether the token issuer is accepted',
+  },
+  ERR_TOKEN_INTROSPECTION_UNAVAILABLE: {
+    status: 503,
+    challenge: undefined,
+    message: 'the token issuer cannot be asked about the token at the moment',
+  },
+  ERR_TOKEN_REVOCATION_UNAVAILABLE: {
+    status: 503,
+    challenge: undefined,
+    message: 'the revocation list cannot be trusted at the moment',
   },
   ERR_TOKEN_UNDECIDED: { status: 503, challenge: undefined, message: 'the token could not be checked' },
 } as const satisfies Record<string, Meaning>
@@ -45,10 +73,15 @@ export const TOKEN_ERRORS = {
 export type TokenErrorCode = keyof typeof TOKEN_ERRORS
 
 /** Codes that mean "this token is bad". */
-export type TokenRejectedCode = Exclude<TokenErrorCode, UndecidedCode>
+export type TokenRejectedCode = Exclude<TokenErrorCode, UndecidedCode | 'ERR_TOKEN_SCOPE'>
 
 /** Codes that mean "we could not decide". */
-export type UndecidedCode = 'ERR_TOKEN_KEYS_UNAVAILABLE' | 'ERR_TOKEN_UNDECIDED'
+export type UndecidedCode =
+  | 'ERR_TOKEN_KEYS_UNAVAILABLE'
+  | 'ERR_TOKEN_ISSUER_UNAVAILABLE'
+  | 'ERR_TOKEN_INTROSPECTION_UNAVAILABLE'
+  | 'ERR_TOKEN_REVOCATION_UNAVAILABLE'
+  | 'ERR_TOKEN_UNDECIDED'
 
 /**
  * The common base of all token errors. `message` is constant per `code`; neither it nor any other property ever holds a
@@ -58,9 +91,9 @@ export abstract class TokenError extends Error {
   /** Stable code, listed in the README. */
   readonly code: TokenErrorCode
   /** HTTP status to answer with. */
-  readonly status: 400 | 401 | 503
+  readonly status: Meaning['status']
   /** `error` of the RFC 6750 §3.1 challenge; `undefined` where the RFC wants none. */
-  readonly challenge: 'invalid_request' | 'invalid_token' | undefined
+  readonly challenge: Meaning['challenge']
   /** Whether the same request may succeed later without a new token. */
   abstract readonly retryable: boolean
 
@@ -82,6 +115,19 @@ export class TokenRejectedError extends TokenError {
   }
 }
 
+/** The token is good, and does not allow what was asked for: 403 (RFC 6750 §3.1). Another token may. */
+export class InsufficientScopeError extends TokenError {
+  override readonly name = 'InsufficientScopeError'
+  override readonly retryable = false
+  /** The scopes that are required, as they were configured; all of them, not only the missing ones. */
+  readonly requiredScopes: readonly string[]
+
+  constructor(requiredScopes: readonly string[]) {
+    super('ERR_TOKEN_SCOPE')
+    this.requiredScopes = Object.freeze([...requiredScopes])
+  }
+}
+
 /** It could not be decided whether the token is good: 503 with `Retry-After` (RFC 9110 §10.2.3). */
 export class UndecidedError extends TokenError {
   override readonly name = 'UndecidedError'
@@ -93,4 +139,11 @@ export class UndecidedError extends TokenError {
     super(code)
     this.retryAfterSeconds = Math.max(1, Math.ceil(retryAfterSeconds))
   }
+}
+
+/** An error like `error` for somebody else who waited for the same outcome: errors carry stacks, and callers add to them. */
+export function cloneError(error: TokenError): TokenError {
+  if (error instanceof UndecidedError) return new UndecidedError(error.code as UndecidedCode, error.retryAfterSeconds)
+  if (error instanceof InsufficientScopeError) return new InsufficientScopeError(error.requiredScopes)
+  return new TokenRejectedError(error.code as TokenRejectedCode)
 }

@@ -20,8 +20,17 @@ export interface VerifiedCredential {
   readonly subject: string | undefined
   /** `aud` of the token, always as a list; empty where the token has none. */
   readonly audience: readonly string[]
-  /** The members of the `scope` claim (RFC 8693 §4.2), without duplicates. */
+  /**
+   * What the token allows, as one set whatever its issuer calls it: the members of `scope` (RFC 8693 §4.2), `scp` and
+   * `roles`, as lists or separated by spaces, without duplicates. See `scopeClaims` of the issuer.
+   */
   readonly scopes: readonly string[]
+  /** `jti` of the token (RFC 7519 §4.1.7), where it has one. */
+  readonly tokenId: string | undefined
+  /** `sid` of the token: the session at its issuer (OpenID Connect Front-Channel Logout 1.0 §3), where it has one. */
+  readonly sessionId: string | undefined
+  /** `iat` of the token, in milliseconds since the epoch, where it has one. */
+  readonly issuedAtMillis: number | undefined
   /** All claims, deeply frozen. They may hold personal data; keep them out of logs. */
   readonly claims: Claims
   /** When the token expires, in milliseconds since the epoch; `Infinity` where it has no `exp`. */
@@ -40,7 +49,9 @@ export interface VerifiedFacts {
   readonly credential: Credential
   readonly signingInput: string
   readonly issuer: string
-  readonly claims: Record<string, unknown>
+  /** Frozen from now on. */
+  readonly claims: Claims
+  readonly scopeClaims: readonly string[]
   readonly fingerprintKey: string
 }
 
@@ -54,7 +65,7 @@ class VerifiedToken extends Credential implements VerifiedCredential {
     super(facts.credential.reveal())
     this.#facts = facts
     deepFreeze(facts.claims)
-    this.#scopes = Object.freeze(scopesOf(own(facts.claims, 'scope')))
+    this.#scopes = Object.freeze(scopesOf(facts.claims, facts.scopeClaims))
     this.#audience = Object.freeze(audienceOf(own(facts.claims, 'aud')))
   }
 
@@ -67,8 +78,20 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   }
 
   get subject(): string | undefined {
-    const sub = own(this.#facts.claims, 'sub')
-    return typeof sub === 'string' ? sub : undefined
+    return this.#text('sub')
+  }
+
+  get tokenId(): string | undefined {
+    return this.#text('jti')
+  }
+
+  get sessionId(): string | undefined {
+    return this.#text('sid')
+  }
+
+  get issuedAtMillis(): number | undefined {
+    const iat = own(this.#facts.claims, 'iat')
+    return typeof iat === 'number' ? iat * 1000 : undefined
   }
 
   get audience(): readonly string[] {
@@ -91,6 +114,11 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   get fingerprint(): string {
     this.#fingerprint ??= fingerprint(this.#facts.signingInput, this.#facts.fingerprintKey)
     return this.#fingerprint
+  }
+
+  #text(claim: string): string | undefined {
+    const value = own(this.#facts.claims, claim)
+    return typeof value === 'string' ? value : undefined
   }
 
   override toJSON(): string {
@@ -116,8 +144,12 @@ export function isVerifiedCredential(value: unknown): value is VerifiedCredentia
   return VerifiedToken.isVerified(value)
 }
 
-function scopesOf(scope: unknown): string[] {
-  return typeof scope === 'string' ? [...new Set(scope.split(' '))].filter((name) => name !== '') : []
+function scopesOf(claims: Claims, names: readonly string[]): string[] {
+  const members = names.flatMap((name) => {
+    const value = own(claims, name)
+    return typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? (value as unknown[]) : []
+  })
+  return [...new Set(members.filter((member) => typeof member === 'string' && member !== ''))] as string[]
 }
 
 function audienceOf(aud: unknown): string[] {

@@ -1,4 +1,4 @@
-/** Reads a small JSON document from an issuer: bounded in time, bytes and hops, unseen by tracing, without a token. */
+/** Reads small JSON documents from an issuer: bounded in time, bytes and hops, unseen by tracing, without a token. */
 
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import { suppressTracing } from '../telemetry/suppression.ts'
@@ -23,23 +23,43 @@ export class DocumentError extends Error {
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i
 
+/** Fetches the JSON document at `url`. Throws a {@link DocumentError} and nothing else. */
+export async function fetchJson(url: string, limits: FetchLimits): Promise<unknown> {
+  const { status, isJson, text } = await fetchBounded(
+    url,
+    { headers: { accept: 'application/json, application/jwk-set+json' } },
+    limits,
+  )
+  if (status !== 200 || !isJson) throw new DocumentError(status)
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    throw new DocumentError(status)
+  }
+}
+
+/** A response that was read to its end. */
+export interface BoundedResponse {
+  readonly status: number
+  readonly isJson: boolean
+  readonly text: string
+}
+
 /**
  * Fetches `url` outside of any caller's context, so that the request carries nobody's token and makes no span: a traced
  * key fetch inside a traced verification would feed itself. Redirects are refused (RFC 8725 §2.9).
  */
-export async function fetchJson(url: string, limits: FetchLimits): Promise<unknown> {
+export async function fetchBounded(url: string, init: RequestInit, limits: FetchLimits): Promise<BoundedResponse> {
   return context.with(suppressTracing(ROOT_CONTEXT), async () => {
     try {
-      const response = await fetch(url, {
-        headers: { accept: 'application/json, application/jwk-set+json' },
-        redirect: 'error',
-        signal: AbortSignal.timeout(limits.timeoutMillis),
-      })
-      if (response.status !== 200 || !JSON_TYPE.test(response.headers.get('content-type') ?? '')) {
-        await response.body?.cancel()
-        throw new DocumentError(response.status)
-      }
-      return JSON.parse(await readText(response, limits.maxBytes)) as unknown
+      const signal = AbortSignal.timeout(limits.timeoutMillis)
+      const response = await fetch(url, { ...init, redirect: 'error', signal })
+      const { status, headers } = response
+      const isJson = JSON_TYPE.test(headers.get('content-type') ?? '')
+      // What will not be used is not read.
+      if (status === 200 && isJson) return { status, isJson, text: await readText(response, limits.maxBytes) }
+      await response.body?.cancel()
+      return { status, isJson, text: '' }
     } catch (error) {
       throw error instanceof DocumentError ? error : new DocumentError()
     }

@@ -1,31 +1,57 @@
-/** One configured issuer: whose tokens it signs, for whom, how, and with which keys. */
+/** One accepted issuer: whose tokens it signs, for whom, how, and with which keys. */
 
+import type { Introspection, IntrospectionSettings } from './introspection.ts'
+import { createIntrospection } from './introspection.ts'
 import type { Jwks, KeySet, KeySetEvent, KeySetOptions } from './key-set.ts'
 import { createRemoteKeySet, createStaticKeySet } from './key-set.ts'
 
-/** The checked settings of an issuer, every default filled in. */
-export interface IssuerSettings {
-  readonly issuer: string
+/**
+ * A rule of the application about the claims of a token whose signature and registered claims are good already. Only
+ * `true` accepts; anything else refuses. It is asked once per token and the answer is remembered with the token, so it
+ * must depend on the claims alone. Where it throws, the token is undecided.
+ */
+export type ClaimRule = (claims: Readonly<Record<string, unknown>>) => boolean
+
+/** What the claims of an issuer's tokens are held against. */
+export interface ClaimPolicy {
   readonly audience: readonly string[] | null
+  readonly requiredClaims: readonly string[]
+  readonly clockToleranceSeconds: number
+  readonly maxTokenAgeSeconds: number | undefined
+  readonly maxLifetimeSeconds: number | undefined
+}
+
+/** The checked settings of an issuer, every default filled in. */
+export interface IssuerSettings extends ClaimPolicy {
+  readonly issuer: string
   readonly jwks: Jwks | undefined
   readonly jwksUri: string | undefined
   readonly algorithms: readonly string[]
   readonly typ: string | null
-  readonly requiredClaims: readonly string[]
-  readonly clockToleranceSeconds: number
-  readonly maxTokenAgeSeconds: number | undefined
+  readonly requiredScopes: readonly string[]
+  readonly scopeClaims: readonly string[]
+  readonly claimRules: readonly ClaimRule[]
   readonly maxTokenBytes: number
   readonly keySet: KeySetOptions
+  readonly introspection: IntrospectionSettings | undefined
 }
 
-export interface Issuer extends IssuerSettings {
+export interface Issuer extends Omit<IssuerSettings, 'introspection'> {
   readonly keys: KeySet
+  readonly introspection: Introspection | undefined
 }
 
-export function createIssuer(settings: IssuerSettings, onKeySetEvent: (event: KeySetEvent) => void): Issuer {
+export type IssuerObserver = (issuer: string) => (event: KeySetEvent) => void
+
+export function createIssuer(settings: IssuerSettings, observe: IssuerObserver): Issuer {
+  const { issuer, jwks, jwksUri, introspection } = settings
   const keys =
-    settings.jwks === undefined
-      ? createRemoteKeySet(settings.issuer, settings.jwksUri, settings.keySet, onKeySetEvent)
-      : createStaticKeySet(settings.jwks)
-  return { ...settings, keys }
+    jwks === undefined
+      ? createRemoteKeySet(issuer, jwksUri, settings.keySet, observe(issuer))
+      : createStaticKeySet(jwks)
+  return {
+    ...settings,
+    keys,
+    introspection: introspection === undefined ? undefined : createIntrospection(issuer, introspection),
+  }
 }

@@ -10,9 +10,12 @@ import { readKeys } from './published-keys.ts'
 export interface KeySet {
   /** Keys that may have signed a token with this header. Rejects with an {@link UndecidedError} while none can be had. */
   candidates(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]>
-  /** Whether a key is known to be published still, without asking anybody. */
-  holds(thumbprint: string): boolean
-  /** Asks for the keys now, unless they are fresh. */
+  /**
+   * Whether what was verified with this key may still be used: it is published as far as is known, and what is known is
+   * not too old. Answers from memory; where it is time to look again, that is done in the background.
+   */
+  stillHolds(thumbprint: string): boolean
+  /** Asks for the keys now, unless they are fresh. Rejects with an {@link UndecidedError} while none can be had. */
   hydrate(): Promise<void>
   /** Whether tokens can be decided now. */
   readonly ready: boolean
@@ -30,7 +33,7 @@ export interface KeySetOptions extends FetchLimits {
 /** What happens to a key set, for metrics and logs. */
 export type KeySetEvent =
   | { readonly name: 'refreshed'; readonly keys: PublishedKeys }
-  | { readonly name: 'refresh_failed' }
+  | { readonly name: 'refresh_failed'; readonly ageMillis: number }
   | { readonly name: 'stale'; readonly ageMillis: number }
 
 /** A public key set document (RFC 7517 §5). */
@@ -43,7 +46,7 @@ export function createStaticKeySet(jwks: Jwks): KeySet {
   const keys = readKeys(jwks)
   return {
     candidates: async (header) => keys?.candidates(header) ?? [],
-    holds: (thumbprint) => keys?.has(thumbprint) ?? false,
+    stillHolds: (thumbprint) => keys?.has(thumbprint) ?? false,
     hydrate: async () => undefined,
     ready: true,
   }
@@ -100,8 +103,10 @@ class RemoteKeySet implements KeySet {
     return (await this.#refresh()).candidates(header)
   }
 
-  holds(thumbprint: string): boolean {
-    return this.#keys?.has(thumbprint) === true && this.#ageMillis() < this.#options.maxAgeMillis
+  stillHolds(thumbprint: string): boolean {
+    if (this.#keys?.has(thumbprint) !== true) return false
+    this.#refreshIfDue()
+    return this.#fresh || this.#mayServeStale
   }
 
   async hydrate(): Promise<void> {
@@ -112,17 +117,20 @@ class RemoteKeySet implements KeySet {
     return this.#keys !== undefined && this.#ageMillis() < this.#options.maxAgeMillis + this.#options.staleMillis
   }
 
+  get #fresh(): boolean {
+    return this.#ageMillis() < this.#options.maxAgeMillis
+  }
+
+  /** Known to be down: nobody waits for the next attempt while the old keys may serve. */
+  get #mayServeStale(): boolean {
+    return this.#failures > 0 && this.ready
+  }
+
   async #current(): Promise<PublishedKeys> {
-    const age = this.#ageMillis()
-    const { maxAgeMillis } = this.#options
-    if (this.#keys !== undefined && age < maxAgeMillis) {
-      if (age >= maxAgeMillis * REFRESH_AHEAD && this.#mayAttempt()) this.#refreshInBackground()
-      return this.#keys
-    }
-    // Known to be down: nobody waits for the next attempt while the old keys may serve.
-    if (this.#failures > 0 && this.#keys !== undefined && this.ready) {
-      if (this.#mayAttempt()) this.#refreshInBackground()
-      return this.#stale(this.#keys)
+    this.#refreshIfDue()
+    if (this.#keys !== undefined) {
+      if (this.#fresh) return this.#keys
+      if (this.#mayServeStale) return this.#stale(this.#keys)
     }
     if (this.#pending === undefined && !this.#mayAttempt()) throw this.#unavailable()
     return this.#refreshOrStale()
@@ -151,8 +159,10 @@ class RemoteKeySet implements KeySet {
     return this.#pending
   }
 
-  #refreshInBackground(): void {
-    this.#refresh().catch(() => undefined)
+  /** Ahead of expiry, and again and again while the issuer is down. */
+  #refreshIfDue(): void {
+    const due = this.#fresh ? this.#ageMillis() >= this.#options.maxAgeMillis * REFRESH_AHEAD : this.#mayServeStale
+    if (due && this.#pending === undefined && this.#mayAttempt()) this.#refresh().catch(() => undefined)
   }
 
   async #attempt(): Promise<PublishedKeys> {
@@ -168,7 +178,7 @@ class RemoteKeySet implements KeySet {
     } catch {
       this.#failures += 1
       this.#backoffMillis = this.#nextBackoffMillis()
-      this.#onEvent({ name: 'refresh_failed' })
+      this.#onEvent({ name: 'refresh_failed', ageMillis: this.#ageMillis() })
       throw this.#unavailable()
     }
   }

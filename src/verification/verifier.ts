@@ -1,120 +1,141 @@
 /** A presented credential becomes a verified one, or an error that says why not. */
 
-import type { JWTPayload, JWTVerifyOptions } from 'jose'
-import { errors, jwtVerify } from 'jose'
+import type { RevocationCheck } from '../revocation/check.ts'
 import type { DecodedJws } from '../token/compact-jws.ts'
 import { decodeCompactJws } from '../token/compact-jws.ts'
 import type { Credential } from '../token/credential.ts'
-import { TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import { InsufficientScopeError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import { own } from '../token/own.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { createVerifiedCredential } from '../token/verified-credential.ts'
-import { checkClaims } from './claim-rules.ts'
+import { checkClaims, validityOf } from './claim-rules.ts'
 import { checkHeader } from './header-rules.ts'
 import type { Issuer } from './issuer.ts'
-import type { PublishedKey } from './published-keys.ts'
+import type { Issuers } from './issuers.ts'
+import { verifySignature } from './signature.ts'
+import { createSingleFlight } from './single-flight.ts'
+import type { VerifiedToken } from './verified-tokens.ts'
+import { createVerifiedTokens } from './verified-tokens.ts'
 
 export interface Verifier {
+  /**
+   * The outcome for a token that was verified before, without waiting; `undefined` where it must be verified. Asked on
+   * every use, so that a revoked token is an error here although its signature was good a moment ago.
+   */
+  recall(credential: Credential): VerifiedCredential | TokenError | undefined
   /** Resolves with the verified credential; rejects with a {@link TokenError} and with nothing else. */
   verify(credential: Credential): Promise<VerifiedCredential>
 }
 
-export function createVerifier(issuers: readonly Issuer[], fingerprintKey: string | undefined): Verifier {
-  const byName = new Map(issuers.map((issuer) => [issuer.issuer, issuer]))
+export interface VerifierOptions {
+  readonly issuers: Issuers
+  readonly checkRevocation: RevocationCheck
+  readonly fingerprintKey: string | undefined
+  readonly maxEntries: number
+}
+
+/** What vouches for a token. */
+interface Evidence extends Omit<VerifiedToken, 'credential'> {
+  readonly signingInput: string
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+export function createVerifier({ issuers, checkRevocation, fingerprintKey, maxEntries }: VerifierOptions): Verifier {
+  const verified = createVerifiedTokens(maxEntries, issuers.isCurrent)
+  const singleFlight = createSingleFlight<VerifiedToken>()
+
+  function recall(credential: Credential): VerifiedCredential | TokenError | undefined {
+    const token = verified.get(credential.reveal())
+    return token === undefined ? undefined : (refusalOf(token) ?? token.credential)
+  }
+
+  /** What may change while a token is valid, and is therefore never remembered. */
+  function refusalOf({ credential, issuer: { requiredScopes } }: VerifiedToken): TokenError | undefined {
+    const verdict = checkRevocation(credential)
+    if (verdict === 'revoked') return new TokenRejectedError('ERR_TOKEN_REVOKED')
+    if (verdict === 'undecided') return new UndecidedError('ERR_TOKEN_REVOCATION_UNAVAILABLE', 1)
+    const allowed = requiredScopes.every((scope) => credential.scopes.includes(scope))
+    return allowed ? undefined : new InsufficientScopeError(requiredScopes)
+  }
+
+  async function verifyAnew(credential: Credential, text: string): Promise<VerifiedToken> {
+    const { issuer, signingInput, claims, ...evidence } = await (isJws(text) ? verifyJws(text) : introspect(text))
+    const { issuer: name, scopeClaims } = issuer
+    const facts = {
+      credential,
+      signingInput,
+      issuer: name,
+      claims,
+      scopeClaims,
+      fingerprintKey: fingerprintKey ?? name,
+    }
+    const token = { ...evidence, issuer, credential: createVerifiedCredential(facts) }
+    // Frozen by now, so that a rule cannot change what the next one sees.
+    if (!issuer.claimRules.every((rule) => rule(token.credential.claims) === true)) {
+      throw new TokenRejectedError('ERR_TOKEN_RULE')
+    }
+    verified.set(text, token)
+    return token
+  }
+
+  async function verifyJws(text: string): Promise<Evidence> {
+    const decoded = decodeCompactJws(text)
+    if (decoded === undefined) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
+    const issuer = await issuerOf(decoded, issuers)
+    checkBeforeKeys(text, decoded, issuer)
+    const key = await verifySignature(text, await issuer.keys.candidates(decoded.header), issuer)
+    const { payload: claims, signingInput } = decoded
+    return { issuer, signingInput, claims, keyThumbprint: key.thumbprint, validity: validityOf(claims, issuer) }
+  }
+
+  async function introspect(text: string): Promise<Evidence> {
+    const issuer = issuers.introspecting
+    if (issuer?.introspection === undefined) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
+    if (text.length > issuer.maxTokenBytes) throw new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
+    const { claims, cachedUntil } = await issuer.introspection(text)
+    const code = checkClaims(claims, issuer)
+    if (code !== undefined) throw new TokenRejectedError(code)
+    const { from, until } = validityOf(claims, issuer)
+    // Never past `exp`, not even by the tolerance: the issuer can be asked again.
+    const validity = { from, until: Math.min(until - issuer.clockToleranceSeconds, cachedUntil) }
+    return { issuer, signingInput: text, claims, keyThumbprint: undefined, validity }
+  }
 
   return {
+    recall,
     async verify(credential) {
       try {
         const text = credential.reveal()
-        const decoded = decodeCompactJws(text)
-        if (decoded === undefined) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
-        const issuer = issuerOf(decoded, byName)
-        checkBeforeKeys(text, decoded, issuer)
-        const claims = await verifySignatureAndClaims(text, decoded.header, issuer)
-        return createVerifiedCredential({
-          credential,
-          signingInput: decoded.signingInput,
-          issuer: issuer.issuer,
-          claims,
-          fingerprintKey: fingerprintKey ?? issuer.issuer,
-        })
+        const recalled = verified.get(text)
+        const token = recalled ?? (await singleFlight(text, () => verifyAnew(credential, text)))
+        const refusal = refusalOf(token)
+        if (refusal !== undefined) throw refusal
+        return token.credential
       } catch (error) {
-        throw asTokenError(error)
+        throw error instanceof TokenError ? error : new UndecidedError('ERR_TOKEN_UNDECIDED')
       }
     },
   }
 }
 
+/** Three segments are a JWS, however wrong; it must not become an opaque token by a wrong character (RFC 7515 §7.1). */
+function isJws(text: string): boolean {
+  const first = text.indexOf('.')
+  const second = text.indexOf('.', first + 1)
+  return first !== -1 && second !== -1 && text.indexOf('.', second + 1) === -1
+}
+
 /** The unverified `iss` chooses the issuer, and with it the only keys that may verify the token (RFC 8725 §3.8). */
-function issuerOf(decoded: DecodedJws, issuers: ReadonlyMap<string, Issuer>): Issuer {
-  const iss = own(decoded.payload, 'iss')
-  const issuer = typeof iss === 'string' ? issuers.get(iss) : undefined
+async function issuerOf({ payload }: DecodedJws, issuers: Issuers): Promise<Issuer> {
+  const iss = own(payload, 'iss')
+  const issuer = typeof iss === 'string' ? await issuers.find(iss) : undefined
   if (issuer === undefined) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
   return issuer
 }
 
 /** Everything that can refuse a token without a key, so that garbage costs neither a fetch nor a signature check. */
-function checkBeforeKeys(text: string, decoded: DecodedJws, issuer: Issuer): void {
+function checkBeforeKeys(text: string, { header, payload }: DecodedJws, issuer: Issuer): void {
   if (text.length > issuer.maxTokenBytes) throw new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
-  const code = checkHeader(decoded.header, issuer)
+  const code = checkHeader(header, issuer) ?? checkClaims(payload, issuer)
   if (code !== undefined) throw new TokenRejectedError(code)
-}
-
-async function verifySignatureAndClaims(
-  text: string,
-  header: DecodedJws['header'],
-  issuer: Issuer,
-): Promise<Record<string, unknown>> {
-  const payload = await verifyWithAny(await issuer.keys.candidates(header), text, issuer)
-  const code = checkClaims(payload, issuer)
-  if (code !== undefined) throw new TokenRejectedError(code)
-  return payload
-}
-
-/** Tries each candidate: two keys with one `kid`, as in a sloppy rotation, must not lock anybody out. */
-async function verifyWithAny(keys: readonly PublishedKey[], text: string, issuer: Issuer): Promise<JWTPayload> {
-  for (const [index, { getKey }] of keys.entries()) {
-    try {
-      return (await jwtVerify(text, getKey, joseOptions(issuer))).payload
-    } catch (error) {
-      const another = error instanceof errors.JWSSignatureVerificationFailed && index < keys.length - 1
-      if (!another) throw error
-    }
-  }
-  throw new TokenRejectedError('ERR_TOKEN_KEY')
-}
-
-function joseOptions(issuer: Issuer): JWTVerifyOptions {
-  return {
-    algorithms: [...issuer.algorithms],
-    issuer: issuer.issuer,
-    requiredClaims: [...issuer.requiredClaims],
-    clockTolerance: issuer.clockToleranceSeconds,
-    currentDate: new Date(),
-    ...(issuer.audience === null ? {} : { audience: [...issuer.audience] }),
-    ...(issuer.maxTokenAgeSeconds === undefined ? {} : { maxTokenAge: issuer.maxTokenAgeSeconds }),
-  }
-}
-
-/** jose's claim errors hold the payload, so they are translated and never kept as a `cause`. */
-function asTokenError(error: unknown): TokenError {
-  if (error instanceof TokenError) return error
-  if (error instanceof errors.JWTExpired) {
-    return new TokenRejectedError(error.claim === 'iat' ? 'ERR_TOKEN_TOO_OLD' : 'ERR_TOKEN_EXPIRED')
-  }
-  if (error instanceof errors.JWTClaimValidationFailed) return new TokenRejectedError(codeOfClaim(error))
-  if (error instanceof errors.JOSEAlgNotAllowed) return new TokenRejectedError('ERR_TOKEN_ALGORITHM')
-  if (error instanceof errors.JWSSignatureVerificationFailed) return new TokenRejectedError('ERR_TOKEN_SIGNATURE')
-  if (error instanceof errors.JWSInvalid || error instanceof errors.JWTInvalid) {
-    return new TokenRejectedError('ERR_TOKEN_MALFORMED')
-  }
-  if (error instanceof errors.JWKSNoMatchingKey) return new TokenRejectedError('ERR_TOKEN_KEY')
-  return new UndecidedError('ERR_TOKEN_UNDECIDED')
-}
-
-function codeOfClaim(error: errors.JWTClaimValidationFailed) {
-  if (error.reason === 'missing' || error.reason === 'invalid') return 'ERR_TOKEN_CLAIM'
-  if (error.claim === 'aud') return 'ERR_TOKEN_AUDIENCE'
-  if (error.claim === 'nbf' || error.claim === 'iat') return 'ERR_TOKEN_NOT_YET_VALID'
-  return 'ERR_TOKEN_CLAIM'
 }

@@ -66,7 +66,7 @@ describe('a token', () => {
   it('is revealed in these places only', () => {
     expect(uses(sources, 'reveal')).toEqual({
       'token/verified-credential.ts': 1,
-      'verification/verifier.ts': 1,
+      'verification/verifier.ts': 2,
       'propagation/propagator.ts': 1,
       'egress/http-agent.ts': 1,
       'egress/undici-request.ts': 1,

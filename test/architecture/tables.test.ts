@@ -4,11 +4,13 @@ import { describe, expect, it } from 'vitest'
 import { OptionError, parseOptions } from '../../src/options.ts'
 import { optionsFromEnvironment, VARIABLE_NAMES, variableOf } from '../../src/register/environment.ts'
 import { RelayActiveError } from '../../src/relay.ts'
+import { RevocationStoreError } from '../../src/revocation/redis.ts'
 import type { TokenErrorCode } from '../../src/token/errors.ts'
 import { TOKEN_ERRORS } from '../../src/token/errors.ts'
 import { VERSION } from '../../src/version.ts'
 import type { Row } from '../readme/markdown.ts'
 import { codes, column, plain, readDocument, readTable } from '../readme/markdown.ts'
+import { errorFor } from '../support/relay.ts'
 import type { Node, SourceFile } from './source.ts'
 import { child, children, nameOf, nodesOf, readSources, sourceFile } from './source.ts'
 
@@ -79,7 +81,7 @@ function schemaKeys(file: SourceFile): readonly string[] {
   return nodesOf(file.tree, 'CallExpression').flatMap((call) => {
     const callee = child(call, 'callee')
     const name = nameOf(callee.type === 'MemberExpression' ? child(callee, 'property') : callee)
-    // `group` of options.ts is a strictObject with a message.
+    // `group` of options-schema.ts is a strictObject with a message.
     if (name !== 'strictObject' && name !== 'group') return []
     const [shape] = children(call, 'arguments')
     return shape?.type !== 'ObjectExpression'
@@ -94,12 +96,16 @@ function words(paths: readonly string[]): readonly string[] {
   return [...new Set(prefixes)].map((path) => path.slice(path.lastIndexOf('.') + 1).replace('[]', ''))
 }
 
+const INTROSPECTION = { endpoint: 'https://id.example.com/introspect', clientId: 'a', clientSecret: 'b' }
+
 /** Options that are complete but for `path`, which is set to `value`. */
 function optionsWith(path: string, value: unknown): unknown {
   const options: Record<string, unknown> = {
-    issuers: [{ issuer: 'https://id.example.com', audience: 'a', keySet: {} }],
+    issuers: [{ issuer: 'https://id.example.com', audience: 'a', keySet: {}, introspection: { ...INTROSPECTION } }],
     destinations: [{ to: 'https://a.example' }],
     ingress: {},
+    revocation: {},
+    cache: {},
   }
   const keys = path.replaceAll('[]', '.0').split('.')
   const last = keys.pop() ?? ''
@@ -131,7 +137,8 @@ function unknownToSchema(paths: readonly string[]): readonly string[] {
 
 /** Rows whose default is not what the schema fills in. */
 function wrongDefaults(rows: readonly Row[]): readonly string[] {
-  const settings = parseOptions({ issuers: [{ issuer: 'https://id.example.com', audience: 'a' }] })
+  const introspection = INTROSPECTION
+  const settings = parseOptions({ issuers: [{ issuer: 'https://id.example.com', audience: 'a', introspection }] })
   return rows.flatMap((row) => {
     const path = plain(row['Option'] ?? '')
     const claimed = row['Default'] ?? ''
@@ -151,13 +158,15 @@ function errorLines(rows: readonly Row[]): readonly string[] {
 function errorsOfSource(): readonly string[] {
   const tokens = (Object.keys(TOKEN_ERRORS) as TokenErrorCode[]).map((code) => {
     const { status, message } = TOKEN_ERRORS[code]
-    return [code, status === 503 ? 'UndecidedError' : 'TokenRejectedError', status, message].join(' | ')
+    return [code, errorFor(code).name, status, message].join(' | ')
   })
   const option = new OptionError('<path>', '<problem>')
   const active = new RelayActiveError()
+  const store = new RevocationStoreError()
   return [
     ...tokens,
     [option.code, option.name, '', option.message].join(' | '),
+    [store.code, store.name, '', store.message].join(' | '),
     [active.code, active.name, '', active.message].join(' | '),
   ]
 }
@@ -194,7 +203,7 @@ describe('options', () => {
   it('are those of the schema', () => {
     expect(unknownToSchema(optionPaths)).toEqual([])
     // `keys` is the one member of a key set document.
-    expect(schemaKeys(source('options.ts')).toSorted()).toEqual([...words(DECLARED), 'keys'].toSorted())
+    expect(schemaKeys(source('options-schema.ts')).toSorted()).toEqual([...words(DECLARED), 'keys'].toSorted())
   })
 
   it('have the defaults of the schema', () => {
@@ -262,7 +271,8 @@ describe('events', () => {
   it('have the attributes of the source', () => {
     const attributes = column(readTable(readme, 'Attribute'), 'Attribute')
     const telemetry = sources.filter(({ path }) => path.startsWith('telemetry/'))
-    const named = attributeNames(telemetry).filter((name) => !column(EVENTS, 'Event').includes(name))
+    const others = [...column(EVENTS, 'Event'), ...column(readTable(readme, 'Metric'), 'Metric')]
+    const named = attributeNames(telemetry).filter((name) => !others.includes(name))
     expect(differences(attributes, named)).toEqual([])
     expect(
       EVENTS.flatMap((row) => codes(row['Attributes'] ?? '')).filter((name) => !attributes.includes(name)),

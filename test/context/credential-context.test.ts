@@ -16,6 +16,7 @@ const credentialOf = (sub: string): ReturnType<typeof createVerifiedCredential> 
     signingInput: 'a.b',
     issuer: 'https://id.example',
     claims: { sub, exp: 1 },
+    scopeClaims: ['scope', 'scp', 'roles'],
     fingerprintKey: 'key',
   })
 const [alice, bob] = [credentialOf('alice'), credentialOf('bob')]
@@ -64,7 +65,7 @@ describe('a slot', () => {
   it('is a credential in every context that holds it, as soon as it is verified', async () => {
     const slot = CredentialSlot.presented({ kind: 'token', text: 'a.b.c' })
     const contexts = [setSlot(ROOT_CONTEXT, slot), setSlot(ROOT_CONTEXT.setValue(OTHER, 1), slot)]
-    await slot.settle({ verify: async () => alice })
+    await slot.settle({ recall: () => undefined, verify: async () => alice })
     expect(contexts.map((ctx) => getCredential(ctx))).toEqual([alice, alice])
   })
 

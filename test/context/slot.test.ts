@@ -14,10 +14,12 @@ const alice = createVerifiedCredential({
   signingInput: 'a.b',
   issuer: 'https://id.example',
   claims: { sub: 'alice' },
+  scopeClaims: ['scope', 'scp', 'roles'],
   fingerprintKey: 'key',
 })
 const presented = (): CredentialSlot => CredentialSlot.presented({ kind: 'token', text: TOKEN })
 const verifying = (outcome: () => Promise<typeof alice>): Verifier & { verify: ReturnType<typeof vi.fn> } => ({
+  recall: () => undefined,
   verify: vi.fn(outcome),
 })
 const bad = new TokenRejectedError('ERR_TOKEN_SIGNATURE')

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { setCredential, setSlot } from '../../src/context/credential-context.ts'
 import { CredentialSlot } from '../../src/context/slot.ts'
 import type { Hop } from '../../src/destination/decision.ts'
-import { decide } from '../../src/destination/decision.ts'
+import { createDecide } from '../../src/destination/decision.ts'
 import { parsePattern } from '../../src/destination/pattern.ts'
 import { compileRules } from '../../src/destination/rules.ts'
 import { announcedTarget } from '../../src/destination/target.ts'
@@ -23,6 +23,7 @@ const rules = compileRules([
   ruleOf('kafka:sealed', true),
   ruleOf('kafka:clear', false),
 ] as never)
+const decide = createDecide(rules, () => 'good')
 
 function credentialWith(exp?: number): VerifiedCredential {
   return createVerifiedCredential({
@@ -30,6 +31,7 @@ function credentialWith(exp?: number): VerifiedCredential {
     signingInput: 'a.b',
     issuer: 'https://id.example',
     claims: exp === undefined ? {} : { exp },
+    scopeClaims: ['scope', 'scp', 'roles'],
     fingerprintKey: 'key',
   })
 }
@@ -45,7 +47,7 @@ beforeEach(() => vi.useFakeTimers({ toFake: ['Date'], now: NOW * 1000 }))
 afterEach(() => vi.useRealTimers())
 
 it('forwards a verified token to a named destination', () => {
-  expect(decide(VERIFIED, NAMED, rules)).toEqual({
+  expect(decide(VERIFIED, NAMED)).toEqual({
     verdict: 'forward',
     credential,
     rule: expect.objectContaining({ to: 'https://named.example' }),
@@ -54,8 +56,8 @@ it('forwards a verified token to a named destination', () => {
 })
 
 it('forwards to a queue only where the rule says seal: false', () => {
-  expect(decide(VERIFIED, hopTo('kafka:clear'), rules)).toMatchObject({ verdict: 'forward' })
-  expect(decide(VERIFIED, hopTo('kafka:sealed'), rules)).toMatchObject({ verdict: 'withhold', reason: 'not_sealed' })
+  expect(decide(VERIFIED, hopTo('kafka:clear'))).toMatchObject({ verdict: 'forward' })
+  expect(decide(VERIFIED, hopTo('kafka:sealed'))).toMatchObject({ verdict: 'withhold', reason: 'not_sealed' })
 })
 
 describe('withholds, and says why', () => {
@@ -69,33 +71,33 @@ describe('withholds, and says why', () => {
     ['proxied', hopTo('https://named.example', 'proxied')],
     ['headers_sent', hopTo('https://named.example', 'headers_sent')],
   ])('%s', (reason, hop) => {
-    expect(decide(VERIFIED, hop, rules)).toMatchObject({ verdict: 'withhold', reason, target: hop.target })
+    expect(decide(VERIFIED, hop)).toMatchObject({ verdict: 'withhold', reason, target: hop.target })
   })
 
   it('E11 not_verified: a token that is waiting to be verified, or was refused', () => {
     const slot = CredentialSlot.presented({ kind: 'token', text: 'a.b.c' })
     const context = setSlot(ROOT_CONTEXT, slot)
-    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'withhold', reason: 'not_verified' })
+    expect(decide(context, NAMED)).toMatchObject({ verdict: 'withhold', reason: 'not_verified' })
     slot.reject(new TokenRejectedError('ERR_TOKEN_SIGNATURE'))
-    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'withhold', reason: 'not_verified' })
+    expect(decide(context, NAMED)).toMatchObject({ verdict: 'withhold', reason: 'not_verified' })
   })
 
   it('B5 expired: at the very millisecond, without tolerance', () => {
     const context = setCredential(ROOT_CONTEXT, credentialWith(NOW))
-    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'withhold', reason: 'expired' })
+    expect(decide(context, NAMED)).toMatchObject({ verdict: 'withhold', reason: 'expired' })
     vi.setSystemTime(NOW * 1000 - 1)
-    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'forward' })
+    expect(decide(context, NAMED)).toMatchObject({ verdict: 'forward' })
   })
 
   it('B6 expired: whatever the clock said when the token came', () => {
-    expect(decide(VERIFIED, NAMED, rules)).toMatchObject({ verdict: 'forward' })
+    expect(decide(VERIFIED, NAMED)).toMatchObject({ verdict: 'forward' })
     vi.setSystemTime((NOW + 300) * 1000)
-    expect(decide(VERIFIED, NAMED, rules)).toMatchObject({ verdict: 'withhold', reason: 'expired' })
+    expect(decide(VERIFIED, NAMED)).toMatchObject({ verdict: 'withhold', reason: 'expired' })
   })
 
   it('a token without end does not expire', () => {
     const context = setCredential(ROOT_CONTEXT, credentialWith())
-    expect(decide(context, NAMED, rules)).toMatchObject({ verdict: 'forward' })
+    expect(decide(context, NAMED)).toMatchObject({ verdict: 'forward' })
   })
 })
 
@@ -107,6 +109,6 @@ describe('has nothing to decide', () => {
     ['for an anonymous caller', setSlot(ROOT_CONTEXT, absent)],
     ['where tracing is suppressed, as in exporters', suppressTracing(VERIFIED)],
   ])('%s', (_, context) => {
-    expect(decide(context, NAMED, rules)).toBeUndefined()
+    expect(decide(context, NAMED)).toBeUndefined()
   })
 })

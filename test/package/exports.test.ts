@@ -11,6 +11,7 @@ import { readDocument } from '../readme/markdown.ts'
 import { createScratch, PACKED, quietEnvironment } from './scratch.ts'
 
 const VALUES = [
+  'InsufficientScopeError',
   'RelayActiveError',
   'TokenError',
   'TokenRejectedError',
@@ -24,12 +25,20 @@ const VALUES = [
   'setDestination',
 ]
 const TYPES = [
+  'CacheOptions',
+  'ClaimRule',
   'Claims',
   'DestinationOptions',
   'IngressOptions',
+  'IntrospectionOptions',
   'IssuerOptions',
   'KeySetOptions',
   'RelayInstrumentation',
+  'ResolveIssuer',
+  'RevocationEntry',
+  'RevocationFacts',
+  'RevocationList',
+  'RevocationOptions',
   'TokenErrorCode',
   'TokenRejectedCode',
   'TokenRelay',
@@ -121,9 +130,29 @@ describe('the tarball', () => {
     expect(exportedNames(readPacked('dist/register/index.d.ts'))).toEqual([])
   })
 
-  it('has three entries', () => {
-    expect(Object.keys(manifest.exports)).toEqual(['.', './register', './package.json'])
+  it('has these entries', () => {
+    expect(Object.keys(manifest.exports)).toEqual(['.', './register', './revocation', './redis', './package.json'])
   })
+})
+
+it.each([
+  ['revocation', ['createMemoryRevocationList']],
+  ['redis', ['RevocationStoreError', 'createRedisRevocationList']],
+])('otel-token-relay/%s can be required and imported', (entry, names) => {
+  using scratch = createScratch()
+  const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'
+  scratch.write({
+    'main.cjs': `const entry = require('otel-token-relay/${entry}')\n${print}`,
+    'main.mjs': `import * as entry from 'otel-token-relay/${entry}'\n${print}`,
+  })
+  for (const file of ['main.cjs', 'main.mjs']) {
+    const { stdout } = spawnSync(process.execPath, [file], {
+      cwd: scratch.folder,
+      env: quietEnvironment(),
+      encoding: 'utf8',
+    })
+    expect(JSON.parse(stdout)).toEqual(names)
+  }
 })
 
 describe('loading it', () => {

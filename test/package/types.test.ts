@@ -61,15 +61,24 @@ import {
   runWithToken,
   setCredential,
   setDestination,
+  InsufficientScopeError,
   TokenError,
   TokenRejectedError,
   UndecidedError,
+  type CacheOptions,
+  type ClaimRule,
   type Claims,
   type DestinationOptions,
   type IngressOptions,
+  type IntrospectionOptions,
   type IssuerOptions,
   type KeySetOptions,
   type RelayInstrumentation,
+  type ResolveIssuer,
+  type RevocationEntry,
+  type RevocationFacts,
+  type RevocationList,
+  type RevocationOptions,
   type TokenErrorCode,
   type TokenRejectedCode,
   type TokenRelay,
@@ -77,16 +86,29 @@ import {
   type UndecidedCode,
   type VerifiedCredential,
 } from 'otel-token-relay'
+import { createRedisRevocationList, type RedisClient } from 'otel-token-relay/redis'
+import { createMemoryRevocationList } from 'otel-token-relay/revocation'
+
+const rule: ClaimRule = (claims) => claims['tenant'] === 'a'
+const introspection: IntrospectionOptions = { endpoint: 'https://b.example.com/i', clientId: 'a', clientSecret: 'b' }
+const cache: CacheOptions = { maxEntries: 100 }
+const list: RevocationList = createMemoryRevocationList()
+const revocation: RevocationOptions = { list, onUnavailable: 'accept' }
+const resolveIssuer: ResolveIssuer = async (issuer) => (issuer === 'a' ? { issuer, audience: 'a' } : undefined)
+export const shared = (client: RedisClient): RevocationList => createRedisRevocationList({ client, prefix: 'a' })
 
 const keySet: KeySetOptions = { timeoutMillis: 1_000, cooldownMillis: 0, maxAgeMillis: 1, staleMillis: 0, maxBytes: 1 }
 const issuers: readonly IssuerOptions[] = [
   { issuer: 'https://id.example.com', audience: 'a' },
   { issuer: 'https://b.example.com', audience: ['a', 'b'], typ: null, algorithms: ['ES256'], keySet },
-  { issuer: 'https://c.example.com', audience: null, jwks: { keys: [{}] } },
+  { issuer: 'https://c.example.com', audience: null, jwks: { keys: [{}] }, claimRules: [rule], requiredScopes: ['a'] },
+  { issuer: 'https://d.example.com', audience: 'a', introspection },
 ]
 const destinations: DestinationOptions[] = [{ to: 'https://a.example' }, { to: 'kafka:a', seal: false }]
 const ingress: IngressOptions = { mode: 'optional', publicPaths: ['/health'] }
-const options: TokenRelayOptions = { issuers, destinations, ingress, fingerprintKey: 'sixteen characters' }
+const options: TokenRelayOptions = {
+  issuers, destinations, ingress, fingerprintKey: 'sixteen characters', cache, revocation, resolveIssuer,
+}
 
 export const relay: TokenRelay = createTokenRelay(options)
 export const propagator: TextMapPropagator = relay.propagator
@@ -100,16 +122,24 @@ export async function use(token: string): Promise<number> {
   const scopes: readonly string[] = getCredential(setCredential(context.active(), credential))?.scopes ?? []
   deleteCredential(setDestination(context.active(), 'kafka:a'))
   const length: number = await runWithToken(token, async () => [email, subject, ...scopes].length)
+  const entry: RevocationEntry = { issuer: 'a', sessionId: 'b', expiresAtMillis: 1 }
+  await relay.revoke(entry)
+  await relay.revoke(credential)
+  const facts: RevocationFacts = credential
+  const ready: boolean = relay.ready() && list.isRevoked(facts)
+  await relay.hydrate()
   await relay.shutdown()
-  return length
+  return ready ? 0 : length
 }
 
 export function status(error: unknown): number {
   if (error instanceof UndecidedError) return error.retryAfterSeconds
+  if (error instanceof InsufficientScopeError) return error.requiredScopes.length
   if (error instanceof TokenRejectedError) return error.status
   if (error instanceof TokenError) {
     const code: TokenErrorCode = error.code
-    const known: (TokenRejectedCode | UndecidedCode)[] = ['ERR_TOKEN_MISSING', 'ERR_TOKEN_UNDECIDED', code]
+    const known: (TokenRejectedCode | UndecidedCode)[] = ['ERR_TOKEN_MISSING', 'ERR_TOKEN_UNDECIDED']
+    if (code === 'ERR_TOKEN_SCOPE') return 0
     return known.length
   }
   return error instanceof RelayActiveError && error.code === 'ERR_RELAY_ACTIVE' ? 1 : 0

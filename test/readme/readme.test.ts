@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createScratch, quietEnvironment } from '../package/scratch.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
+import { HAS_REDIS, startRedis } from '../support/redis.ts'
 import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
 import type { Block } from './markdown.ts'
@@ -59,7 +60,7 @@ function unrunnable(all: readonly Block[]): readonly string[] {
 }
 
 /** The files that the tests below run, by their names in the README. */
-const RUN = ['app.js', 'relay.json', 'tracing.mjs', 'caller.ts', 'message.mjs']
+const RUN = ['app.js', 'relay.json', 'tracing.mjs', 'caller.ts', 'message.mjs', 'logout.mjs', 'relay.config.mjs']
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
 function commandsOfKind(kind: Kind): readonly string[] {
@@ -245,6 +246,34 @@ describe('the README', () => {
       console.log(JSON.stringify({ good, bad }))
       process.exit()`
     expect(await drive(driver, [], { TOKEN: await issuer.token() })).toEqual({ good: 'alice', bad: null })
+  })
+
+  it('logout.mjs does what its comment says', async () => {
+    const driver = `
+      import { relay } from './tracing.mjs'
+      import { endSession } from './logout.mjs'
+      const before = (await relay.verify(process.env.TOKEN)).sessionId
+      await endSession(process.env.ISSUER, before)
+      const after = await relay.verify(process.env.TOKEN).catch((error) => error.code)
+      console.log(JSON.stringify([before, after]))
+      process.exit()`
+    const TOKEN = await issuer.token({ sid: 'session-1' })
+    expect(await drive(driver, [], { TOKEN, ISSUER: issuer.issuer })).toEqual(['session-1', 'ERR_TOKEN_REVOKED'])
+  })
+
+  it.runIf(HAS_REDIS)('relay.config.mjs is a configuration with a shared list', async () => {
+    await using redis = await startRedis()
+    const driver = `
+      import { createTokenRelay } from 'otel-token-relay'
+      import options from './relay.config.mjs'
+      const relay = createTokenRelay(options)
+      while (!relay.ready()) await new Promise((resolve) => setTimeout(resolve, 10))
+      const credential = await relay.verify(process.env.TOKEN)
+      await relay.revoke(credential)
+      console.log(JSON.stringify(await relay.verify(process.env.TOKEN).catch((error) => error.code)))
+      process.exit()`
+    const TOKEN = await issuer.token({ jti: 'token-1' })
+    expect(await drive(driver, [], { TOKEN, REDIS_URL: redis.url })).toBe('ERR_TOKEN_REVOKED')
   })
 
   it('message.mjs throws where the token cannot be checked', async () => {

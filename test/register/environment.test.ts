@@ -27,6 +27,32 @@ const TABLE: readonly Row[] = [
   ['TOKEN_RELAY_REQUIRED_CLAIMS', 'issuers[0].requiredClaims', 'exp,sub', ['exp', 'sub']],
   ['TOKEN_RELAY_CLOCK_TOLERANCE_SECONDS', 'issuers[0].clockToleranceSeconds', '7', 7],
   ['TOKEN_RELAY_MAX_TOKEN_AGE_SECONDS', 'issuers[0].maxTokenAgeSeconds', '60', 60],
+  ['TOKEN_RELAY_MAX_LIFETIME_SECONDS', 'issuers[0].maxLifetimeSeconds', '3600', 3_600],
+  ['TOKEN_RELAY_REQUIRED_SCOPES', 'issuers[0].requiredScopes', 'a:b, c', ['a:b', 'c']],
+  ['TOKEN_RELAY_SCOPE_CLAIMS', 'issuers[0].scopeClaims', 'scp', ['scp']],
+  [
+    'TOKEN_RELAY_INTROSPECTION_ENDPOINT',
+    'issuers[0].introspection.endpoint',
+    'https://id.example/introspect',
+    'https://id.example/introspect',
+  ],
+  ['TOKEN_RELAY_INTROSPECTION_CLIENT_ID', 'issuers[0].introspection.clientId', 'a', 'a'],
+  ['TOKEN_RELAY_INTROSPECTION_CLIENT_SECRET', 'issuers[0].introspection.clientSecret', 'b', 'b'],
+  [
+    'TOKEN_RELAY_INTROSPECTION_CLIENT_AUTHENTICATION',
+    'issuers[0].introspection.clientAuthentication',
+    'client_secret_post',
+    'client_secret_post',
+  ],
+  ['TOKEN_RELAY_INTROSPECTION_TIMEOUT_MILLIS', 'issuers[0].introspection.timeoutMillis', '100', 100],
+  ['TOKEN_RELAY_INTROSPECTION_CACHE_MILLIS', 'issuers[0].introspection.cacheMillis', '0', 0],
+  [
+    'TOKEN_RELAY_INGRESS_RESOURCE_METADATA',
+    'ingress.resourceMetadata',
+    'https://a.example/metadata',
+    'https://a.example/metadata',
+  ],
+  ['TOKEN_RELAY_CACHE_MAX_ENTRIES', 'cache.maxEntries', '100', 100],
   ['TOKEN_RELAY_MAX_TOKEN_BYTES', 'issuers[0].maxTokenBytes', '4096', 4_096],
   ['TOKEN_RELAY_KEY_SET_TIMEOUT_MILLIS', 'issuers[0].keySet.timeoutMillis', '1000', 1_000],
   ['TOKEN_RELAY_KEY_SET_COOLDOWN_MILLIS', 'issuers[0].keySet.cooldownMillis', '0', 0],
@@ -92,20 +118,26 @@ describe('variables', () => {
       { issuer: 'https://id.example', audience: ['a', 'b'], typ: 'JWT', keySet: { maxBytes: 1_000_000 } },
     ])
     expect(settings.rules.map(({ to }) => to)).toEqual(['https://a.example', 'kafka:orders'])
-    expect(settings.ingress).toEqual({ mode: 'optional', publicPaths: ['/health', '/public/*'] })
+    expect(settings.ingress).toEqual({
+      mode: 'optional',
+      publicPaths: ['/health', '/public/*'],
+      resourceMetadata: 'https://a.example/metadata',
+    })
   })
 
   it('every option of one issuer, of the gate and of the fingerprints has its variable', () => {
     const { issuers, ingress, fingerprintKey, ...rest } = parseOptions(optionsFromEnvironment(ALL))
-    const { keySet, ...issuer } = issuers[0] ?? {}
+    const { keySet, introspection, ...issuer } = issuers[0] ?? {}
     const paths = [
       ...Object.keys(issuer).map((key) => `issuers[0].${key}`),
       ...Object.keys(keySet ?? {}).map((key) => `issuers[0].keySet.${key}`),
+      ...Object.keys(introspection ?? {}).map((key) => `issuers[0].introspection.${key}`),
       ...Object.keys(ingress).map((key) => `ingress.${key}`),
     ]
-    expect(Object.keys(rest)).toEqual(['rules'])
+    // Functions and lists have no text.
+    expect(Object.keys(rest)).toEqual(['resolveIssuer', 'rules', 'revocation', 'cache'])
     expect(fingerprintKey).toBeDefined()
-    expect(paths.filter((path) => variableOf(path) === undefined)).toEqual(['issuers[0].jwks'])
+    expect(paths.filter((path) => variableOf(path) === undefined)).toEqual(['issuers[0].claimRules', 'issuers[0].jwks'])
   })
 
   it('other variables are none of ours', () => {

@@ -3,8 +3,8 @@
 import type { TokenRelay, TokenRelayOptions } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
 import type { IssuerOptions } from '../../src/options.ts'
-import type { TokenErrorCode } from '../../src/token/errors.ts'
-import { TOKEN_ERRORS } from '../../src/token/errors.ts'
+import type { TokenError, TokenErrorCode, TokenRejectedCode, UndecidedCode } from '../../src/token/errors.ts'
+import { InsufficientScopeError, TOKEN_ERRORS, TokenRejectedError, UndecidedError } from '../../src/token/errors.ts'
 
 /** Runs `use` with a relay that is shut down whatever happens. */
 export async function withRelay<T>(options: TokenRelayOptions, use: (relay: TokenRelay) => Promise<T>): Promise<T> {
@@ -20,15 +20,24 @@ export async function withRelay<T>(options: TokenRelayOptions, use: (relay: Toke
 export const ISSUER = 'https://id.example'
 
 /** Options of a relay for `user-service` with one issuer. */
-export function optionsFor(jwks: readonly object[], issuer: Partial<IssuerOptions> = {}): TokenRelayOptions {
+export function optionsFor(
+  jwks: readonly object[],
+  issuer: Partial<IssuerOptions> = {},
+): TokenRelayOptions & { readonly issuers: readonly IssuerOptions[] } {
   return { issuers: [{ issuer: ISSUER, audience: 'user-service', jwks: { keys: jwks }, ...issuer }] }
 }
 
 /** Status, challenge and message are those of the code; `error.test.ts` knows them by heart. */
 export function refusal(code: TokenErrorCode): object {
-  return { code, name: code in UNDECIDED ? 'UndecidedError' : 'TokenRejectedError', ...TOKEN_ERRORS[code] }
+  return { code, name: errorFor(code).name, ...TOKEN_ERRORS[code] }
 }
-const UNDECIDED: Partial<Record<TokenErrorCode, true>> = { ERR_TOKEN_KEYS_UNAVAILABLE: true, ERR_TOKEN_UNDECIDED: true }
+
+/** An error with `code`, of the class that belongs to its status. */
+export function errorFor(code: TokenErrorCode): TokenError {
+  const { status } = TOKEN_ERRORS[code]
+  if (status === 403) return new InsufficientScopeError(['a', 'b'])
+  return status === 503 ? new UndecidedError(code as UndecidedCode) : new TokenRejectedError(code as TokenRejectedCode)
+}
 
 /** `verified`, or the code of the error with which `verification` rejects. */
 export async function verdict(verification: Promise<unknown>): Promise<string> {

@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from 'vitest'
 import { answerFor } from '../../src/token/challenge.ts'
-import type { TokenRejectedCode } from '../../src/token/errors.ts'
-import { TOKEN_ERRORS, TokenRejectedError, UndecidedError } from '../../src/token/errors.ts'
+import type { TokenError, TokenRejectedCode } from '../../src/token/errors.ts'
+import { InsufficientScopeError, TOKEN_ERRORS, TokenRejectedError, UndecidedError } from '../../src/token/errors.ts'
+import { errorFor } from '../support/relay.ts'
 
 const codes = Object.keys(TOKEN_ERRORS) as (keyof typeof TOKEN_ERRORS)[]
 const invalidToken = codes.filter((code) => TOKEN_ERRORS[code].challenge === 'invalid_token') as TokenRejectedCode[]
@@ -38,6 +39,22 @@ it('a bad token: 401 invalid_token', () => {
   expect(answer.headers['www-authenticate']).toBe('Bearer error="invalid_token"')
 })
 
+it('a good token that does not suffice: 403 insufficient_scope, and which scopes would', () => {
+  const answer = answerFor(new InsufficientScopeError(['orders:read', 'orders:write']))
+  expect(answer).toMatchObject({ status: 403, reason: 'Forbidden', body: bodyOf(403, 'Forbidden') })
+  expect(answer.headers['www-authenticate']).toBe('Bearer error="insufficient_scope", scope="orders:read orders:write"')
+})
+
+it('names the metadata of the resource in every challenge, where there is one (RFC 9728 §5.1)', () => {
+  const url = 'https://service.example/.well-known/oauth-protected-resource'
+  const challengeOf = (error: TokenError) => answerFor(error, url).headers['www-authenticate']
+  expect(challengeOf(new TokenRejectedError('ERR_TOKEN_MISSING'))).toBe(`Bearer resource_metadata="${url}"`)
+  expect(challengeOf(new TokenRejectedError('ERR_TOKEN_EXPIRED'))).toBe(
+    `Bearer error="invalid_token", resource_metadata="${url}"`,
+  )
+  expect(challengeOf(new UndecidedError('ERR_TOKEN_UNDECIDED'))).toBeUndefined()
+})
+
 it.each(['ERR_TOKEN_KEYS_UNAVAILABLE', 'ERR_TOKEN_UNDECIDED'] as const)('%s: 503 and when to come back', (code) => {
   const answer = answerFor(new UndecidedError(code, 2.5))
   expect(answer).toMatchObject({ status: 503, reason: 'Service Unavailable' })
@@ -52,8 +69,7 @@ it('A23 G8 every bad token gets the same bytes, whatever is wrong with it', () =
 })
 
 describe.each(codes)('%s', (code) => {
-  const undecided = code === 'ERR_TOKEN_KEYS_UNAVAILABLE' || code === 'ERR_TOKEN_UNDECIDED'
-  const answer = answerFor(undecided ? new UndecidedError(code) : new TokenRejectedError(code))
+  const answer = answerFor(errorFor(code), 'https://service.example/.well-known/oauth-protected-resource')
 
   it('stays within the characters that RFC 6750 §3 and RFC 9110 §5.5 allow', () => {
     for (const [name, value] of Object.entries(answer.headers)) {
@@ -61,7 +77,10 @@ describe.each(codes)('%s', (code) => {
       expect(value).toMatch(/^[\x20-\x7e]+$/)
     }
     const { 'www-authenticate': challenge } = answer.headers
-    if (challenge !== undefined) expect(challenge).toMatch(/^Bearer(?: error="[\x20-\x21\x23-\x5b\x5d-\x7e]+")?$/)
+    if (challenge === undefined) return expect(code).toSatisfy(() => TOKEN_ERRORS[code].status === 503)
+    expect(challenge).toMatch(
+      /^Bearer [a-z_]+="[\x20-\x21\x23-\x5b\x5d-\x7e]+"(?:, [a-z_]+="[\x20-\x21\x23-\x5b\x5d-\x7e]+")*$/,
+    )
   })
 
   it('G8 tells neither code nor reason, and is not stored by caches', () => {

@@ -22,6 +22,7 @@ const KINDS: readonly (readonly [string, Kind])[] = [
       signingInput: TOKEN.slice(0, TOKEN.lastIndexOf('.')),
       issuer: 'https://id.example',
       claims: { sub: 'alice', exp: 4_000_000_000 },
+      scopeClaims: ['scope', 'scp', 'roles'],
       fingerprintKey: 'a key of at least sixteen',
     }),
   ],

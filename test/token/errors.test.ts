@@ -2,8 +2,16 @@
 
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import type { TokenErrorCode, TokenRejectedCode, UndecidedCode } from '../../src/token/errors.ts'
-import { TOKEN_ERRORS, TokenError, TokenRejectedError, UndecidedError } from '../../src/token/errors.ts'
+import type { TokenErrorCode } from '../../src/token/errors.ts'
+import {
+  cloneError,
+  InsufficientScopeError,
+  TOKEN_ERRORS,
+  TokenError,
+  TokenRejectedError,
+  UndecidedError,
+} from '../../src/token/errors.ts'
+import { errorFor } from '../support/relay.ts'
 
 type Row = readonly [code: TokenErrorCode, status: number, challenge: string | undefined, message: string]
 const TABLE: readonly Row[] = [
@@ -21,26 +29,39 @@ const TABLE: readonly Row[] = [
   ['ERR_TOKEN_EXPIRED', 401, 'invalid_token', 'the token has expired'],
   ['ERR_TOKEN_NOT_YET_VALID', 401, 'invalid_token', 'the token is not valid yet'],
   ['ERR_TOKEN_TOO_OLD', 401, 'invalid_token', 'the token was issued too long ago'],
+  ['ERR_TOKEN_LIFETIME', 401, 'invalid_token', 'the token lives longer than accepted'],
   ['ERR_TOKEN_CLAIM', 401, 'invalid_token', 'a required claim is missing or not valid'],
   ['ERR_TOKEN_BOUND', 401, 'invalid_token', 'the token is bound to a key, and no proof of it was presented'],
+  ['ERR_TOKEN_RULE', 401, 'invalid_token', 'a claim rule of the application refuses the token'],
+  ['ERR_TOKEN_INACTIVE', 401, 'invalid_token', 'the issuer says that the token is not active'],
+  ['ERR_TOKEN_REVOKED', 401, 'invalid_token', 'the token has been revoked'],
+  ['ERR_TOKEN_SCOPE', 403, 'insufficient_scope', 'the token lacks a required scope'],
+  [
+    'ERR_TOKEN_ISSUER_UNAVAILABLE',
+    503,
+    undefined,
+    'it cannot be found out at the moment whether the token issuer is accepted',
+  ],
+  [
+    'ERR_TOKEN_INTROSPECTION_UNAVAILABLE',
+    503,
+    undefined,
+    'the token issuer cannot be asked about the token at the moment',
+  ],
+  ['ERR_TOKEN_REVOCATION_UNAVAILABLE', 503, undefined, 'the revocation list cannot be trusted at the moment'],
   ['ERR_TOKEN_KEYS_UNAVAILABLE', 503, undefined, 'the keys of the token issuer cannot be read at the moment'],
   ['ERR_TOKEN_UNDECIDED', 503, undefined, 'the token could not be checked'],
 ]
 
-const UNDECIDED: readonly string[] = ['ERR_TOKEN_KEYS_UNAVAILABLE', 'ERR_TOKEN_UNDECIDED']
-
-function make(code: TokenErrorCode): TokenError {
-  return UNDECIDED.includes(code)
-    ? new UndecidedError(code as UndecidedCode)
-    : new TokenRejectedError(code as TokenRejectedCode)
-}
+const CLASSES = { 400: TokenRejectedError, 401: TokenRejectedError, 403: InsufficientScopeError, 503: UndecidedError }
+const OWN: Readonly<Record<number, readonly string[]>> = { 403: ['requiredScopes'], 503: ['retryAfterSeconds'] }
 
 it('every code is in the table of this test', () => {
   expect(TABLE.map(([code]) => code).toSorted()).toEqual(Object.keys(TOKEN_ERRORS).toSorted())
 })
 
 describe.each(TABLE)('%s', (code, status, challenge, message) => {
-  const error = make(code)
+  const error = errorFor(code)
 
   it('has a constant message, status and challenge', () => {
     expect(error).toMatchObject({ code, status, challenge, message })
@@ -49,18 +70,25 @@ describe.each(TABLE)('%s', (code, status, challenge, message) => {
   it('is a TokenError and an Error, of the class that tells "bad" from "not decided"', () => {
     expect(error).toBeInstanceOf(TokenError)
     expect(error).toBeInstanceOf(Error)
-    expect(error).toBeInstanceOf(UNDECIDED.includes(code) ? UndecidedError : TokenRejectedError)
-    expect(error.name).toBe(UNDECIDED.includes(code) ? 'UndecidedError' : 'TokenRejectedError')
-    expect(error.retryable).toBe(UNDECIDED.includes(code))
+    expect(error.constructor).toBe(CLASSES[error.status])
+    expect(error.name).toBe(CLASSES[error.status].name)
+    expect(error.retryable).toBe(status === 503)
     expect(String(error)).toBe(`${error.name}: ${message}`)
   })
 
   it('has no cause, and no members beyond the documented ones', () => {
     expect('cause' in error).toBe(false)
     const members = ['stack', 'message', 'code', 'status', 'challenge', 'name', 'retryable']
-    const own = UNDECIDED.includes(code) ? [...members, 'retryAfterSeconds'] : members
+    const own = [...members, ...(OWN[status] ?? [])]
     expect(Object.getOwnPropertyNames(error).toSorted()).toEqual(own.toSorted())
     expect(Object.getOwnPropertySymbols(error)).toEqual([])
+  })
+
+  it('C11 can be made again for somebody else', () => {
+    const other = cloneError(error)
+    expect(other).not.toBe(error)
+    expect(other.constructor).toBe(error.constructor)
+    expect({ ...other, message: other.message }).toEqual({ ...error, message: error.message })
   })
 
   it('prints its constants and nothing else', () => {

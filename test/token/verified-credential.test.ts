@@ -17,6 +17,7 @@ function credentialWith(claims: Record<string, unknown>): VerifiedCredential {
     signingInput: 'header.payload',
     issuer: 'https://id.example',
     claims,
+    scopeClaims: ['scope', 'scp', 'roles'],
     fingerprintKey: KEY,
   })
 }
@@ -52,7 +53,8 @@ describe('its facts', () => {
     ['without empty ones', '  read   write ', ['read', 'write']],
     ['an empty text', '', []],
     ['no claim', undefined, []],
-    ['not a text', ['read'], []],
+    ['a list', ['read', 'write', 'read', 7, ''], ['read', 'write']],
+    ['neither a text nor a list', { read: true }, []],
     ['case is kept (RFC 6749 §3.3)', 'Read read', ['Read', 'read']],
   ])('scopes are the members of the scope claim: %s', (_, scope, expected) => {
     expect(credentialWith({ scope }).scopes).toEqual(expected)

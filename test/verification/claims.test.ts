@@ -40,7 +40,7 @@ describe('exp', () => {
     await expect(verify({ exp })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
   })
 
-  it.each([0, -1, -NOW, 1, NOW - 6, NOW - 5])('B1 has passed at %d', async (exp) => {
+  it.each([0, 1, NOW - 6, NOW - 5])('B1 has passed at %d', async (exp) => {
     await expect(verify({ exp })).rejects.toMatchObject(refusal('ERR_TOKEN_EXPIRED'))
   })
 
@@ -70,16 +70,15 @@ describe('exp', () => {
 
 describe('B2 refuses numbers that are none', () => {
   it.each(['exp', 'nbf', 'iat'])('%s 1e999', async (name) => {
-    const code = name === 'nbf' ? 'ERR_TOKEN_NOT_YET_VALID' : 'ERR_TOKEN_CLAIM'
-    await expect(verifyText({ [name]: '1e999' })).rejects.toMatchObject(refusal(code))
+    await expect(verifyText({ [name]: '1e999' })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
   })
 
-  it.each(['nbf', 'iat'])('%s -1e999', async (name) => {
+  it.each(['nbf', 'iat', 'exp'])('%s -1e999', async (name) => {
     await expect(verifyText({ [name]: '-1e999' })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
   })
 
-  it('exp -1e999', async () => {
-    await expect(verifyText({ exp: '-1e999' })).rejects.toMatchObject(refusal('ERR_TOKEN_EXPIRED'))
+  it.each([-1, -NOW])('exp %d', async (exp) => {
+    await expect(verify({ exp })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
   })
 
   it.each(['NaN', 'Infinity', '0x7fffffff', '1_000', '01'])('exp %s, which is no JSON', async (exp) => {
@@ -137,8 +136,9 @@ describe('iat and nbf', () => {
     const expires = NOW + 60
     for (const claims of [{ nbf: expires + 6 }, { iat: expires + 6 }]) {
       const options = { clockToleranceSeconds: 5 }
-      const code = 'nbf' in claims ? 'ERR_TOKEN_NOT_YET_VALID' : 'ERR_TOKEN_CLAIM'
-      await expect(verify({ ...claims, exp: expires }, options)).rejects.toMatchObject(refusal(code))
+      await expect(verify({ ...claims, exp: expires }, options)).rejects.toMatchObject(
+        refusal('ERR_TOKEN_NOT_YET_VALID'),
+      )
     }
   })
 

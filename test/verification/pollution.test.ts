@@ -44,8 +44,9 @@ afterEach(() => {
   polluted = undefined
 })
 
-const SHORT: TokenRelayOptions = { issuers: [{ issuer: ISSUER, audience: 'user-service' }] }
-const LONG: TokenRelayOptions = { ...SHORT, issuers: [{ ...SHORT.issuers[0], keySet: {} } as never], ingress: {} }
+const ISSUERS = [{ issuer: ISSUER, audience: 'user-service' }]
+const SHORT: TokenRelayOptions = { issuers: ISSUERS }
+const LONG: TokenRelayOptions = { ...SHORT, issuers: [{ ...ISSUERS[0], keySet: {} } as never], ingress: {} }
 
 describe.each([
   ['enumerable', true],

@@ -1,0 +1,215 @@
+/** What zod checks the options against: names, ranges, defaults, and one sentence for each mistake. */
+
+import * as z from 'zod'
+import type { Pattern } from './destination/pattern.ts'
+import { isCleartext, PatternError, parsePattern } from './destination/pattern.ts'
+import type { Rule } from './destination/rules.ts'
+import { keyOf } from './destination/rules.ts'
+import type { RevocationList } from './revocation/list.ts'
+import { own } from './token/own.ts'
+import type { ClaimRule } from './verification/issuer.ts'
+import { defectOf } from './verification/key-rules.ts'
+import { parseSecureUrl } from './verification/secure-url.ts'
+
+const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
+
+const text = (problem: string) => z.string(problem).min(1, problem)
+const millis = (fallback: number, min = 1) =>
+  z
+    .int(`expected whole milliseconds, at least ${min}`)
+    .min(min, `expected whole milliseconds, at least ${min}`)
+    .default(fallback)
+const secureUrl = (problem: string) => text(problem).refine((url) => parseSecureUrl(url) !== undefined, problem)
+const list = <T extends z.ZodType>(item: T, problem: string) => z.array(item, problem).min(1, problem)
+
+/** An absent group of options has the defaults of its members, and inherits none from a polluted `Object.prototype`. */
+const absent = (): Record<string, never> => Object.create(null) as Record<string, never>
+const group = <T extends z.core.$ZodLooseShape>(shape: T) => z.strictObject(shape, 'expected an object')
+const AUDIENCE = 'required: a name, a list of names, or null to accept tokens for any audience'
+const TYP = 'expected a media type such as at+jwt, or null'
+
+const keySetSchema = group({
+  timeoutMillis: millis(5_000),
+  cooldownMillis: millis(30_000, 0),
+  maxAgeMillis: millis(600_000),
+  staleMillis: millis(3_600_000, 0),
+  maxBytes: z.int('expected whole bytes').min(1, 'expected whole bytes, at least 1').default(1_048_576),
+})
+
+const SCOPES = 'expected a list of scopes'
+// RFC 6749 §3.3. It also keeps them within the character set of a challenge (RFC 6750 §3).
+const scope = text(SCOPES).regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, SCOPES)
+const aFunction = <T extends (...args: never[]) => unknown>(problem: string) =>
+  z.custom<T>((value) => typeof value === 'function', problem)
+
+const SECRET = 'required: the secret of the client'
+const introspectionSchema = group({
+  endpoint: secureUrl('required: an https URL, or http on the loopback interface'),
+  clientId: text('required: what this service is called at the issuer'),
+  clientSecret: text(SECRET),
+  clientAuthentication: z
+    .enum(['client_secret_basic', 'client_secret_post'], 'expected client_secret_basic or client_secret_post')
+    .default('client_secret_basic'),
+  timeoutMillis: millis(5_000),
+  cacheMillis: millis(5_000, 0),
+})
+
+export const issuerSchema = group({
+  issuer: text('expected the issuer identifier'),
+  audience: z.union([text(AUDIENCE).transform((name) => [name]), list(text(AUDIENCE), AUDIENCE), z.null()], AUDIENCE),
+  jwksUri: secureUrl('expected an https URL, or http on the loopback interface').optional(),
+  jwks: group({
+    keys: list(
+      z
+        .unknown()
+        .refine((key) => defectOf(key) === undefined, 'expected a public signature key of sufficient strength'),
+      'expected a list of public keys',
+    ),
+  }).optional(),
+  algorithms: list(
+    z.enum(ASYMMETRIC, 'expected an asymmetric JWS algorithm such as ES256; none and HMAC are never accepted'),
+    'expected a list of algorithms',
+  ).default(['RS256', 'PS256', 'ES256', 'EdDSA']),
+  typ: z.union([text(TYP), z.null()], TYP).default('at+jwt'),
+  requiredClaims: z
+    .array(text('expected a claim name'), 'expected a list of claim names')
+    .default(['exp', 'iat', 'sub']),
+  clockToleranceSeconds: z
+    .number('expected 0 to 300 seconds')
+    .min(0, 'expected 0 to 300 seconds')
+    .max(300, 'expected 0 to 300 seconds')
+    .default(5),
+  maxTokenAgeSeconds: z.number('expected seconds, more than 0').positive('expected seconds, more than 0').optional(),
+  maxTokenBytes: z
+    .int('expected 256 to 65536 bytes')
+    .min(256, 'expected 256 to 65536 bytes')
+    .max(65_536, 'expected 256 to 65536 bytes')
+    .default(8_192),
+  maxLifetimeSeconds: z.number('expected seconds, more than 0').positive('expected seconds, more than 0').optional(),
+  requiredScopes: z.array(scope, SCOPES).default([]),
+  scopeClaims: z
+    .array(text('expected a claim name'), 'expected a list of claim names')
+    .default(['scope', 'scp', 'roles']),
+  claimRules: z.array(aFunction<ClaimRule>('expected a function'), 'expected a list of functions').default([]),
+  keySet: keySetSchema.prefault(absent),
+  introspection: introspectionSchema.optional(),
+}).superRefine((issuer, check) => {
+  const [jwks, jwksUri] = [own(issuer, 'jwks'), own(issuer, 'jwksUri')]
+  if (jwks !== undefined && jwksUri !== undefined) {
+    check.addIssue({ code: 'custom', path: ['jwks'], message: 'contradicts jwksUri: give one of them' })
+  }
+  if (jwks === undefined && jwksUri === undefined && parseSecureUrl(issuer.issuer) === undefined) {
+    const message = 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks'
+    check.addIssue({ code: 'custom', path: ['issuer'], message })
+  }
+})
+
+const destinationSchema = group({
+  to: text('required: scheme://host[:port] or system:name'),
+  allowCleartext: z.boolean('expected true or false').default(false),
+  seal: z.boolean('expected true or false').optional(),
+}).transform((rule, check): Rule => {
+  const refuse = (key: string, message: string): never => {
+    check.addIssue({ code: 'custom', path: [key], message })
+    return z.NEVER
+  }
+  const pattern = patternOf(rule.to)
+  if (typeof pattern === 'string') return refuse('to', pattern)
+  if (isCleartext(pattern) && !rule.allowCleartext) {
+    return refuse(
+      'to',
+      'clear text is accepted on the loopback interface only, elsewhere it takes allowCleartext: true',
+    )
+  }
+  const seal = own(rule, 'seal')
+  if (pattern.kind === 'network' && seal !== undefined) return refuse('seal', 'is for messaging destinations only')
+  return { to: rule.to, pattern, seal: pattern.kind === 'messaging' && seal !== false }
+})
+
+function patternOf(to: string): Pattern | string {
+  try {
+    return parsePattern(to)
+  } catch (error) {
+    return error instanceof PatternError ? error.message : 'not a destination'
+  }
+}
+
+const publicPath = text('expected a path such as /health').regex(
+  /^\/[^?#%;\\]*$/,
+  'expected a path that starts with / and has no query, escape or parameter',
+)
+
+const RESOURCE_METADATA = 'expected an https URL, or http on the loopback interface'
+
+export const optionsSchema = z
+  .strictObject(
+    {
+      issuers: z
+        .array(issuerSchema, 'required: at least one issuer')
+        .default([])
+        .superRefine((issuers, check) => {
+          refuseRepeats(
+            issuers.map(({ issuer }) => issuer),
+            'issuer',
+            check,
+          )
+          refuseSecondIntrospection(issuers, check)
+        }),
+      resolveIssuer: aFunction<(issuer: string) => unknown>('expected a function').optional(),
+      destinations: z
+        .array(destinationSchema, 'expected a list of destinations')
+        .default([])
+        .superRefine((rules, check) => refuseRepeats(rules.map(identityOf), 'to', check)),
+      ingress: group({
+        mode: z.enum(['require', 'optional', 'off'], 'expected require, optional or off').default('require'),
+        publicPaths: z.array(publicPath, 'expected a list of paths').default([]),
+        resourceMetadata: secureUrl(RESOURCE_METADATA)
+          .transform((url) => new URL(url).href)
+          .optional(),
+      }).prefault(absent),
+      revocation: group({
+        list: z.custom<RevocationList>(isRevocationList, 'expected a revocation list').optional(),
+        onUnavailable: z.enum(['reject', 'accept'], 'expected reject or accept').default('reject'),
+      }).prefault(absent),
+      cache: group({
+        maxEntries: z
+          .int('expected 0 to 10000000 entries')
+          .min(0, 'expected 0 to 10000000 entries')
+          .max(10_000_000, 'expected 0 to 10000000 entries')
+          .default(10_000),
+      }).prefault(absent),
+      fingerprintKey: z.string('expected at least 16 characters').min(16, 'expected at least 16 characters').optional(),
+    },
+    'required: an object with issuers',
+  )
+  .superRefine((options, check) => {
+    if (options.issuers.length > 0 || own(options, 'resolveIssuer') !== undefined) return
+    check.addIssue({ code: 'custom', path: ['issuers'], message: 'required: at least one issuer' })
+  })
+
+function isRevocationList(value: unknown): boolean {
+  const list = value as Partial<RevocationList> | null
+  return typeof list === 'object' && typeof list?.isRevoked === 'function' && typeof list.revoke === 'function'
+}
+
+/** An opaque token does not say whose it is, so there can be only one who is asked. */
+function refuseSecondIntrospection(issuers: readonly object[], check: z.RefinementCtx): void {
+  const asked = [...issuers.keys()].filter((index) => Object.hasOwn(issuers[index] ?? {}, 'introspection'))
+  for (const index of asked.slice(1)) {
+    check.addIssue({ code: 'custom', path: [index, 'introspection'], message: 'another issuer has one already' })
+  }
+}
+
+function identityOf(rule: Rule | undefined): string {
+  // A destination that was refused is there as nothing.
+  if (rule?.pattern === undefined) return crypto.randomUUID()
+  return `${rule.pattern.wildcard ? '*' : ''}${keyOf(rule.pattern)}`
+}
+
+function refuseRepeats(names: readonly string[], key: string, check: z.RefinementCtx): void {
+  names.forEach((name, index) => {
+    if (names.indexOf(name) !== index) {
+      check.addIssue({ code: 'custom', path: [index, key], message: 'stands there twice' })
+    }
+  })
+}

@@ -1,0 +1,330 @@
+/** `otel-token-relay/redis`: a revocation list that a fleet shares through Redis, and each process answers from memory. */
+
+import { randomUUID } from 'node:crypto'
+import type { StoredEntry } from './entries.ts'
+import { RevocationEntries, storedEntry } from './entries.ts'
+import type { RevocationEntry, RevocationFacts, RevocationList } from './list.ts'
+import { normalizeEntry } from './list.ts'
+import type { Command, RedisClient, RedisConnection } from './redis-connection.ts'
+import { openConnection } from './redis-connection.ts'
+
+export type { IoredisClient, NodeRedisClient, RedisClient } from './redis-connection.ts'
+
+export interface RedisRevocationOptions {
+  /**
+   * A client of `ioredis` or of `redis`. It is not used itself: two connections with its settings are opened, one to
+   * listen and one to ask, and closed by `close()`.
+   */
+  readonly client: RedisClient
+  /** What the names of the two keys and of the channel begin with. Default `otel-token-relay`. */
+  readonly prefix?: string
+  /**
+   * How often the list is compared with Redis, in milliseconds: messages that were lost are noticed after two times
+   * this, a Redis that does not answer after one. 10 to 60000; default 250.
+   */
+  readonly heartbeatMillis?: number
+}
+
+/** A {@link RevocationList} that holds connections. */
+export interface RedisRevocationList extends RevocationList {
+  /** Closes the connections. The list is not available afterwards. */
+  close(): void
+}
+
+/** The others could not be told. This process refuses the tokens all the same, and tells the others when it can. */
+export class RevocationStoreError extends Error {
+  override readonly name = 'RevocationStoreError'
+  readonly code = 'ERR_RELAY_REVOCATION_STORE'
+
+  constructor() {
+    super('the revocation could not be stored: other processes do not know of it yet')
+  }
+}
+
+/**
+ * Entries lie in a sorted set, by when they expire, as hashes: Redis learns no subject, session or token. A list that is
+ * taken into use, or has lost its connection, is not `available` until it has read all of them.
+ *
+ * Redis 6.2 or later. What Redis loses (no persistence, a fail-over) is stored again by the processes that remember it.
+ *
+ * @throws TypeError for an option that is not valid.
+ */
+export function createRedisRevocationList(options: RedisRevocationOptions): RedisRevocationList {
+  const { client, prefix = 'otel-token-relay', heartbeatMillis = 250 } = options
+  if (typeof client?.duplicate !== 'function') throw new TypeError('client: expected a client of ioredis or redis')
+  if (typeof prefix !== 'string' || prefix === '') throw new TypeError('prefix: expected a text')
+  if (!Number.isInteger(heartbeatMillis) || heartbeatMillis < 10 || heartbeatMillis > 60_000) {
+    throw new TypeError('heartbeatMillis: expected 10 to 60000 whole milliseconds')
+  }
+  return new SharedRevocationList(openConnection(client), openConnection(client), prefix, heartbeatMillis)
+}
+
+/**
+ * Adds what is new and tells everybody. The version counts what was added; its epoch changes when Redis has lost it.
+ * Keys: entries, version. Arguments: channel, now, epoch to begin with, then key, issued-before and expiry per entry.
+ */
+const ADD = `
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+redis.call('HSETNX', KEYS[2], 'epoch', ARGV[3])
+for i = 4, #ARGV, 3 do
+  local member = ARGV[i] .. ' ' .. ARGV[i + 1]
+  if redis.call('ZADD', KEYS[1], 'GT', 'CH', ARGV[i + 2], member) == 1 then
+    local version = redis.call('HINCRBY', KEYS[2], 'count', 1)
+    redis.call('PUBLISH', ARGV[1], version .. ' ' .. member .. ' ' .. ARGV[i + 2])
+  end
+end
+return redis.call('HMGET', KEYS[2], 'epoch', 'count')`
+
+const CHUNK = 500
+/** How long Redis may take for an answer. */
+const ANSWER_MILLIS = 500
+
+class SharedRevocationList implements RedisRevocationList {
+  readonly #entries = new RevocationEntries()
+  /** What Redis has not confirmed yet. */
+  readonly #unsent = new Set<StoredEntry>()
+  readonly #asking: Inquirer
+  readonly #listening: RedisConnection
+  readonly #names: { readonly entries: string; readonly version: string; readonly channel: string }
+  readonly #timer: NodeJS.Timeout
+  #subscription: 'none' | 'pending' | 'confirmed' = 'none'
+  /** Whether messages can arrive. */
+  #subscribed = false
+  #available = false
+  #beating = false
+  /** Counts the losses: what was read before one is not trusted after it. */
+  #losses = 0
+  #epoch: string | undefined
+  /** Highest version that was heard of or read. */
+  #count = 0
+  #missed = false
+  /** The version that the last heartbeat saw in Redis. */
+  #lastSeen = 0
+
+  constructor(asking: RedisConnection, listening: RedisConnection, prefix: string, heartbeatMillis: number) {
+    this.#listening = listening
+    // One hash tag, so that a cluster keeps both keys together.
+    const entries = `{${prefix}}:revocations`
+    this.#names = { entries, version: `${entries}:version`, channel: entries }
+    this.#asking = new Inquirer(
+      asking,
+      () => this.#lose(),
+      () => this.#beat(),
+    )
+    this.#listen()
+    this.#timer = setInterval(() => this.#beat(), heartbeatMillis).unref()
+  }
+
+  get available(): boolean {
+    return this.#available
+  }
+
+  isRevoked(token: RevocationFacts): boolean {
+    return this.#entries.has(token)
+  }
+
+  async revoke(entry: RevocationEntry): Promise<void> {
+    const stored = storedEntry(normalizeEntry(entry))
+    this.#entries.add(stored)
+    this.#unsent.add(stored)
+    await this.#store([stored])
+  }
+
+  close(): void {
+    this.#lose()
+    this.#subscribed = false
+    clearInterval(this.#timer)
+    this.#asking.close()
+    this.#listening.close()
+  }
+
+  #listen(): void {
+    this.#listening.observe(
+      () => {
+        this.#subscribed = false
+        this.#lose()
+      },
+      () => this.#subscribe(),
+    )
+    this.#listening.open()
+    this.#subscribe()
+  }
+
+  /** Clients renew by themselves what has worked once. What is published before they have shows in the heartbeat. */
+  #subscribe(): void {
+    if (this.#subscription === 'pending') return
+    if (this.#subscription === 'confirmed') return this.#resume()
+    this.#subscription = 'pending'
+    this.#listening
+      .subscribe(this.#names.channel, (message) => this.#hear(message))
+      .then(
+        () => {
+          this.#subscription = 'confirmed'
+          this.#resume()
+        },
+        () => {
+          this.#subscription = 'none'
+        },
+      )
+  }
+
+  #resume(): void {
+    this.#subscribed = true
+    this.#beat()
+  }
+
+  /** From now on nothing is believed to be known until everything has been read again. */
+  #lose(): void {
+    this.#available = false
+    this.#losses += 1
+  }
+
+  #hear(message: string): void {
+    const [count = '', key = '', issuedBefore = '', expires = ''] = message.split(' ')
+    this.#take(key, issuedBefore, expires)
+    // Messages come in their order; a number that was left out is one that was lost.
+    if (Number(count) > this.#count + 1) this.#missed = true
+    this.#count = Math.max(this.#count, Number(count) || 0)
+  }
+
+  #take(key: string, issuedBefore: string, expires: string): void {
+    const entry = { key, issuedBeforeMillis: parseTime(issuedBefore), expiresAtMillis: parseTime(expires) }
+    if (key !== '' && entry.issuedBeforeMillis >= 0 && entry.expiresAtMillis >= 0) this.#entries.add(entry)
+  }
+
+  #beat(): void {
+    if (this.#beating || !this.#subscribed) return
+    this.#beating = true
+    this.#synchronize()
+      .catch(() => this.#lose())
+      .finally(() => {
+        this.#beating = false
+      })
+  }
+
+  async #synchronize(): Promise<void> {
+    const losses = this.#losses
+    const seen = await this.#store([...this.#unsent].slice(0, CHUNK))
+    // A message may be on its way still; what the last heartbeat saw should have arrived by now.
+    const missed = this.#missed || this.#count < this.#lastSeen
+    this.#missed = false
+    const lost = this.#epoch !== undefined && (seen.epoch !== this.#epoch || seen.count < this.#lastSeen)
+    if (this.#available && !missed && !lost) {
+      this.#lastSeen = seen.count
+      return
+    }
+    const { epoch, count } = lost ? await this.#restore() : seen
+    await this.#readAll()
+    this.#epoch = epoch
+    this.#count = lost ? count : Math.max(this.#count, count)
+    this.#lastSeen = count
+    if (losses === this.#losses) this.#available = true
+  }
+
+  async #restore(): Promise<Version> {
+    let version = await this.#store([])
+    const entries = this.#entries.values()
+    for (let i = 0; i < entries.length; i += CHUNK) version = await this.#store(entries.slice(i, i + CHUNK))
+    return version
+  }
+
+  async #readAll(): Promise<void> {
+    let cursor = '0'
+    do {
+      const reply = await this.#asking.ask(['ZSCAN', this.#names.entries, cursor, 'COUNT', String(CHUNK)])
+      const [next, members] = reply as [string, string[]]
+      for (let i = 0; i < members.length; i += 2) {
+        const [key = '', issuedBefore = ''] = (members[i] ?? '').split(' ')
+        this.#take(key, issuedBefore, members[i + 1] ?? '')
+      }
+      cursor = next
+    } while (cursor !== '0')
+  }
+
+  /** Resolves with the version after `entries` have been stored, of which there may be none. */
+  async #store(stored: readonly StoredEntry[]): Promise<Version> {
+    const { entries, version, channel } = this.#names
+    const words = stored.flatMap(({ key, issuedBeforeMillis, expiresAtMillis }) => [
+      key,
+      formatTime(issuedBeforeMillis),
+      formatTime(expiresAtMillis),
+    ])
+    const keys = ['2', entries, version]
+    const reply = await this.#asking.ask(['EVAL', ADD, ...keys, channel, String(Date.now()), randomUUID(), ...words])
+    for (const entry of stored) this.#unsent.delete(entry)
+    const [epoch, count] = reply as [string, string | null]
+    return { epoch, count: Number(count ?? 0) }
+  }
+}
+
+/** What Redis holds: `count` additions since it began with `epoch`. */
+interface Version {
+  readonly epoch: string
+  readonly count: number
+}
+
+/** Asks only where an answer can be expected soon: clients keep commands for later while they are not connected. */
+class Inquirer {
+  readonly #connection: RedisConnection
+  #ready = false
+  #unanswered = 0
+
+  constructor(connection: RedisConnection, onLost: () => void, onReady: () => void) {
+    this.#connection = connection
+    connection.observe(
+      () => {
+        this.#ready = false
+        onLost()
+      },
+      () => {
+        this.#ready = true
+        onReady()
+      },
+    )
+    connection.open()
+  }
+
+  async ask(command: Command): Promise<unknown> {
+    if (!this.#ready || this.#unanswered >= MAX_UNANSWERED) throw new RevocationStoreError()
+    this.#unanswered += 1
+    try {
+      return await within(ANSWER_MILLIS, this.#answer(command))
+    } catch {
+      throw new RevocationStoreError()
+    }
+  }
+
+  async #answer(command: Command): Promise<unknown> {
+    try {
+      return await this.#connection.send(command)
+    } finally {
+      this.#unanswered -= 1
+    }
+  }
+
+  close(): void {
+    this.#ready = false
+    this.#connection.close()
+  }
+}
+
+const MAX_UNANSWERED = 10_000
+
+async function within<T>(millis: number, answer: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  // An answer that has arrived while this process was busy is read before the rejection.
+  const timer = setTimeout(() => setImmediate(() => setImmediate(reject)), millis)
+  try {
+    return await Promise.race([answer, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function formatTime(millis: number): string {
+  return millis === Number.POSITIVE_INFINITY ? 'inf' : String(millis)
+}
+
+function parseTime(text: string): number {
+  return text === 'inf' ? Number.POSITIVE_INFINITY : text === '' ? Number.NaN : Number(text)
+}

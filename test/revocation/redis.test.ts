@@ -1,0 +1,174 @@
+/** The revocation list of a fleet, over a real Redis and both clients. */
+
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { RevocationFacts } from '../../src/index.ts'
+import type { RedisClient, RedisRevocationList } from '../../src/revocation/redis.ts'
+import { createRedisRevocationList } from '../../src/revocation/redis.ts'
+import type { RedisServer } from '../support/redis.ts'
+import { HAS_REDIS, startRedis } from '../support/redis.ts'
+import { ISSUER } from '../support/relay.ts'
+
+const HOUR = 3_600_000
+const facts = (changes: Partial<RevocationFacts> = {}): RevocationFacts => ({
+  issuer: ISSUER,
+  tokenId: 'token-1',
+  sessionId: 'session-1',
+  subject: 'alice',
+  issuedAtMillis: Date.now() - 1_000,
+  ...changes,
+})
+const entry = (tokenId = 'token-1') => ({ issuer: ISSUER, tokenId, expiresAtMillis: Date.now() + HOUR })
+const within = { timeout: 20_000, interval: 10 }
+
+describe.runIf(HAS_REDIS).each([
+  ['ioredis', (url: string): RedisClient => new Redis(url, { lazyConnect: true, retryStrategy: () => 50 })],
+  ['redis', (url: string): RedisClient => createClient({ url, socket: { reconnectStrategy: () => 50 } })],
+])('with %s', (_, clientFor) => {
+  let redis: RedisServer
+  const lists: RedisRevocationList[] = []
+  let prefix = 0
+
+  beforeAll(async () => {
+    redis = await startRedis()
+  })
+  afterEach(() => {
+    for (const list of lists.splice(0)) list.close()
+    prefix += 1
+  })
+  afterAll(() => redis[Symbol.asyncDispose]())
+
+  const open = (): RedisRevocationList => {
+    const list = createRedisRevocationList({ client: clientFor(redis.url), prefix: `test-${prefix}` })
+    lists.push(list)
+    return list
+  }
+  const available = (list: RedisRevocationList) => vi.waitFor(() => expect(list.available).toBe(true), within)
+  const unavailable = (list: RedisRevocationList) => vi.waitFor(() => expect(list.available).toBe(false), within)
+  const revoked = (list: RedisRevocationList, tokenId = 'token-1') =>
+    vi.waitFor(() => expect(list.isRevoked(facts({ tokenId }))).toBe(true), within)
+
+  it('is not available before it has read everything, and then knows all', async () => {
+    const first = open()
+    expect(first.available).toBe(false)
+    await available(first)
+    for (let i = 0; i < 1_200; i += 100) {
+      await Promise.all(Array.from({ length: 100 }, (_, j) => first.revoke(entry(`many-${i + j}`))))
+    }
+    const second = open()
+    await available(second)
+    expect(second.isRevoked(facts({ tokenId: 'many-0' }))).toBe(true)
+    expect(second.isRevoked(facts({ tokenId: 'many-1199' }))).toBe(true)
+    expect(second.isRevoked(facts({ tokenId: 'other' }))).toBe(false)
+  })
+
+  it('C5 tells all others', async () => {
+    const [first, second, third] = [open(), open(), open()]
+    await Promise.all([first, second, third].map(available))
+    await first.revoke(entry())
+    expect(first.isRevoked(facts())).toBe(true)
+    await Promise.all([second, third].map((list) => revoked(list)))
+    await third.revoke({ issuer: ISSUER, sessionId: 'session-2', expiresAtMillis: Date.now() + HOUR })
+    await vi.waitFor(() => expect(first.isRevoked(facts({ tokenId: 'x', sessionId: 'session-2' }))).toBe(true), within)
+    await second.revoke({ issuer: ISSUER, subject: 'bob', expiresAtMillis: Date.now() + HOUR })
+    await vi.waitFor(() => expect(first.isRevoked(facts({ tokenId: 'x', subject: 'bob' }))).toBe(true), within)
+    const later = facts({ tokenId: 'x', subject: 'bob', issuedAtMillis: Date.now() + 2_000 })
+    expect(first.isRevoked(later)).toBe(false)
+  })
+
+  it('C12 learns after a lost connection what was revoked meanwhile, before it is trusted again', async () => {
+    const [first, second] = [open(), open()]
+    await Promise.all([first, second].map(available))
+    await second.revoke(entry('before'))
+    await revoked(first, 'before')
+    await redis.kill()
+    await Promise.all([first, second].map(unavailable))
+    await expect(second.revoke(entry('meanwhile'))).rejects.toMatchObject({ code: 'ERR_RELAY_REVOCATION_STORE' })
+    expect(second.isRevoked(facts({ tokenId: 'meanwhile' }))).toBe(true)
+    // Redis comes back empty: those who remember tell it again, and it tells those who come later.
+    await redis.restart()
+    await Promise.all([first, second].map(available))
+    await revoked(first, 'meanwhile')
+    const third = open()
+    await available(third)
+    await revoked(third, 'before')
+    await revoked(third, 'meanwhile')
+  })
+
+  it('C13 notices a Redis that keeps the connection and does not answer', async () => {
+    const list = open()
+    await available(list)
+    redis.freeze()
+    try {
+      await unavailable(list)
+      await expect(list.revoke(entry())).rejects.toMatchObject({ code: 'ERR_RELAY_REVOCATION_STORE' })
+    } finally {
+      redis.thaw()
+    }
+    await available(list)
+  })
+
+  it.each([
+    ['when the next one comes', true],
+    ['by the heartbeat', false],
+  ])('a message that was lost is noticed %s', async (_how, another) => {
+    const [first, second] = [open(), open()]
+    await Promise.all([first, second].map(available))
+    await first.revoke(entry('known'))
+    const elsewhere = createRedisRevocationList({ client: clientFor(redis.url), prefix: `elsewhere-${prefix}` })
+    lists.push(elsewhere)
+    await available(elsewhere)
+    await elsewhere.revoke(entry('lost'))
+    // What a revocation leaves in Redis, without the message.
+    const raw = new Redis(redis.url)
+    const [member = '', score = ''] = (await raw.zrange(`{elsewhere-${prefix}}:revocations`, '0', '0', 'WITHSCORES')).map(
+      String,
+    )
+    await raw.zadd(`{test-${prefix}}:revocations`, score, member)
+    await raw.hincrby(`{test-${prefix}}:revocations:version`, 'count', 1)
+    raw.disconnect()
+    if (another) await first.revoke(entry('later'))
+    await revoked(second, 'lost')
+    expect(second.available).toBe(true)
+  })
+
+  it('entries die with the tokens they block, in Redis too', async () => {
+    const list = open()
+    await available(list)
+    const raw = new Redis(redis.url)
+    const key = `{test-${prefix}}:revocations`
+    // The margin for clock tolerance is five minutes.
+    await list.revoke({ issuer: ISSUER, tokenId: 'old', expiresAtMillis: Date.now() - 300_000 + 100 })
+    await list.revoke({ issuer: ISSUER, tokenId: 'ever', expiresAtMillis: Number.POSITIVE_INFINITY })
+    await vi.waitFor(async () => expect(await raw.zcard(key)).toBe(1), within)
+    expect(list.isRevoked(facts({ tokenId: 'old' }))).toBe(false)
+    expect(list.isRevoked(facts({ tokenId: 'ever' }))).toBe(true)
+    raw.disconnect()
+  })
+
+  it('Redis learns no token, session or subject', async () => {
+    const list = open()
+    await available(list)
+    const raw = new Redis(redis.url)
+    const seen: string[] = []
+    const monitor = await raw.monitor()
+    monitor.on('monitor', (_time: string, args: string[]) => seen.push(args.join(' ')))
+    await list.revoke({ issuer: ISSUER, subject: 'marked-subject', expiresAtMillis: Date.now() + HOUR })
+    await vi.waitFor(() => expect(seen.join('\n')).toContain('ZREMRANGEBYSCORE'), within)
+    expect(seen.join('\n')).not.toMatch(/marked-subject|id\.example/)
+    monitor.disconnect()
+    raw.disconnect()
+  })
+})
+
+describe('options that are not valid', () => {
+  it.each([
+    [{}, 'client'],
+    [{ client: {} }, 'client'],
+    [{ client: { duplicate: String }, prefix: '' }, 'prefix'],
+    [{ client: { duplicate: String }, heartbeatMillis: 5 }, 'heartbeatMillis'],
+  ])('%j', (options, name) => {
+    expect(() => createRedisRevocationList(options as never)).toThrow(new RegExp(`^${name}: `))
+  })
+})
