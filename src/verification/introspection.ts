@@ -44,7 +44,12 @@ export function createIntrospection(issuer: string, settings: IntrospectionSetti
   const client = { client_id: settings.clientId }
   const authentication = authenticationOf(settings)
   const options = { [customFetch]: boundedFetch(settings), [allowInsecureRequests]: true }
-  const inactive = new LRUCache<string, true>({ max: MAX_INACTIVE, ttl: Math.max(1, settings.cacheMillis), perf: Date })
+  const inactive = new LRUCache<string, true>({
+    max: MAX_INACTIVE,
+    ttl: Math.max(1, settings.cacheMillis),
+    perf: Date,
+    ttlResolution: 0,
+  })
   let concurrent = 0
 
   async function ask(token: string): Promise<Record<string, unknown>> {

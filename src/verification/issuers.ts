@@ -64,11 +64,17 @@ interface Resolved {
 class ResolvedIssuers {
   readonly #resolve: IssuerResolver
   readonly #observe: IssuerObserver
-  readonly #unknown = new LRUCache<string, true>({ max: MAX_RESOLVED, ttl: UNKNOWN_MILLIS, perf: Date })
+  readonly #unknown = new LRUCache<string, true>({
+    max: MAX_RESOLVED,
+    ttl: UNKNOWN_MILLIS,
+    perf: Date,
+    ttlResolution: 0,
+  })
   readonly #known = new LRUCache<string, Resolved>({
     max: MAX_RESOLVED,
     ttl: RESOLVED_MILLIS,
     perf: Date,
+    ttlResolution: 0,
     noDeleteOnStaleGet: true,
     fetchMethod: (name, previous, { options }) =>
       this.#ask(name, previous).catch((error: unknown) => {

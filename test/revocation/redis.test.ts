@@ -122,9 +122,9 @@ describe.runIf(HAS_REDIS).each([
     await elsewhere.revoke(entry('lost'))
     // What a revocation leaves in Redis, without the message.
     const raw = new Redis(redis.url)
-    const [member = '', score = ''] = (await raw.zrange(`{elsewhere-${prefix}}:revocations`, '0', '0', 'WITHSCORES')).map(
-      String,
-    )
+    const [member = '', score = ''] = (
+      await raw.zrange(`{elsewhere-${prefix}}:revocations`, '0', '0', 'WITHSCORES')
+    ).map(String)
     await raw.zadd(`{test-${prefix}}:revocations`, score, member)
     await raw.hincrby(`{test-${prefix}}:revocations:version`, 'count', 1)
     raw.disconnect()
