@@ -14,6 +14,7 @@ import type { TokenRejectedCode } from '../token/errors.ts'
 import { TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import { own } from '../token/own.ts'
 import { fetchBounded } from './bounded-json.ts'
+import { WALL_CLOCK } from './wall-clock.ts'
 
 export interface IntrospectionSettings {
   readonly endpoint: string
@@ -47,8 +48,7 @@ export function createIntrospection(issuer: string, settings: IntrospectionSetti
   const inactive = new LRUCache<string, true>({
     max: MAX_INACTIVE,
     ttl: Math.max(1, settings.cacheMillis),
-    perf: Date,
-    ttlResolution: 0,
+    ...WALL_CLOCK,
   })
   let concurrent = 0
 

@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache'
 import { UndecidedError } from '../token/errors.ts'
 import type { Issuer, IssuerObserver, IssuerSettings } from './issuer.ts'
 import { createIssuer } from './issuer.ts'
+import { WALL_CLOCK } from './wall-clock.ts'
 
 /** The checked answer of the application's resolver; `undefined` where it does not accept the issuer. */
 export type IssuerResolver = (issuer: string) => Promise<IssuerSettings | undefined>
@@ -67,14 +68,12 @@ class ResolvedIssuers {
   readonly #unknown = new LRUCache<string, true>({
     max: MAX_RESOLVED,
     ttl: UNKNOWN_MILLIS,
-    perf: Date,
-    ttlResolution: 0,
+    ...WALL_CLOCK,
   })
   readonly #known = new LRUCache<string, Resolved>({
     max: MAX_RESOLVED,
     ttl: RESOLVED_MILLIS,
-    perf: Date,
-    ttlResolution: 0,
+    ...WALL_CLOCK,
     noDeleteOnStaleGet: true,
     fetchMethod: (name, previous, { options }) =>
       this.#ask(name, previous).catch((error: unknown) => {

@@ -1,0 +1,205 @@
+/** What an issuer's tokens may be asked for beyond the registered claims: scopes, lifetime, and rules of the application. */
+
+import { describe, expect, it } from 'vitest'
+import type { IssuerOptions, VerifiedCredential } from '../../src/index.ts'
+import { InsufficientScopeError } from '../../src/index.ts'
+import { ISSUER, optionsFor, refusal, withRelay } from '../support/relay.ts'
+import { createSigner, goodClaims } from '../support/signer.ts'
+
+const signer = createSigner()
+const tokenWith = (claims: Readonly<Record<string, unknown>>): string => signer.token(goodClaims(ISSUER, claims))
+
+async function verify(
+  claims: Readonly<Record<string, unknown>>,
+  issuer: Partial<IssuerOptions> = {},
+): Promise<VerifiedCredential> {
+  return withRelay(optionsFor([signer.jwk], issuer), (relay) => relay.verify(tokenWith(claims)))
+}
+
+describe('scopes', () => {
+  it.each<[string, Readonly<Record<string, unknown>>, readonly string[]]>([
+    ['scope (RFC 9068)', { scope: 'read write' }, ['read', 'write']],
+    ['scp, a text (Microsoft)', { scp: 'read write' }, ['read', 'write']],
+    ['scp, a list (Okta)', { scp: ['read', 'write'] }, ['read', 'write']],
+    ['scope, a list', { scope: ['read', 'write'] }, ['read', 'write']],
+    ['roles (RFC 9068 §2.2.3.1)', { roles: ['admin'] }, ['admin']],
+    [
+      'all of them, each name once',
+      { scope: 'read write', scp: ['read', 'x'], roles: ['write'] },
+      ['read', 'write', 'x'],
+    ],
+    ['white space of every length', { scope: '  read   write ' }, ['read', 'write']],
+    ['nothing', {}, []],
+    ['an empty text', { scope: '' }, []],
+    ['what is no text', { scope: 7, scp: { read: true }, roles: [1, null, 'admin', ['x']] }, ['admin']],
+  ])('%s', async (_, claims, scopes) => {
+    expect([...(await verify(claims)).scopes]).toEqual(scopes)
+  })
+
+  it('are taken from the claims that are named, and from no other', async () => {
+    const claims = { scope: 'a', permissions: ['b'], roles: ['c'] }
+    expect((await verify(claims, { scopeClaims: ['permissions'] })).scopes).toEqual(['b'])
+  })
+
+  it('B11 are not inherited', async () => {
+    expect((await verify({}, { scopeClaims: ['toString', '__proto__', 'constructor'] })).scopes).toEqual([])
+  })
+})
+
+describe('requiredScopes', () => {
+  const requiredScopes = ['profiles:read', 'invoices:read']
+
+  it('accepts a token that has them all, in any claim and order', async () => {
+    expect(await verify({ scope: 'x invoices:read profiles:read' }, { requiredScopes })).toMatchObject({
+      subject: 'alice',
+    })
+    expect(await verify({ scope: 'invoices:read', roles: ['profiles:read'] }, { requiredScopes })).toMatchObject({
+      subject: 'alice',
+    })
+  })
+
+  it.each([
+    ['one of them', { scope: 'profiles:read' }],
+    ['none', {}],
+    ['a longer name', { scope: 'profiles:read2 invoices:read' }],
+    ['a prefix', { scope: 'profiles: invoices:read' }],
+    ['another case', { scope: 'Profiles:read invoices:read' }],
+    ['both in one', { roles: ['profiles:read invoices:read'] }],
+  ])('403 with %s', async (_, claims) => {
+    const error = await verify(claims, { requiredScopes }).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(InsufficientScopeError)
+    expect(error).toMatchObject({ code: 'ERR_TOKEN_SCOPE', status: 403, requiredScopes })
+  })
+
+  it('is checked after everything else: a bad token is told nothing about scopes', async () => {
+    const forged = createSigner().token(goodClaims(ISSUER))
+    await withRelay(optionsFor([signer.jwk], { requiredScopes }), async (relay) => {
+      await expect(relay.verify(forged)).rejects.toMatchObject(refusal('ERR_TOKEN_SIGNATURE'))
+    })
+  })
+
+  it('is the same error for a remembered token', async () => {
+    await withRelay(optionsFor([signer.jwk], { requiredScopes }), async (relay) => {
+      const token = tokenWith({ scope: 'profiles:read' })
+      for (let i = 0; i < 3; i += 1) {
+        await expect(relay.verify(token)).rejects.toMatchObject({ code: 'ERR_TOKEN_SCOPE', requiredScopes })
+      }
+    })
+  })
+})
+
+describe('claimRules', () => {
+  it('B14 sees the claims, frozen, and accepts with true', async () => {
+    const seen: unknown[] = []
+    const claimRules = [
+      (claims: Readonly<Record<string, unknown>>) => {
+        seen.push(claims)
+        return claims['tenant'] === 'a'
+      },
+    ]
+    expect(await verify({ tenant: 'a' }, { claimRules })).toMatchObject({ claims: { tenant: 'a' } })
+    await expect(verify({ tenant: 'b' }, { claimRules })).rejects.toMatchObject(refusal('ERR_TOKEN_RULE'))
+    expect(seen).toHaveLength(2)
+    for (const claims of seen) expect(Object.isFrozen(claims)).toBe(true)
+  })
+
+  it.each([
+    [false],
+    [undefined],
+    [null],
+    [1],
+    ['yes'],
+    [{}],
+    [Promise.resolve(true)],
+  ])('%j is not true', async (answer) => {
+    await expect(verify({}, { claimRules: [() => answer as boolean] })).rejects.toMatchObject(refusal('ERR_TOKEN_RULE'))
+  })
+
+  it('all of them must accept, and the first that does not ends it', async () => {
+    let asked = 0
+    const rule = (answer: boolean) => () => {
+      asked += 1
+      return answer
+    }
+    await expect(verify({}, { claimRules: [rule(true), rule(false), rule(true)] })).rejects.toMatchObject(
+      refusal('ERR_TOKEN_RULE'),
+    )
+    expect(asked).toBe(2)
+  })
+
+  it('one that throws leaves the token undecided, and says nothing about it', async () => {
+    const claimRules = [
+      () => {
+        throw new Error('m4rk3r')
+      },
+    ]
+    const error = await verify({}, { claimRules }).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject(refusal('ERR_TOKEN_UNDECIDED'))
+    expect(String((error as Error).stack)).not.toContain('m4rk3r')
+  })
+
+  it('are asked about tokens that are good otherwise, and about no others', async () => {
+    let asked = 0
+    const claimRules = [
+      () => {
+        asked += 1
+        return true
+      },
+    ]
+    await withRelay(optionsFor([signer.jwk], { claimRules }), async (relay) => {
+      const forged = createSigner().token(goodClaims(ISSUER))
+      await expect(relay.verify(forged)).rejects.toMatchObject(refusal('ERR_TOKEN_SIGNATURE'))
+      expect(asked).toBe(0)
+      const token = tokenWith({})
+      await relay.verify(token)
+      await relay.verify(token)
+      expect(asked).toBe(1)
+    })
+  })
+})
+
+describe('maxLifetimeSeconds', () => {
+  const now = Math.floor(Date.now() / 1000)
+  const limited = { maxLifetimeSeconds: 600 }
+
+  it('B2 refuses a token that lives longer, however it was made', async () => {
+    await expect(verify({ iat: now, exp: now + 601 }, limited)).rejects.toMatchObject(refusal('ERR_TOKEN_LIFETIME'))
+    expect(await verify({ iat: now, exp: now + 600 }, limited)).toMatchObject({ subject: 'alice' })
+  })
+
+  it('B3 needs iat and exp, also where requiredClaims does not', async () => {
+    for (const name of ['iat', 'exp']) {
+      await expect(verify({ [name]: undefined }, { ...limited, requiredClaims: [] })).rejects.toMatchObject(
+        refusal('ERR_TOKEN_CLAIM'),
+      )
+    }
+  })
+})
+
+describe('B14 chains of actors', () => {
+  const chain = (length: number): unknown =>
+    length === 0 ? undefined : { sub: `actor-${length}`, act: chain(length - 1) }
+
+  it.each(['act', 'may_act'])('%s may be as long as a chain of services, and no longer', async (name) => {
+    expect(await verify({ [name]: chain(14) })).toMatchObject({ subject: 'alice' })
+    await expect(verify({ [name]: chain(17) })).rejects.toMatchObject(
+      expect.objectContaining({ code: expect.stringMatching(/^ERR_TOKEN_(CLAIM|MALFORMED)$/) }) as object,
+    )
+  })
+
+  it.each([
+    ['a service'],
+    [['a']],
+    [7],
+    [null],
+    [{ act: 'x' }],
+    [{ act: { act: null } }],
+  ])('%j is not one', async (act) => {
+    await expect(verify({ act })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
+  })
+
+  it('are handed out as the issuer vouched for them', async () => {
+    const act = { sub: 'gateway', act: { sub: 'shop' } }
+    expect((await verify({ act })).claims['act']).toEqual(act)
+  })
+})
