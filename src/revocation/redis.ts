@@ -19,8 +19,9 @@ export interface RedisRevocationOptions {
   /** What the names of the two keys and of the channel begin with. Default `otel-token-relay`. */
   readonly prefix?: string
   /**
-   * How often the list is compared with Redis, in milliseconds: messages that were lost are noticed after two times
-   * this, a Redis that does not answer after one. 10 to 60000; default 250.
+   * How often the list is compared with Redis, in milliseconds. Two times this and half a second is how long the list is
+   * believed without a confirmation, whatever happens: to Redis, to the network, or to a process that was stopped. 10 to
+   * 60000; default 250, which makes a second.
    */
   readonly heartbeatMillis?: number
 }
@@ -90,7 +91,10 @@ class SharedRevocationList implements RedisRevocationList {
   #subscription: 'none' | 'pending' | 'confirmed' = 'none'
   /** Whether messages can arrive. */
   #subscribed = false
-  #available = false
+  #complete = false
+  /** All that was revoked before is known. */
+  #confirmedAt = Number.NEGATIVE_INFINITY
+  readonly #trustMillis: number
   #beating = false
   /** Counts the losses: what was read before one is not trusted after it. */
   #losses = 0
@@ -98,11 +102,12 @@ class SharedRevocationList implements RedisRevocationList {
   /** Highest version that was heard of or read. */
   #count = 0
   #missed = false
-  /** The version that the last heartbeat saw in Redis. */
-  #lastSeen = 0
+  /** The version that the last heartbeat saw in Redis, and when it asked. */
+  #lastSeen = { count: 0, askedAt: Number.NEGATIVE_INFINITY }
 
   constructor(asking: RedisConnection, listening: RedisConnection, prefix: string, heartbeatMillis: number) {
     this.#listening = listening
+    this.#trustMillis = 2 * heartbeatMillis + ANSWER_MILLIS
     // One hash tag, so that a cluster keeps both keys together.
     const entries = `{${prefix}}:revocations`
     this.#names = { entries, version: `${entries}:version`, channel: entries }
@@ -116,7 +121,8 @@ class SharedRevocationList implements RedisRevocationList {
   }
 
   get available(): boolean {
-    return this.#available
+    // By a clock that cannot be set: a process that was stopped, or busy for long, has heard of nothing meanwhile.
+    return this.#complete && performance.now() - this.#confirmedAt < this.#trustMillis
   }
 
   isRevoked(token: RevocationFacts): boolean {
@@ -175,7 +181,7 @@ class SharedRevocationList implements RedisRevocationList {
 
   /** From now on nothing is believed to be known until everything has been read again. */
   #lose(): void {
-    this.#available = false
+    this.#complete = false
     this.#losses += 1
   }
 
@@ -204,21 +210,25 @@ class SharedRevocationList implements RedisRevocationList {
 
   async #synchronize(): Promise<void> {
     const losses = this.#losses
+    const askedAt = performance.now()
     const seen = await this.#store([...this.#unsent].slice(0, CHUNK))
     // A message may be on its way still; what the last heartbeat saw should have arrived by now.
-    const missed = this.#missed || this.#count < this.#lastSeen
+    const missed = this.#missed || this.#count < this.#lastSeen.count
     this.#missed = false
-    const lost = this.#epoch !== undefined && (seen.epoch !== this.#epoch || seen.count < this.#lastSeen)
-    if (this.#available && !missed && !lost) {
-      this.#lastSeen = seen.count
+    const lost = this.#epoch !== undefined && (seen.epoch !== this.#epoch || seen.count < this.#lastSeen.count)
+    if (this.#complete && !missed && !lost) {
+      this.#confirmedAt = this.#count < seen.count ? this.#lastSeen.askedAt : askedAt
+      this.#lastSeen = { count: seen.count, askedAt }
       return
     }
     const { epoch, count } = lost ? await this.#restore() : seen
     await this.#readAll()
     this.#epoch = epoch
     this.#count = lost ? count : Math.max(this.#count, count)
-    this.#lastSeen = count
-    if (losses === this.#losses) this.#available = true
+    this.#lastSeen = { count, askedAt }
+    if (losses !== this.#losses) return
+    this.#complete = true
+    this.#confirmedAt = askedAt
   }
 
   async #restore(): Promise<Version> {
