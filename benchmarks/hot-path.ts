@@ -34,8 +34,15 @@ const w3c = new W3CTraceContextPropagator()
 const span = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 }
 const traced = trace.setSpanContext(ROOT_CONTEXT, span)
 const called = setCredential(ROOT_CONTEXT, await relay.verify(token))
-const rule = { to: 'https://profile.example', pattern: parsePattern('https://profile.example'), seal: false }
-const decide = createDecide(compileRules([rule]), () => 'good')
+const rule = {
+  to: 'https://profile.example',
+  pattern: parsePattern('https://profile.example'),
+  seal: false,
+  detached: 'withhold',
+  maxHeaderBytes: 16_384,
+} as const
+const deciding = { rules: compileRules([rule]), checkRevocation: () => 'good' as const, mode: 'enforce' as const }
+const decide = createDecide(deciding, () => undefined)
 const carrier = { traceparent: `00-${span.traceId}-${span.spanId}-01`, authorization: `Bearer ${token}` }
 const bare = { host: 'service' }
 

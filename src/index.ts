@@ -7,14 +7,19 @@ export {
   setCredential,
 } from './context/credential-context.ts'
 export { setDestination } from './context/destination-context.ts'
+export type { Explanation } from './destination/explain.ts'
+export type { ObservedDestination } from './destination/observed.ts'
+export type { Admission, AdmissionOptions, AdmissionRequest, Admitted, Admitter, Refused } from './ingress/admission.ts'
 export type { RelayInstrumentation } from './ingress/instrumentation.ts'
 export type {
   CacheOptions,
   DestinationOptions,
+  EgressOptions,
   IngressOptions,
   IntrospectionOptions,
   IssuerOptions,
   KeySetOptions,
+  ProtectedResourceOptions,
   ResolveIssuer,
   RevocationOptions,
   TokenRelayOptions,

@@ -108,6 +108,12 @@ const destinationSchema = group({
   to: text('required: scheme://host[:port] or system:name'),
   allowCleartext: z.boolean('expected true or false').default(false),
   seal: z.boolean('expected true or false').optional(),
+  detached: z.enum(['withhold', 'allow'], 'expected withhold or allow').default('withhold'),
+  maxHeaderBytes: z
+    .int('expected 256 to 1048576 bytes')
+    .min(256, 'expected 256 to 1048576 bytes')
+    .max(1_048_576, 'expected 256 to 1048576 bytes')
+    .default(16_384),
 }).transform((rule, check): Rule => {
   const refuse = (key: string, message: string): never => {
     check.addIssue({ code: 'custom', path: [key], message })
@@ -123,7 +129,8 @@ const destinationSchema = group({
   }
   const seal = own(rule, 'seal')
   if (pattern.kind === 'network' && seal !== undefined) return refuse('seal', 'is for messaging destinations only')
-  return { to: rule.to, pattern, seal: pattern.kind === 'messaging' && seal !== false }
+  const { to, detached, maxHeaderBytes } = rule
+  return { to, pattern, seal: pattern.kind === 'messaging' && seal !== false, detached, maxHeaderBytes }
 })
 
 function patternOf(to: string): Pattern | string {
@@ -140,6 +147,7 @@ const publicPath = text('expected a path such as /health').regex(
 )
 
 const RESOURCE_METADATA = 'expected an https URL, or http on the loopback interface'
+const RESOURCE = 'the https URL of this service, or http on the loopback interface'
 
 export const optionsSchema = z
   .strictObject(
@@ -166,6 +174,14 @@ export const optionsSchema = z
         resourceMetadata: secureUrl(RESOURCE_METADATA)
           .transform((url) => new URL(url).href)
           .optional(),
+        protectedResource: group({
+          resource: secureUrl(`required: ${RESOURCE}`),
+          scopesSupported: z.array(scope, SCOPES).optional(),
+        }).optional(),
+        allowPreflight: z.boolean('expected true or false').default(false),
+      }).prefault(absent),
+      egress: group({
+        mode: z.enum(['enforce', 'report'], 'expected enforce or report').default('enforce'),
       }).prefault(absent),
       revocation: group({
         list: z.custom<RevocationList>(isRevocationList, 'expected a revocation list').optional(),

@@ -1,6 +1,7 @@
 /** The options of a relay: one source for code, configuration files and environment variables. */
 
 import type * as z from 'zod'
+import type { EgressMode } from './destination/decision.ts'
 import type { Rule } from './destination/rules.ts'
 import type { IngressMode } from './ingress/gate.ts'
 import { issuerSchema, optionsSchema } from './options-schema.ts'
@@ -96,6 +97,25 @@ export interface DestinationOptions {
    * Default true: it is withheld as long as there is no key to seal it with.
    */
   readonly seal?: boolean
+  /**
+   * What happens to work that goes on after the request which its caller came with has ended: `withhold` sends no token,
+   * `allow` sends it until it expires. Default `withhold`.
+   */
+  readonly detached?: 'withhold' | 'allow'
+  /**
+   * Largest header section that the destination reads, in bytes; where the token would make it larger, it is withheld,
+   * rather than answered 431. 256 to 1048576; default 16384, which is what Node.js reads.
+   */
+  readonly maxHeaderBytes?: number
+}
+
+/** How requests are sent on. */
+export interface EgressOptions {
+  /**
+   * `enforce` sends tokens to the named destinations. `report` decides as ever, tells it in events and metrics, and sends
+   * none: for finding out which destinations to name. Default `enforce`.
+   */
+  readonly mode?: EgressMode
 }
 
 /** How requests are let in. */
@@ -112,9 +132,24 @@ export interface IngressOptions {
   readonly publicPaths?: readonly string[]
   /**
    * URL of this service's protected resource metadata, named in every `WWW-Authenticate` as `resource_metadata`
-   * (RFC 9728 §5.1): https, or http on the loopback interface. Default: not named.
+   * (RFC 9728 §5.1): https, or http on the loopback interface. Default: where `protectedResource` is served, if it is.
    */
   readonly resourceMetadata?: string
+  /** Serves the protected resource metadata of this service (RFC 9728). Default: it is not served. */
+  readonly protectedResource?: ProtectedResourceOptions
+  /**
+   * Lets CORS preflight requests pass without a token and without a credential: `OPTIONS` with `Origin` and
+   * `Access-Control-Request-Method`, which browsers send by themselves. Default false: they are answered 401.
+   */
+  readonly allowPreflight?: boolean
+}
+
+/** What this service says about itself at `/.well-known/oauth-protected-resource` (RFC 9728 §2). */
+export interface ProtectedResourceOptions {
+  /** The resource identifier: this service's URL as clients know it. https, or http on the loopback interface. */
+  readonly resource: string
+  /** Scopes that clients may ask for. Default: not said. */
+  readonly scopesSupported?: readonly string[]
 }
 
 /** How tokens are taken back before they expire. */
@@ -156,6 +191,8 @@ export interface TokenRelayOptions {
   readonly destinations?: readonly DestinationOptions[]
   /** How requests are let in. */
   readonly ingress?: IngressOptions
+  /** How requests are sent on. */
+  readonly egress?: EgressOptions
   /** How tokens are taken back before they expire. */
   readonly revocation?: RevocationOptions
   /** How verified tokens are remembered. */
@@ -176,7 +213,10 @@ export interface Settings {
     readonly mode: IngressMode
     readonly publicPaths: readonly string[]
     readonly resourceMetadata: string | undefined
+    readonly protectedResource: ProtectedResourceOptions | undefined
+    readonly allowPreflight: boolean
   }
+  readonly egress: { readonly mode: EgressMode }
   readonly revocation: { readonly list: RevocationList | undefined; readonly onUnavailable: OnUnavailable }
   readonly cache: { readonly maxEntries: number }
   readonly fingerprintKey: string | undefined
@@ -204,13 +244,18 @@ export class OptionError extends TypeError {
  * @throws TypeError with code `ERR_RELAY_OPTION` that names the first wrong option by its path and never shows its value.
  */
 export function parseOptions(options: unknown): Settings {
-  const { issuers, destinations, ingress, revocation, cache, ...rest } = checked(optionsSchema, options)
+  const { issuers, destinations, ingress, egress, revocation, cache, ...rest } = checked(optionsSchema, options)
   const resolve = own(rest, 'resolveIssuer') as ResolveIssuer | undefined
   return {
     issuers: issuers.map(settingsOf),
     resolveIssuer: resolve === undefined ? undefined : checkedResolver(resolve),
     rules: destinations,
-    ingress: { ...ingress, resourceMetadata: own(ingress, 'resourceMetadata') as string | undefined },
+    ingress: {
+      ...ingress,
+      resourceMetadata: own(ingress, 'resourceMetadata') as string | undefined,
+      protectedResource: own(ingress, 'protectedResource') as ProtectedResourceOptions | undefined,
+    },
+    egress,
     revocation: { ...revocation, list: own(revocation, 'list') as RevocationList | undefined },
     cache,
     fingerprintKey: own(rest, 'fingerprintKey') as Settings['fingerprintKey'],

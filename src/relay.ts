@@ -4,12 +4,21 @@ import type { TextMapPropagator } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { ensureContextManager } from './context/context-manager.ts'
 import { setCredential } from './context/credential-context.ts'
+import type { Decision } from './destination/decision.ts'
 import { createDecide } from './destination/decision.ts'
+import type { Explanation } from './destination/explain.ts'
+import { explainDestination } from './destination/explain.ts'
+import type { ObservedDestination, ObservedDestinations } from './destination/observed.ts'
+import { createObservedDestinations } from './destination/observed.ts'
 import { compileRules } from './destination/rules.ts'
 import { installEgress } from './egress/egress.ts'
+import type { Admitter } from './ingress/admission.ts'
+import { createAdmitter } from './ingress/admission.ts'
 import { createGate } from './ingress/gate.ts'
 import type { RelayInstrumentation } from './ingress/instrumentation.ts'
 import { createInstrumentation } from './ingress/instrumentation.ts'
+import type { ResourceMetadata } from './ingress/resource-metadata.ts'
+import { createResourceMetadata } from './ingress/resource-metadata.ts'
 import type { Settings, TokenRelayOptions } from './options.ts'
 import { parseOptions } from './options.ts'
 import { createPropagator } from './propagation/propagator.ts'
@@ -18,6 +27,7 @@ import { createRevocationCheck } from './revocation/check.ts'
 import type { RevocationEntry, RevocationList } from './revocation/list.ts'
 import { normalizeEntry } from './revocation/list.ts'
 import { createMemoryRevocationList } from './revocation/memory.ts'
+import { measureDecision } from './telemetry/decision-metrics.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
 import { TokenRejectedError } from './token/errors.ts'
@@ -31,7 +41,7 @@ import { createVerifier } from './verification/verifier.ts'
 import { VERSION } from './version.ts'
 
 /** The relay of this process. */
-export interface TokenRelay {
+export interface TokenRelay extends Admitter {
   /**
    * Puts incoming tokens into the context, for a `CompositePropagator` beside the W3C ones. Its `inject` writes only to
    * carriers whose destination is known and is not HTTP; HTTP requests are decided on the wire, with or without it.
@@ -69,6 +79,16 @@ export interface TokenRelay {
    * @throws UndecidedError where an issuer cannot be reached. The relay goes on trying when it is asked.
    */
   hydrate(): Promise<void>
+  /**
+   * What would happen to the caller's token at `destination`, a URL or a destination as rules name it, and why. Where
+   * nobody is calling: to a good token. What only the wire shows (proxies, sockets, redirects) is not known here.
+   */
+  explain(destination: string | URL): Explanation
+  /**
+   * Where requests of callers went while `egress.mode` is `report`, the most frequent destination first; 1000 at most.
+   * Empty while the mode is `enforce`.
+   */
+  observedDestinations(): readonly ObservedDestination[]
   /** Uninstalls everything. Afterwards no request is verified, nothing is forwarded, and another relay may be created. */
   shutdown(): Promise<void>
 }
@@ -116,17 +136,26 @@ function assemble(settings: Settings): TokenRelay {
   const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
   const list = settings.revocation.list ?? createMemoryRevocationList()
   const { issuers, checkRevocation, verifier } = assembleVerification(settings, list)
-  const decide = createDecide(compileRules(settings.rules), checkRevocation)
+  const observed = createObservedDestinations()
+  const deciding = { rules: compileRules(settings.rules), checkRevocation, mode: settings.egress.mode }
+  const decide = createDecide(deciding, settings.egress.mode === 'report' ? reportTo(observed) : count)
   const egress = installEgress(decide)
   let active = true
   const propagator = createPropagator({ maxTokenBytes, decide, onInject: egress.onInject, isActive: () => active })
-  const instrumentation = createInstrumentation(createGate({ ...settings.ingress, propagator, verifier }), VERSION)
+  const metadata = metadataOf(settings)
+  const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
+  const admitter = createAdmitter({ propagator, verifier, resourceMetadata })
+  const instrumentation = createInstrumentation(createGate({ ...settings.ingress, metadata, admitter }), VERSION)
 
   return {
+    admit: (request, admission) => admitter.admit(request, admission),
+    checkScopes: (credential, scopes) => admitter.checkScopes(credential, scopes),
     propagator,
     instrumentation,
     verify: async (token) => verify(token, verifier, maxTokenBytes),
     revoke: async (what) => revoke(what, list),
+    explain: (destination) => explainDestination(destination, context.active(), deciding),
+    observedDestinations: () => observed.list(),
     ready: () => isReady(issuers, list, settings.revocation.onUnavailable),
     hydrate: async () => void (await Promise.all(issuers.configured.map(({ keys }) => keys.hydrate()))),
     async shutdown() {
@@ -137,6 +166,24 @@ function assemble(settings: Settings): TokenRelay {
       registry[ACTIVE] = undefined
     },
   }
+}
+
+function count(decision: Decision): void {
+  const reason = decision.verdict === 'withhold' ? decision.reason : undefined
+  measureDecision({ verdict: decision.verdict, reason, rule: decision.rule?.to })
+}
+
+function reportTo(observed: ObservedDestinations): (decision: Decision) => void {
+  return (decision) => {
+    count(decision)
+    observed.add(decision)
+  }
+}
+
+function metadataOf({ ingress, issuers }: Settings): ResourceMetadata | undefined {
+  if (ingress.protectedResource === undefined) return undefined
+  const authorizationServers = issuers.map(({ issuer }) => issuer).filter((issuer) => URL.canParse(issuer))
+  return createResourceMetadata({ ...ingress.protectedResource, authorizationServers })
 }
 
 function assembleVerification(settings: Settings, list: RevocationList) {

@@ -1,5 +1,6 @@
 /** The box in which a token travels: put into the context by `extract`, filled once by whoever verifies it. */
 
+import type { EventEmitter } from 'node:events'
 import type { Presented } from '../token/bearer.ts'
 import { Credential } from '../token/credential.ts'
 import { TokenError, TokenRejectedError } from '../token/errors.ts'
@@ -20,6 +21,8 @@ export type SlotState =
 export class CredentialSlot {
   #state: SlotState
   #settling: Promise<SlotState> | undefined
+  #hasLifetime = false
+  #ended = false
 
   private constructor(state: SlotState) {
     this.#state = state
@@ -48,6 +51,20 @@ export class CredentialSlot {
 
   get state(): SlotState {
     return this.#state
+  }
+
+  /** Whether the request that the token came with is over. Work that goes on under it does so without a caller. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** From the first `close` of `lifetime` on the request is over: answered, or its client gone. */
+  endWith(lifetime: EventEmitter): void {
+    if (this.#hasLifetime) return
+    this.#hasLifetime = true
+    lifetime.once('close', () => {
+      this.#ended = true
+    })
   }
 
   /** Refuses what has not been decided yet: for findings that `extract` could not see. */

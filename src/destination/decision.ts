@@ -2,7 +2,7 @@
 
 import type { Context } from '@opentelemetry/api'
 import { getSlot } from '../context/credential-context.ts'
-import type { SlotState } from '../context/slot.ts'
+import type { CredentialSlot } from '../context/slot.ts'
 import type { RevocationCheck } from '../revocation/check.ts'
 import type { WithholdReason } from '../telemetry/auth-event.ts'
 import { isTracingSuppressed } from '../telemetry/suppression.ts'
@@ -29,6 +29,8 @@ export type Decision =
 export interface Hop {
   readonly target: Target | undefined
   readonly obstacle: WithholdReason | undefined
+  /** Counts the bytes of the header section that is there already, where the transport knows. */
+  readonly headerBytes?: () => number
 }
 
 /**
@@ -37,24 +39,50 @@ export interface Hop {
  */
 export type Decide = (ctx: Context, hop: Hop) => Decision | undefined
 
-export function createDecide(rules: Rules, checkRevocation: RevocationCheck): Decide {
-  return (ctx, { target, obstacle }) => {
-    const state = stateOf(ctx)
-    if (state === undefined) return undefined
-    const rule = target === undefined ? undefined : rules.match(target)
-    const withhold = (reason: WithholdReason): Decision => ({ verdict: 'withhold', reason, rule, target })
+/** `enforce` does what was decided; `report` decides and tells, and writes nothing. */
+export type EgressMode = 'enforce' | 'report'
 
-    if (target === undefined || rule === undefined) return withhold(unnamed(target, obstacle))
-    if (state.status !== 'verified') return withhold(obstacle ?? 'not_verified')
-    const reason = obstacle ?? defectOf(state.credential, checkRevocation) ?? riskOf(target, rule)
-    return reason === undefined ? { verdict: 'forward', credential: state.credential, rule, target } : withhold(reason)
+/** A relay's rules, and what they are applied with. */
+export interface DecideOptions {
+  readonly rules: Rules
+  readonly checkRevocation: RevocationCheck
+  readonly mode: EgressMode
+}
+
+/** `observe` is told every decision. */
+export function createDecide(options: DecideOptions, observe: (decision: Decision) => void): Decide {
+  return (ctx, hop) => {
+    const slot = slotOf(ctx)
+    if (slot === undefined) return undefined
+    const decision = decideHop(slot, hop, options)
+    observe(decision)
+    return decision
   }
 }
 
-/** The state of the caller's token, where there is one and it may be looked at. */
-function stateOf(ctx: Context): SlotState | undefined {
-  const state = getSlot(ctx)?.state
-  return state === undefined || state.status === 'absent' || isTracingSuppressed(ctx) ? undefined : state
+/** The caller's token, where there is one and it may be looked at. */
+export function slotOf(ctx: Context): CredentialSlot | undefined {
+  const slot = getSlot(ctx)
+  return slot === undefined || slot.state.status === 'absent' || isTracingSuppressed(ctx) ? undefined : slot
+}
+
+/** The verdict on `slot` at `hop`, whoever asks. */
+export function decideHop(slot: CredentialSlot, hop: Hop, options: DecideOptions): Decision {
+  const { target, obstacle } = hop
+  const rule = target === undefined ? undefined : options.rules.match(target)
+  const withhold = (reason: WithholdReason): Decision => ({ verdict: 'withhold', reason, rule, target })
+
+  if (target === undefined || rule === undefined) return withhold(unnamed(target, obstacle))
+  const { state } = slot
+  if (state.status !== 'verified') return withhold(obstacle ?? 'not_verified')
+  const { credential } = state
+  const reason =
+    obstacle ??
+    defectOf(credential, options.checkRevocation) ??
+    riskOf(slot, rule) ??
+    excessOf(credential, rule, hop) ??
+    (options.mode === 'report' ? 'report_only' : undefined)
+  return reason === undefined ? { verdict: 'forward', credential, rule, target } : withhold(reason)
 }
 
 function unnamed(target: Target | undefined, obstacle: WithholdReason | undefined): WithholdReason {
@@ -69,6 +97,14 @@ function defectOf(credential: VerifiedCredential, checkRevocation: RevocationChe
   return verdict === 'revoked' ? 'revoked' : 'revocation_unavailable'
 }
 
-function riskOf(target: Target, rule: Rule): WithholdReason | undefined {
-  return target.kind === 'messaging' && rule.seal ? 'not_sealed' : undefined
+function riskOf(slot: CredentialSlot, rule: Rule): WithholdReason | undefined {
+  if (slot.ended && rule.detached === 'withhold') return 'detached'
+  return rule.seal ? 'not_sealed' : undefined
+}
+
+const FIELD_BYTES = 'authorization: Bearer \r\n'.length
+
+function excessOf(credential: VerifiedCredential, rule: Rule, { headerBytes }: Hop): WithholdReason | undefined {
+  const bytes = FIELD_BYTES + credential.byteLength + (headerBytes?.() ?? 0)
+  return bytes > rule.maxHeaderBytes ? 'header_too_large' : undefined
 }

@@ -9,6 +9,10 @@ export interface Rule {
   readonly pattern: Pattern
   /** Messaging only: `false` where the token may lie in the broker in clear text. */
   readonly seal: boolean
+  /** Whether work may use the token after the request that it came with has ended. */
+  readonly detached: 'withhold' | 'allow'
+  /** Largest header section, the token included, that the destination is known to read. */
+  readonly maxHeaderBytes: number
 }
 
 export interface Rules {
@@ -37,6 +41,15 @@ export function keyOf(target: Target): string {
   return target.kind === 'network'
     ? `${target.scheme}://${target.host}:${target.port}`
     : `${target.system}:${target.name}`
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, grpc: 443, grpcs: 443 }
+
+/** `target` in the words of a rule that names exactly it. */
+export function destinationOf(target: Target): string {
+  if (target.kind === 'messaging') return keyOf(target)
+  const { scheme, host, port } = target
+  return `${scheme}://${host}${port === DEFAULT_PORTS[scheme] ? '' : `:${port}`}`
 }
 
 /** `*.internal.example` stands for exactly one label more: not for none, not for two. */

@@ -75,7 +75,16 @@ function hopOf(agent: AgentInternals, request: ClientRequest, options: unknown):
     scheme === undefined || own === undefined
       ? undefined
       : networkTarget(scheme, effective.host ?? 'localhost', effective.port ?? agent.defaultPort)
-  return { target, obstacle: obstacleOf(agent, request, target, effective) }
+  const obstacle = obstacleOf(agent, request, target, effective)
+  return { target, obstacle, headerBytes: () => headerBytesOf(request) }
+}
+
+/** Request line and fields as they will be written, near enough. */
+function headerBytesOf(request: ClientRequest): number {
+  const fields = Object.entries(request.getHeaders()).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((each) => name.length + String(each).length + 4),
+  )
+  return fields.reduce((sum, bytes) => sum + bytes, request.path.length + 20)
 }
 
 function obstacleOf(

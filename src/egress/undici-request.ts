@@ -74,7 +74,7 @@ function authorize(request: UndiciRequest, frame: DispatchFrame | undefined, dec
 function hopOf(request: UndiciRequest, frame: DispatchFrame | undefined): Hop {
   const origin = parseOrigin(request.origin)
   const target = origin === undefined ? undefined : originTarget(origin)
-  return { target, obstacle: obstacleOf(request, origin, frame) }
+  return { target, obstacle: obstacleOf(request, origin, frame), headerBytes: () => headerBytesOf(request) }
 }
 
 function obstacleOf(
@@ -90,6 +90,13 @@ function obstacleOf(
   if (frame.proxied && origin?.protocol === 'http:') return 'proxied'
   // `origin` is what the caller wrote; the client is connected to where it was made for.
   return connectedOrigin(frame.dispatcher) === origin?.origin ? undefined : 'custom_connection'
+}
+
+/** Request line and fields as they will be written, near enough. */
+function headerBytesOf({ headers, path }: UndiciRequest): number {
+  const line = String(path).length + 20
+  if (typeof headers === 'string') return line + headers.length
+  return headers.reduce<number>((sum, part) => sum + String(part).length + 2, line)
 }
 
 function parseOrigin(origin: unknown): URL | undefined {

@@ -1,20 +1,12 @@
 /** The ingress gate: a request waits here until its token is verified, and ends here if it is not. */
 
-import type { EventEmitter } from 'node:events'
-import type { Context, Span } from '@opentelemetry/api'
-import { context, trace } from '@opentelemetry/api'
 import { ensureContextManager } from '../context/context-manager.ts'
-import { getSlot, setSlot } from '../context/credential-context.ts'
-import type { CredentialSlot, SlotState } from '../context/slot.ts'
-import type { RelayPropagator } from '../propagation/propagator.ts'
-import { recordOnSpan } from '../telemetry/span-events.ts'
-import { answerFor } from '../token/challenge.ts'
-import type { TokenError } from '../token/errors.ts'
-import { TokenRejectedError } from '../token/errors.ts'
-import type { Verifier } from '../verification/verifier.ts'
+import type { SlotAdmission, SlotAdmitter } from './admission.ts'
+import { enterSlot } from './enter.ts'
 import type { Incoming } from './incoming.ts'
 import { incomingOf } from './incoming.ts'
 import { compilePublicPaths } from './public-path.ts'
+import type { ResourceMetadata } from './resource-metadata.ts'
 import type { Interceptor } from './server-events.ts'
 
 /** `require`: no request without a valid token. `optional`: none is fine, a bad one is not. `off`: the gate stands open. */
@@ -23,36 +15,36 @@ export type IngressMode = 'require' | 'optional' | 'off'
 export interface GateOptions {
   readonly mode: IngressMode
   readonly publicPaths: readonly string[]
-  /** See `ingress.resourceMetadata` of the options. */
-  readonly resourceMetadata: string | undefined
-  readonly propagator: RelayPropagator
-  readonly verifier: Verifier
+  readonly allowPreflight: boolean
+  /** Served where it is asked for. */
+  readonly metadata: ResourceMetadata | undefined
+  readonly admitter: SlotAdmitter
 }
 
-export function createGate(options: GateOptions): Interceptor {
-  const { mode, publicPaths, resourceMetadata, propagator, verifier } = options
-  const isPublic = compilePublicPaths(publicPaths)
+export function createGate({ mode, publicPaths, allowPreflight, metadata, admitter }: GateOptions): Interceptor {
+  const isPublicPath = compilePublicPaths(publicPaths)
   const passed = new WeakSet<object>()
+  const isPublic = (incoming: Incoming): boolean =>
+    isPublicPath(incoming.target) || (allowPreflight && isPreflight(incoming))
 
   return (event, args, proceed) => {
     const incoming = incomingOf(event, args)
     // The HTTP/2 compatibility layer turns a `stream` that was let in into a `request`.
     if (mode === 'off' || passed.has(incoming.subject)) return proceed()
     ensureContextManager()
+    const described = metadata?.answerTo(incoming.method, incoming.target)
+    if (described !== undefined) return incoming.answer(described)
 
-    const slot = slotOf(incoming, propagator)
-    enter(incoming, slot, () => {
-      const span = trace.getActiveSpan()
-      if (isPublic(incoming.target)) return letIn()
-      const received = slot.state.status !== 'absent'
-      if (received) recordOnSpan(span, { name: 'auth.token.received' })
-      const state = slot.settle(verifier)
-      if (!(state instanceof Promise)) return finish(state)
+    const slot = admitter.slotOf(incoming)
+    enterSlot(slot, incoming, () => {
+      if (isPublic(incoming)) return letIn()
+      const admission = admitter.admitSlot(slot, { mode })
+      if (!(admission instanceof Promise)) return finish(admission)
       const release = incoming.guard()
-      state
-        .then((settled) => {
+      admission
+        .then((decided) => {
           release()
-          finish(settled)
+          finish(decided)
         })
         .catch(rethrow)
     })
@@ -62,46 +54,17 @@ export function createGate(options: GateOptions): Interceptor {
       proceed()
     }
 
-    function finish(state: SlotState): void {
+    function finish(admission: SlotAdmission): void {
       if (incoming.isGone()) return
-      const span = trace.getActiveSpan()
-      const error = refusalOf(state)
-      if (error === undefined) {
-        recordVerified(span, state)
-        return letIn()
-      }
-      recordOnSpan(span, { name: 'auth.token.rejected', code: error.code })
-      incoming.answer(answerFor(error, resourceMetadata))
+      if (admission.admitted) return letIn()
+      incoming.answer(admission.answer)
     }
   }
-
-  function refusalOf(state: SlotState): TokenError | undefined {
-    if (state.status === 'rejected') return state.error
-    return state.status === 'absent' && mode === 'require' ? new TokenRejectedError('ERR_TOKEN_MISSING') : undefined
-  }
 }
 
-function recordVerified(span: Span | undefined, state: SlotState): void {
-  if (state.status === 'verified') recordOnSpan(span, { name: 'auth.token.verified', credential: state.credential })
-}
-
-/** The slot of this very request: from the extraction of an instrumentation, or from our own where there was none. */
-function slotOf(incoming: Incoming, propagator: RelayPropagator): CredentialSlot {
-  const values = authorizationLines(incoming.rawHeaders)
-  const authorization = incoming.headers.authorization
-  const slot = propagator.slotOf(incoming.headers) ?? propagator.extractHeaders(incoming.headers, authorization)
-  // `headers` shows the first of two lines; whoever sent two may have had another one checked.
-  if (values > 1) slot.reject(new TokenRejectedError('ERR_TOKEN_REQUEST'))
-  return slot
-}
-
-function authorizationLines(rawHeaders: readonly string[]): number {
-  let lines = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]
-    if (name?.length === 13 && name.toLowerCase() === 'authorization') lines += 1
-  }
-  return lines
+/** A CORS preflight request (Fetch standard §4.8): browsers send it without credentials, whatever the request has. */
+function isPreflight({ method, headers }: Incoming): boolean {
+  return method === 'OPTIONS' && Boolean(headers.origin) && Boolean(headers['access-control-request-method'])
 }
 
 /** What a listener of the application throws belongs to the process, as if no gate had been there. */
@@ -109,26 +72,4 @@ function rethrow(error: unknown): void {
   process.nextTick(() => {
     throw error
   })
-}
-
-/** Runs `fn`, and all that the application will attach to the request, in a context that holds `slot`. */
-function enter(incoming: Incoming, slot: CredentialSlot, fn: () => void): void {
-  const active = context.active()
-  const extracted = getSlot(active) === slot || (slot.state.status === 'absent' && getSlot(active) === undefined)
-  if (extracted) return fn()
-  const ctx = setSlot(active, slot)
-  for (const emitter of incoming.emitters) bindEmitter(ctx, emitter)
-  context.with(ctx, fn)
-}
-
-function bindEmitter(ctx: Context, emitter: EventEmitter): void {
-  // Node resets `on` of an upgraded socket at its first call (`socketListenerWrap`), which would undo the binding.
-  const ignore = (): void => undefined
-  emitter.on('removeListener', ignore)
-  emitter.off('removeListener', ignore)
-  // An instrumentation may have bound the emitter to its own context without ours (a path it ignores, no propagator).
-  // OpenTelemetry's context manager binds an emitter once only, unless this mark of it is gone.
-  const mark = Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'OtListeners')
-  if (mark !== undefined) Reflect.deleteProperty(emitter, mark)
-  context.bind(ctx, emitter)
 }

@@ -14,10 +14,13 @@ export interface Incoming {
   readonly headers: IncomingHttpHeaders
   /** Every field line as received, name and value alternating: `headers` keeps the first of two `Authorization`. */
   readonly rawHeaders: readonly string[]
+  readonly method: string
   /** The request target as it stands on the wire (RFC 9112 §3.2). */
   readonly target: string
   /** What the application's listeners will be attached to. */
   readonly emitters: readonly EventEmitter[]
+  /** Emits `close` when the request is over. */
+  readonly lifetime: EventEmitter
   /** Whether the client has gone, so that there is nobody to answer. */
   isGone(): boolean
   answer(answer: Answer): void
@@ -45,8 +48,10 @@ function ofMessage(args: readonly unknown[]): Incoming {
     subject: subjectOf(request),
     headers: request.headers ?? {},
     rawHeaders: request.rawHeaders ?? [],
+    method: request.method ?? '',
     target: request.url ?? '',
     emitters: [request, response],
+    lifetime: response,
     isGone: () => response.destroyed || response.headersSent || request.socket?.destroyed === true,
     answer({ status, headers, body }) {
       const close = leavesLargeBody(request.headers) ? { connection: 'close' } : {}
@@ -73,8 +78,10 @@ function ofSocket(args: readonly unknown[]): Incoming {
     subject: subjectOf(request),
     headers: request.headers,
     rawHeaders: request.rawHeaders,
+    method: request.method ?? '',
     target: request.url ?? '',
     emitters: [request, socket],
+    lifetime: socket,
     isGone: () => socket.destroyed,
     answer({ status, reason, headers, body }) {
       ignoreErrors(socket)
@@ -91,24 +98,46 @@ function ofSocket(args: readonly unknown[]): Incoming {
 
 function ofStream(args: readonly unknown[]): Incoming {
   const stream = args[0] as ServerHttp2Stream
-  const headers = args[1] as IncomingHttpHeaders & { readonly ':path'?: string }
+  const headers = args[1] as IncomingHttpHeaders & { readonly ':path'?: string; readonly ':method'?: string }
   return {
     subject: stream,
     headers,
     rawHeaders: (args[3] ?? []) as readonly string[],
+    method: headers[':method'] ?? '',
     target: headers[':path'] ?? '',
     emitters: [stream],
+    lifetime: stream,
     isGone: () => stream.destroyed || stream.headersSent,
     answer({ status, headers: fields, body }) {
       ignoreErrors(stream)
-      stream.respond({ ':status': status, ...fields })
-      stream.end(body)
+      if (isGrpc(headers)) stream.respond(grpcFields(status, fields), { endStream: true })
+      else {
+        stream.respond({ ':status': status, ...fields })
+        stream.end(headers[':method'] === 'HEAD' ? undefined : body)
+      }
       stream.resume()
       // Nobody wants the rest of an upload that was refused.
       setTimeout(() => stream.close(), LINGER_MILLIS).unref()
     },
     guard: () => ignoreErrors(stream),
   }
+}
+
+function isGrpc(headers: IncomingHttpHeaders): boolean {
+  return headers['content-type']?.startsWith('application/grpc') === true
+}
+
+/** The status of a call that does not happen, as a Trailers-Only response (gRPC over HTTP/2, "Responses"). */
+const GRPC_STATUS: Readonly<Record<number, string>> = {
+  400: '16',
+  401: '16',
+  403: '7',
+  503: '14',
+}
+
+function grpcFields(status: number, { 'content-type': _, 'content-length': __, ...fields }: Answer['headers']) {
+  const code = GRPC_STATUS[status] ?? '2'
+  return { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': code, ...fields }
 }
 
 function ignoreErrors(emitter: EventEmitter): () => void {

@@ -34,6 +34,10 @@ const splitList = (value: string): string[] =>
     .map((item) => item.trim())
     .filter((item) => item !== '')
 const asDestinations: Read = (value, variable) => (asList(value, variable) as string[]).map((to) => ({ to }))
+const asBoolean: Read = (value, variable) => {
+  if (value !== 'true' && value !== 'false') throw new EnvironmentError(variable, 'expected true or false')
+  return value === 'true'
+}
 const asNumber: Read = (value, variable) => {
   const number = value.trim() === '' ? Number.NaN : Number(value)
   if (!Number.isFinite(number)) throw new EnvironmentError(variable, 'expected a number')
@@ -72,6 +76,13 @@ const VARIABLES: Readonly<Record<string, { readonly path: string; readonly read:
   TOKEN_RELAY_INGRESS_MODE: { path: 'ingress.mode', read: asText },
   TOKEN_RELAY_INGRESS_PUBLIC_PATHS: { path: 'ingress.publicPaths', read: asList },
   TOKEN_RELAY_INGRESS_RESOURCE_METADATA: { path: 'ingress.resourceMetadata', read: asText },
+  TOKEN_RELAY_INGRESS_PROTECTED_RESOURCE_RESOURCE: { path: 'ingress.protectedResource.resource', read: asText },
+  TOKEN_RELAY_INGRESS_PROTECTED_RESOURCE_SCOPES_SUPPORTED: {
+    path: 'ingress.protectedResource.scopesSupported',
+    read: asList,
+  },
+  TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT: { path: 'ingress.allowPreflight', read: asBoolean },
+  TOKEN_RELAY_EGRESS_MODE: { path: 'egress.mode', read: asText },
   TOKEN_RELAY_CACHE_MAX_ENTRIES: { path: 'cache.maxEntries', read: asNumber },
   TOKEN_RELAY_FINGERPRINT_KEY: { path: 'fingerprintKey', read: asText },
 }

@@ -18,7 +18,10 @@ export type WithholdReason =
   | 'headers_sent'
   | 'unbound_dispatcher'
   | 'ambiguous'
+  | 'detached'
+  | 'header_too_large'
   | 'not_sealed'
+  | 'report_only'
 
 /** Where an outgoing carrier goes, as far as it may be told. */
 export type DestinationAttributes =

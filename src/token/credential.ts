@@ -10,6 +10,11 @@ export class Credential {
     this.#text = text
   }
 
+  /** How long the raw token is, in bytes: it is ASCII. */
+  get byteLength(): number {
+    return this.#text.length
+  }
+
   /** The raw token. Every call of this method is a place where a token may leave: a test counts them. */
   reveal(): string {
     return this.#text

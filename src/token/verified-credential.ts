@@ -37,6 +37,8 @@ export interface VerifiedCredential {
   readonly expiresAtMillis: number
   /** Short keyed hash of the token, fit for logs; the same in every service with the same `fingerprintKey`. */
   readonly fingerprint: string
+  /** How long the raw token is, in bytes. */
+  readonly byteLength: number
   /**
    * The raw token. It is a bearer credential: whoever reads it is the caller. Never log it, never store it, and send it
    * nowhere: the relay already forwards it to the destinations that were named.

@@ -1,13 +1,15 @@
 /** Forward or withhold, and why: one function for all ways out of the process. */
 
+import { EventEmitter } from 'node:events'
 import type { Context } from '@opentelemetry/api'
 import { ROOT_CONTEXT } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { setCredential, setSlot } from '../../src/context/credential-context.ts'
 import { CredentialSlot } from '../../src/context/slot.ts'
-import type { Hop } from '../../src/destination/decision.ts'
+import type { Decision, EgressMode, Hop } from '../../src/destination/decision.ts'
 import { createDecide } from '../../src/destination/decision.ts'
 import { parsePattern } from '../../src/destination/pattern.ts'
+import type { Rule } from '../../src/destination/rules.ts'
 import { compileRules } from '../../src/destination/rules.ts'
 import { announcedTarget } from '../../src/destination/target.ts'
 import { suppressTracing } from '../../src/telemetry/suppression.ts'
@@ -17,13 +19,24 @@ import type { VerifiedCredential } from '../../src/token/verified-credential.ts'
 import { createVerifiedCredential } from '../../src/token/verified-credential.ts'
 
 const NOW = 1_700_000_000
-const ruleOf = (to: string, seal: boolean): object => ({ to, pattern: parsePattern(to), seal })
+const ruleOf = (to: string, seal: boolean, more: Partial<Rule> = {}): Rule => ({
+  to,
+  pattern: parsePattern(to),
+  seal,
+  detached: 'withhold',
+  maxHeaderBytes: 16_384,
+  ...more,
+})
 const rules = compileRules([
   ruleOf('https://named.example', false),
   ruleOf('kafka:sealed', true),
   ruleOf('kafka:clear', false),
-] as never)
-const decide = createDecide(rules, () => 'good')
+  ruleOf('https://patient.example', false, { detached: 'allow' }),
+  ruleOf('https://narrow.example', false, { maxHeaderBytes: 256 }),
+])
+const observed: Decision[] = []
+const optionsWith = (mode: EgressMode) => ({ rules, checkRevocation: () => 'good' as const, mode })
+const decide = createDecide(optionsWith('enforce'), (decision) => observed.push(decision))
 
 function credentialWith(exp?: number): VerifiedCredential {
   return createVerifiedCredential({
@@ -98,6 +111,69 @@ describe('withholds, and says why', () => {
   it('a token without end does not expire', () => {
     const context = setCredential(ROOT_CONTEXT, credentialWith())
     expect(decide(context, NAMED)).toMatchObject({ verdict: 'forward' })
+  })
+})
+
+describe('G2 detached: after the request of the caller has ended', () => {
+  const detached = (): Context => {
+    const slot = CredentialSlot.verified(credential)
+    const response = new EventEmitter()
+    slot.endWith(response)
+    const context = setSlot(ROOT_CONTEXT, slot)
+    expect(decide(context, NAMED)).toMatchObject({ verdict: 'forward' })
+    response.emit('close')
+    return context
+  }
+
+  it('nothing leaves', () => {
+    expect(decide(detached(), NAMED)).toMatchObject({ verdict: 'withhold', reason: 'detached' })
+  })
+
+  it('where the rule says so it leaves, until it expires', () => {
+    const context = detached()
+    expect(decide(context, hopTo('https://patient.example'))).toMatchObject({ verdict: 'forward' })
+    vi.setSystemTime((NOW + 300) * 1000)
+    expect(decide(context, hopTo('https://patient.example'))).toMatchObject({ reason: 'expired' })
+  })
+
+  it('what was put into a context by hand has no request that could end', () => {
+    const emitter = new EventEmitter()
+    const slot = CredentialSlot.verified(credential)
+    emitter.emit('close')
+    expect(decide(setSlot(ROOT_CONTEXT, slot), NAMED)).toMatchObject({ verdict: 'forward' })
+  })
+})
+
+describe('header_too_large: what the destination would answer 431', () => {
+  const to = hopTo('https://narrow.example')
+  const field = 'authorization: Bearer a.b.c\r\n'.length
+
+  it.each([
+    [256 - field, 'forward'],
+    [257 - field, 'withhold'],
+  ])('with %d bytes of other fields: %s', (bytes, verdict) => {
+    expect(decide(VERIFIED, { ...to, headerBytes: () => bytes })).toMatchObject({ verdict })
+  })
+
+  it('is 16 KiB by default', () => {
+    const withBytes = (bytes: number) => decide(VERIFIED, { ...NAMED, headerBytes: () => bytes })
+    expect(withBytes(16_384 - field)).toMatchObject({ verdict: 'forward' })
+    expect(withBytes(16_385 - field)).toMatchObject({ reason: 'header_too_large' })
+  })
+})
+
+describe('report', () => {
+  const report = createDecide(optionsWith('report'), (decision) => observed.push(decision))
+
+  it('forwards nothing, and says what it would have done', () => {
+    observed.length = 0
+    const outcomes = [NAMED, hopTo('https://other.example'), hopTo('kafka:sealed')].map((hop) => report(VERIFIED, hop))
+    expect(outcomes.map((each) => each?.verdict === 'withhold' && each.reason)).toEqual([
+      'report_only',
+      'not_named',
+      'not_sealed',
+    ])
+    expect(observed).toEqual(outcomes)
   })
 })
 

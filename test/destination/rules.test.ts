@@ -8,7 +8,9 @@ import { compileRules } from '../../src/destination/rules.ts'
 import { announcedTarget, originTarget } from '../../src/destination/target.ts'
 
 function rulesOf(...patterns: readonly string[]): Rules {
-  return compileRules(patterns.map((to) => ({ to, pattern: parsePattern(to), seal: true })))
+  return compileRules(
+    patterns.map((to) => ({ to, pattern: parsePattern(to), seal: true, detached: 'withhold', maxHeaderBytes: 16_384 })),
+  )
 }
 
 /** The pattern of the rule that matches an HTTP origin or an announced destination. */

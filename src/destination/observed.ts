@@ -1,0 +1,43 @@
+/** Remembers where callers' tokens were wanted, so that an allowlist can be written from it. */
+
+import { LRUCache } from 'lru-cache'
+import type { WithholdReason } from '../telemetry/auth-event.ts'
+import type { Decision } from './decision.ts'
+import { destinationOf } from './rules.ts'
+
+/** A destination that requests of callers went to. */
+export interface ObservedDestination {
+  /** As a rule would name it. */
+  readonly to: string
+  /** `to` of the rule that names it, where there is one. */
+  readonly rule: string | undefined
+  /** The last verdict there, and why the token was withheld. */
+  readonly verdict: 'forward' | 'withhold'
+  readonly reason: WithholdReason | undefined
+  /** How many requests went there. */
+  readonly requests: number
+}
+
+export interface ObservedDestinations {
+  add(decision: Decision): void
+  /** The most frequent one first. */
+  list(): readonly ObservedDestination[]
+}
+
+/** More than a service calls; those that were not called for longest are forgotten first. */
+const MAX_DESTINATIONS = 1_000
+
+export function createObservedDestinations(): ObservedDestinations {
+  const known = new LRUCache<string, ObservedDestination>({ max: MAX_DESTINATIONS })
+
+  return {
+    add(decision) {
+      if (decision.target === undefined) return
+      const to = destinationOf(decision.target)
+      const reason = decision.verdict === 'withhold' ? decision.reason : undefined
+      const requests = (known.get(to)?.requests ?? 0) + 1
+      known.set(to, { to, rule: decision.rule?.to, verdict: decision.verdict, reason, requests })
+    },
+    list: () => [...known.values()].sort((a, b) => b.requests - a.requests),
+  }
+}

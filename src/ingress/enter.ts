@@ -1,0 +1,38 @@
+/** Makes a request's own context the active one, for its handler and for all that is attached to it. */
+
+import type { EventEmitter } from 'node:events'
+import type { Context } from '@opentelemetry/api'
+import { context } from '@opentelemetry/api'
+import { getSlot, setSlot } from '../context/credential-context.ts'
+import type { CredentialSlot } from '../context/slot.ts'
+
+/** What belongs to a request, and for how long. */
+export interface RequestScope {
+  /** What listeners of the application are attached to: they run as the caller. */
+  readonly emitters: readonly EventEmitter[]
+  /** Emits `close` when the request is over. */
+  readonly lifetime: EventEmitter | undefined
+}
+
+/** Runs `fn`, and all that the application will attach to the request, in a context that holds `slot`. */
+export function enterSlot<T>(slot: CredentialSlot, { emitters, lifetime }: RequestScope, fn: () => T): T {
+  if (lifetime !== undefined) slot.endWith(lifetime)
+  const active = context.active()
+  const entered = getSlot(active) === slot || (slot.state.status === 'absent' && getSlot(active) === undefined)
+  if (entered) return fn()
+  const ctx = setSlot(active, slot)
+  for (const emitter of emitters) bindEmitter(ctx, emitter)
+  return context.with(ctx, fn)
+}
+
+function bindEmitter(ctx: Context, emitter: EventEmitter): void {
+  // Node resets `on` of an upgraded socket at its first call (`socketListenerWrap`), which would undo the binding.
+  const ignore = (): void => undefined
+  emitter.on('removeListener', ignore)
+  emitter.off('removeListener', ignore)
+  // An instrumentation may have bound the emitter to its own context without ours (a path it ignores, no propagator).
+  // OpenTelemetry's context manager binds an emitter once only, unless this mark of it is gone.
+  const mark = Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'OtListeners')
+  if (mark !== undefined) Reflect.deleteProperty(emitter, mark)
+  context.bind(ctx, emitter)
+}
