@@ -12,6 +12,7 @@ import type { ObservedDestination, ObservedDestinations } from './destination/ob
 import { createObservedDestinations } from './destination/observed.ts'
 import { compileRules } from './destination/rules.ts'
 import { installEgress } from './egress/egress.ts'
+import { activeRelay, hasActiveRelay, setActiveRelay } from './ingress/active-relay.ts'
 import type { Admitter } from './ingress/admission.ts'
 import { createAdmitter } from './ingress/admission.ts'
 import { createGate } from './ingress/gate.ts'
@@ -93,15 +94,6 @@ export interface TokenRelay extends Admitter {
   shutdown(): Promise<void>
 }
 
-/** What makes a relay findable for a second copy of this package, and for `runWithToken`. */
-interface ActiveRelay {
-  readonly version: string
-  readonly verify: TokenRelay['verify']
-}
-
-const ACTIVE = Symbol.for('otel-token-relay.active')
-const registry = globalThis as { [ACTIVE]?: ActiveRelay | undefined }
-
 /** A relay is active already, in this copy of the package or in another one. Its rules would be bypassed by a second. */
 export class RelayActiveError extends Error {
   override readonly name = 'RelayActiveError'
@@ -121,10 +113,10 @@ export class RelayActiveError extends Error {
  */
 export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
   const settings = parseOptions(options)
-  if (registry[ACTIVE] !== undefined) throw new RelayActiveError()
+  if (hasActiveRelay()) throw new RelayActiveError()
 
   const relay = assemble(settings)
-  registry[ACTIVE] = { version: VERSION, verify: relay.verify }
+  setActiveRelay({ ...relay, version: VERSION })
   return relay
 }
 
@@ -148,8 +140,8 @@ function assemble(settings: Settings): TokenRelay {
   const instrumentation = createInstrumentation(createGate({ ...settings.ingress, metadata, admitter }), VERSION)
 
   return {
-    admit: (request, admission) => admitter.admit(request, admission),
-    checkScopes: (credential, scopes) => admitter.checkScopes(credential, scopes),
+    admit: admitter.admit,
+    checkScopes: admitter.checkScopes,
     propagator,
     instrumentation,
     verify: async (token) => verify(token, verifier, maxTokenBytes),
@@ -163,7 +155,7 @@ function assemble(settings: Settings): TokenRelay {
       active = false
       instrumentation.disable()
       egress.uninstall()
-      registry[ACTIVE] = undefined
+      setActiveRelay(undefined)
     },
   }
 }
@@ -225,9 +217,8 @@ async function verify(token: string, verifier: Verifier, maxTokenBytes: number):
  * @throws Error where no relay is active.
  */
 export async function runWithToken<T>(token: string, fn: () => T): Promise<Awaited<T>> {
-  const active = registry[ACTIVE]
-  if (active === undefined) throw new Error('no token relay is active in this process')
+  const relay = activeRelay()
   ensureContextManager()
-  const credential = await active.verify(token)
+  const credential = await relay.verify(token)
   return await context.with(setCredential(context.active(), credential), fn)
 }

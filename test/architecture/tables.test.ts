@@ -103,7 +103,8 @@ function optionsWith(path: string, value: unknown): unknown {
   const options: Record<string, unknown> = {
     issuers: [{ issuer: 'https://id.example.com', audience: 'a', keySet: {}, introspection: { ...INTROSPECTION } }],
     destinations: [{ to: 'https://a.example' }],
-    ingress: {},
+    ingress: { protectedResource: { resource: 'https://a.example/' } },
+    egress: {},
     revocation: {},
     cache: {},
   }
@@ -238,6 +239,7 @@ describe('options', () => {
     const values: Record<string, string> = {
       TOKEN_RELAY_ON_CONFIG_ERROR: 'exit',
       TOKEN_RELAY_CONFIG_FILE: 'package.json',
+      TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT: 'true',
     }
     expect(() => optionsFromEnvironment({ [name]: values[name] ?? '300' })).not.toThrow()
     expect(() => optionsFromEnvironment({ [`${name}X`]: '300' })).toThrow(`${name}X: is not a variable`)

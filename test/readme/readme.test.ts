@@ -3,7 +3,7 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -60,7 +60,16 @@ function unrunnable(all: readonly Block[]): readonly string[] {
 }
 
 /** The files that the tests below run, by their names in the README. */
-const RUN = ['app.js', 'relay.json', 'tracing.mjs', 'caller.ts', 'message.mjs', 'logout.mjs', 'relay.config.mjs']
+const RUN = [
+  'app.js',
+  'relay.json',
+  'tracing.mjs',
+  'caller.ts',
+  'message.mjs',
+  'logout.mjs',
+  'relay.config.mjs',
+  'destinations.mjs',
+]
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
 function commandsOfKind(kind: Kind): readonly string[] {
@@ -246,6 +255,32 @@ describe('the README', () => {
       console.log(JSON.stringify({ good, bad }))
       process.exit()`
     expect(await drive(driver, [], { TOKEN: await issuer.token() })).toEqual({ good: 'alice', bad: null })
+  })
+
+  it('destinations.mjs lists where callers went, while nothing is sent', async () => {
+    profiles.clear()
+    const driver = `
+      import { runWithToken } from 'otel-token-relay'
+      import { relay } from './tracing.mjs'
+      import { seenDestinations } from './destinations.mjs'
+      const call = (url) => runWithToken(process.env.TOKEN, () => fetch(url).then((response) => response.text()))
+      await call(process.env.PROFILES)
+      await call(process.env.PROFILES)
+      await call(process.env.OTHER)
+      console.log(JSON.stringify([relay.explain(process.env.PROFILES), seenDestinations()]))
+      process.exit()`
+    const other = profiles.origin.replace('127.0.0.1', 'localhost')
+    const env = { TOKEN: await issuer.token(), PROFILES: profiles.origin, OTHER: other }
+    const tracing = readFileSync(join(local.folder, 'tracing.mjs'), 'utf8')
+    local.write({
+      'tracing.mjs': tracing.replace('createTokenRelay({', "createTokenRelay({ egress: { mode: 'report' },"),
+    })
+    const [explanation, seen] = (await drive(driver, [], env).finally(() =>
+      local.write({ 'tracing.mjs': tracing }),
+    )) as [unknown, unknown]
+    expect(explanation).toMatchObject({ rule: profiles.origin, verdict: 'withhold', reason: 'report_only' })
+    expect(seen).toEqual([{ to: profiles.origin }, { to: other }])
+    expect(profiles.received.flatMap(({ authorization }) => authorization)).toEqual([])
   })
 
   it('logout.mjs does what its comment says', async () => {

@@ -66,6 +66,20 @@ const TABLE: readonly Row[] = [
     [{ to: 'https://a.example' }, { to: 'kafka:orders' }],
   ],
   ['TOKEN_RELAY_INGRESS_MODE', 'ingress.mode', 'optional', 'optional'],
+  ['TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT', 'ingress.allowPreflight', 'true', true],
+  [
+    'TOKEN_RELAY_INGRESS_PROTECTED_RESOURCE_RESOURCE',
+    'ingress.protectedResource.resource',
+    'https://a.example/',
+    'https://a.example/',
+  ],
+  [
+    'TOKEN_RELAY_INGRESS_PROTECTED_RESOURCE_SCOPES_SUPPORTED',
+    'ingress.protectedResource.scopesSupported',
+    'a:b, c',
+    ['a:b', 'c'],
+  ],
+  ['TOKEN_RELAY_EGRESS_MODE', 'egress.mode', 'report', 'report'],
   ['TOKEN_RELAY_INGRESS_PUBLIC_PATHS', 'ingress.publicPaths', '/health,/public/*', ['/health', '/public/*']],
   ['TOKEN_RELAY_FINGERPRINT_KEY', 'fingerprintKey', 'k'.repeat(16), 'k'.repeat(16)],
 ]
@@ -122,17 +136,23 @@ describe('variables', () => {
       mode: 'optional',
       publicPaths: ['/health', '/public/*'],
       resourceMetadata: 'https://a.example/metadata',
+      protectedResource: { resource: 'https://a.example/', scopesSupported: ['a:b', 'c'] },
+      allowPreflight: true,
     })
+    expect(settings.egress).toEqual({ mode: 'report' })
   })
 
   it('every option of one issuer, of the gate and of the fingerprints has its variable', () => {
-    const { issuers, ingress, fingerprintKey, ...rest } = parseOptions(optionsFromEnvironment(ALL))
+    const { issuers, ingress, egress, fingerprintKey, ...rest } = parseOptions(optionsFromEnvironment(ALL))
     const { keySet, introspection, ...issuer } = issuers[0] ?? {}
+    const { protectedResource, ...gate } = ingress
     const paths = [
       ...Object.keys(issuer).map((key) => `issuers[0].${key}`),
       ...Object.keys(keySet ?? {}).map((key) => `issuers[0].keySet.${key}`),
       ...Object.keys(introspection ?? {}).map((key) => `issuers[0].introspection.${key}`),
-      ...Object.keys(ingress).map((key) => `ingress.${key}`),
+      ...Object.keys(gate).map((key) => `ingress.${key}`),
+      ...Object.keys(protectedResource ?? {}).map((key) => `ingress.protectedResource.${key}`),
+      ...Object.keys(egress).map((key) => `egress.${key}`),
     ]
     // Functions and lists have no text.
     expect(Object.keys(rest)).toEqual(['resolveIssuer', 'rules', 'revocation', 'cache'])

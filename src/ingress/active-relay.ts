@@ -1,0 +1,32 @@
+/** The relay of this process, for those who have no reference to it: adapters, jobs, a second copy of this package. */
+
+import type { VerifiedCredential } from '../token/verified-credential.ts'
+import type { Admitter } from './admission.ts'
+
+/** What a relay is asked for by those who did not create it. */
+export interface ActiveRelay extends Admitter {
+  readonly version: string
+  verify(token: string): Promise<VerifiedCredential>
+}
+
+const ACTIVE = Symbol.for('otel-token-relay.active')
+const registry = globalThis as { [ACTIVE]?: ActiveRelay | undefined }
+
+export function setActiveRelay(relay: ActiveRelay | undefined): void {
+  registry[ACTIVE] = relay
+}
+
+export function hasActiveRelay(): boolean {
+  return registry[ACTIVE] !== undefined
+}
+
+/**
+ * The relay that is active now.
+ *
+ * @throws Error where there is none: nothing can be verified, so nothing may pass.
+ */
+export function activeRelay(): ActiveRelay {
+  const relay = registry[ACTIVE]
+  if (relay === undefined) throw new Error('no token relay is active in this process')
+  return relay
+}
