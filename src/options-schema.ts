@@ -5,6 +5,7 @@ import type { Pattern } from './destination/pattern.ts'
 import { isCleartext, PatternError, parsePattern } from './destination/pattern.ts'
 import type { Rule } from './destination/rules.ts'
 import { keyOf } from './destination/rules.ts'
+import { isPlainPath } from './ingress/public-path.ts'
 import type { RevocationList } from './revocation/list.ts'
 import { own } from './token/own.ts'
 import type { ClaimRule } from './verification/issuer.ts'
@@ -141,13 +142,13 @@ function patternOf(to: string): Pattern | string {
   }
 }
 
-const publicPath = text('expected a path such as /health').regex(
-  /^\/[^?#%;\\]*$/,
-  'expected a path that starts with / and has no query, escape or parameter',
+const publicPath = text('expected a path such as /health').refine(
+  isPlainPath,
+  'expected a path that starts with / and has no query, escape, parameter, dot segment or empty segment',
 )
 
 const RESOURCE_METADATA = 'expected an https URL, or http on the loopback interface'
-const RESOURCE = 'the https URL of this service, or http on the loopback interface'
+const RESOURCE = 'the https URL of this service, or http on the loopback interface, without a query'
 
 export const optionsSchema = z
   .strictObject(
@@ -175,7 +176,8 @@ export const optionsSchema = z
           .transform((url) => new URL(url).href)
           .optional(),
         protectedResource: group({
-          resource: secureUrl(`required: ${RESOURCE}`),
+          // RFC 9728 §1.2: a fragment is not allowed, a query should not be there.
+          resource: secureUrl(`required: ${RESOURCE}`).refine((url) => !url.includes('?'), `required: ${RESOURCE}`),
           scopesSupported: z.array(scope, SCOPES).optional(),
         }).optional(),
         allowPreflight: z.boolean('expected true or false').default(false),

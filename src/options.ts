@@ -213,7 +213,9 @@ export interface Settings {
     readonly mode: IngressMode
     readonly publicPaths: readonly string[]
     readonly resourceMetadata: string | undefined
-    readonly protectedResource: ProtectedResourceOptions | undefined
+    readonly protectedResource:
+      | { readonly resource: string; readonly scopesSupported: readonly string[] | undefined }
+      | undefined
     readonly allowPreflight: boolean
   }
   readonly egress: { readonly mode: EgressMode }
@@ -253,13 +255,19 @@ export function parseOptions(options: unknown): Settings {
     ingress: {
       ...ingress,
       resourceMetadata: own(ingress, 'resourceMetadata') as string | undefined,
-      protectedResource: own(ingress, 'protectedResource') as ProtectedResourceOptions | undefined,
+      protectedResource: protectedResourceOf(own(ingress, 'protectedResource')),
     },
     egress,
     revocation: { ...revocation, list: own(revocation, 'list') as RevocationList | undefined },
     cache,
     fingerprintKey: own(rest, 'fingerprintKey') as Settings['fingerprintKey'],
   }
+}
+
+function protectedResourceOf(described: unknown): Settings['ingress']['protectedResource'] {
+  if (described === undefined) return undefined
+  const { resource, ...optional } = described as ProtectedResourceOptions
+  return { resource, scopesSupported: own(optional, 'scopesSupported') as readonly string[] | undefined }
 }
 
 /** What was left out is there as `undefined`, so that nobody reads it from a polluted `Object.prototype`. */

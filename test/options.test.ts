@@ -141,7 +141,8 @@ const TYP = 'expected a media type such as at+jwt, or null'
 const TOLERANCE = 'expected 0 to 300 seconds'
 const BYTES = 'expected 256 to 65536 bytes'
 const PUBLIC_KEY = 'expected a public signature key of sufficient strength'
-const PUBLIC_PATH = 'expected a path that starts with / and has no query, escape or parameter'
+const PUBLIC_PATH =
+  'expected a path that starts with / and has no query, escape, parameter, dot segment or empty segment'
 const DESTINATION = 'expected scheme://host[:port] without path or userinfo, or system:name'
 const CLEARTEXT = 'clear text is accepted on the loopback interface only, elsewhere it takes allowCleartext: true'
 
@@ -268,6 +269,9 @@ describe('refuses, with path and problem', () => {
     ['ingress.publicPaths[1]', PUBLIC_PATH, withIngress({ publicPaths: ['/a', `/a?${MARKER}`] })],
     ['ingress.publicPaths[0]', PUBLIC_PATH, withIngress({ publicPaths: [`/%61/${MARKER}`] })],
     ['ingress.publicPaths[0]', PUBLIC_PATH, withIngress({ publicPaths: [`/a;${MARKER}`] })],
+    ['ingress.publicPaths[0]', PUBLIC_PATH, withIngress({ publicPaths: [`/a/../${MARKER}`] })],
+    ['ingress.publicPaths[0]', PUBLIC_PATH, withIngress({ publicPaths: [`//${MARKER}`] })],
+    ['ingress.publicPaths[0]', PUBLIC_PATH, withIngress({ publicPaths: [`/${MARKER}/./*`] })],
     ['fingerprintKey', 'expected at least 16 characters', { ...GOOD, fingerprintKey: MARKER }],
     ['fingerprintKey', 'expected at least 16 characters', { ...GOOD, fingerprintKey: Buffer.alloc(32) }],
     ['destination', 'is not an option', { ...GOOD, destination: [{ to: MARKER }] }],

@@ -1,6 +1,6 @@
 /** The box in which a token travels: put into the context by `extract`, filled once by whoever verifies it. */
 
-import type { EventEmitter } from 'node:events'
+import { EventEmitter } from 'node:events'
 import type { Presented } from '../token/bearer.ts'
 import { Credential } from '../token/credential.ts'
 import { TokenError, TokenRejectedError } from '../token/errors.ts'
@@ -58,10 +58,18 @@ export class CredentialSlot {
     return this.#ended
   }
 
-  /** From the first `close` of `lifetime` on the request is over: answered, or its client gone. */
+  /** Whether the request that the token came with is being handled. */
+  get isOpen(): boolean {
+    return this.#hasLifetime && !this.#ended
+  }
+
+  /** From the first `close` of `lifetime` on the request is over: answered, or its client gone. The first one counts. */
   endWith(lifetime: EventEmitter): void {
     if (this.#hasLifetime) return
     this.#hasLifetime = true
+    // Whoever asks late would wait for a `close` that has been.
+    this.#ended = isOver(lifetime)
+    if (this.#ended) return
     lifetime.once('close', () => {
       this.#ended = true
     })
@@ -95,6 +103,13 @@ export class CredentialSlot {
     if (this.#state.status === 'unverified') this.#state = outcome
     return this.#state
   }
+}
+
+/** Responses, sockets and streams of Node say so; the response of the HTTP/2 compatibility layer has a stream for it. */
+function isOver(lifetime: EventEmitter): boolean {
+  const { closed, destroyed, stream } = lifetime as Partial<Record<'closed' | 'destroyed' | 'stream', unknown>>
+  const isClosed = closed === true || destroyed === true
+  return isClosed || (stream instanceof EventEmitter && stream !== lifetime && isOver(stream))
 }
 
 function rejected(error: TokenError): SlotState {

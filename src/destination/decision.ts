@@ -35,7 +35,7 @@ export interface Hop {
 
 /**
  * Decides one hop. Returns `undefined` where there is nothing to decide: no token came with the caller, or tracing is
- * suppressed, which is how exporters call their back ends.
+ * suppressed, which is how exporters call their back ends. An `ambiguous` hop is always withheld.
  */
 export type Decide = (ctx: Context, hop: Hop) => Decision | undefined
 
@@ -53,9 +53,8 @@ export interface DecideOptions {
 export function createDecide(options: DecideOptions, observe: (decision: Decision) => void): Decide {
   return (ctx, hop) => {
     const slot = slotOf(ctx)
-    if (slot === undefined) return undefined
-    const decision = decideHop(slot, hop, options)
-    observe(decision)
+    const decision = slot === undefined ? decideNobody(ctx, hop) : decideHop(slot, hop, options)
+    if (decision !== undefined) observe(decision)
     return decision
   }
 }
@@ -64,6 +63,12 @@ export function createDecide(options: DecideOptions, observe: (decision: Decisio
 export function slotOf(ctx: Context): CredentialSlot | undefined {
   const slot = getSlot(ctx)
   return slot === undefined || slot.state.status === 'absent' || isTracingSuppressed(ctx) ? undefined : slot
+}
+
+/** A hop of two callers has lost both, and is told nevertheless. */
+function decideNobody(ctx: Context, { obstacle }: Hop): Decision | undefined {
+  if (obstacle !== 'ambiguous' || isTracingSuppressed(ctx)) return undefined
+  return { verdict: 'withhold', reason: obstacle, rule: undefined, target: undefined }
 }
 
 /** The verdict on `slot` at `hop`, whoever asks. */

@@ -27,13 +27,17 @@ export interface ObservedDestinations {
 /** More than a service calls; those that were not called for longest are forgotten first. */
 const MAX_DESTINATIONS = 1_000
 
+/** Longer than any name of a host (RFC 1035 §2.3.4) or queue; a URL can be made of anything. */
+const MAX_LENGTH = 512
+
 export function createObservedDestinations(): ObservedDestinations {
   const known = new LRUCache<string, ObservedDestination>({ max: MAX_DESTINATIONS })
 
   return {
     add(decision) {
-      if (decision.target === undefined) return
-      const to = destinationOf(decision.target)
+      const to = decision.target === undefined ? undefined : destinationOf(decision.target)
+      // A host such as `*.example` would come back from an allowlist as a rule for many.
+      if (to === undefined || to.length > MAX_LENGTH) return
       const reason = decision.verdict === 'withhold' ? decision.reason : undefined
       const requests = (known.get(to)?.requests ?? 0) + 1
       known.set(to, { to, rule: decision.rule?.to, verdict: decision.verdict, reason, requests })

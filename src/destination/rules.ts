@@ -1,6 +1,7 @@
 /** The named destinations, compiled once, found in constant time. */
 
-import type { Pattern, Target } from './pattern.ts'
+import type { NetworkTarget, Pattern, Target } from './pattern.ts'
+import { parsePattern } from './pattern.ts'
 
 /** One named destination and how a token may go there. */
 export interface Rule {
@@ -45,10 +46,18 @@ export function keyOf(target: Target): string {
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, grpc: 443, grpcs: 443 }
 
-/** `target` in the words of a rule that names exactly it. */
-export function destinationOf(target: Target): string {
-  if (target.kind === 'messaging') return keyOf(target)
-  const { scheme, host, port } = target
+/** `target` in the words of a rule that names exactly it; `undefined` where they would name something else or nothing. */
+export function destinationOf(target: Target): string | undefined {
+  const text = target.kind === 'messaging' ? keyOf(target) : originOf(target)
+  try {
+    const pattern = parsePattern(text)
+    return !pattern.wildcard && keyOf(pattern) === keyOf(target) ? text : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function originOf({ scheme, host, port }: NetworkTarget): string {
   return `${scheme}://${host}${port === DEFAULT_PORTS[scheme] ? '' : `:${port}`}`
 }
 

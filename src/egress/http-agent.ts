@@ -79,12 +79,15 @@ function hopOf(agent: AgentInternals, request: ClientRequest, options: unknown):
   return { target, obstacle, headerBytes: () => headerBytesOf(request) }
 }
 
-/** Request line and fields as they will be written, near enough. */
+/** The rest of the request line, `connection`, and how the body is framed: rendered after this. */
+const LATER_BYTES = 96
+
+/** Request line and fields as they will be written, near enough: what is set later is not known here. */
 function headerBytesOf(request: ClientRequest): number {
   const fields = Object.entries(request.getHeaders()).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((each) => name.length + String(each).length + 4),
   )
-  return fields.reduce((sum, bytes) => sum + bytes, request.path.length + 20)
+  return fields.reduce((sum, bytes) => sum + bytes, request.path.length + LATER_BYTES)
 }
 
 function obstacleOf(

@@ -3,7 +3,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
-import type { Decide, Decision, Hop } from '../destination/decision.ts'
+import type { Decide, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
 import { originTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
@@ -57,12 +57,9 @@ export function interceptUndici(decide: Decide): UndiciInterception {
   }
 }
 
-/** The context has no credential left to decide about; the span shall say why. */
-const AMBIGUOUS: Decision = { verdict: 'withhold', reason: 'ambiguous', rule: undefined, target: undefined }
-
 function authorize(request: UndiciRequest, frame: DispatchFrame | undefined, decide: Decide): void {
   const ctx = context.active()
-  const decision = frame?.ambiguous ? AMBIGUOUS : decide(ctx, hopOf(request, frame))
+  const decision = decide(ctx, hopOf(request, frame))
   if (decision === undefined) return
   if (decision.verdict === 'forward') addHeader(request, `Bearer ${decision.credential.reveal()}`)
   const event = eventOf(decision)
@@ -82,6 +79,8 @@ function obstacleOf(
   origin: URL | undefined,
   frame: DispatchFrame | undefined,
 ): WithholdReason | undefined {
+  // The context has no credential left to decide about.
+  if (frame?.ambiguous) return 'ambiguous'
   if (headerNames(request.headers).includes(AUTHORIZATION)) return 'own_credential'
   if (request.method === 'CONNECT' || typeof request.path !== 'string' || !request.path.startsWith('/'))
     return 'proxied'
@@ -92,9 +91,12 @@ function obstacleOf(
   return connectedOrigin(frame.dispatcher) === origin?.origin ? undefined : 'custom_connection'
 }
 
+/** `host`, `connection`, the length of the body, `traceparent`: written after this, by undici and instrumentations. */
+const LATER_BYTES = 256
+
 /** Request line and fields as they will be written, near enough. */
-function headerBytesOf({ headers, path }: UndiciRequest): number {
-  const line = String(path).length + 20
+function headerBytesOf({ headers, path, origin }: UndiciRequest): number {
+  const line = String(path).length + String(origin).length + LATER_BYTES
   if (typeof headers === 'string') return line + headers.length
   return headers.reduce<number>((sum, part) => sum + String(part).length + 2, line)
 }

@@ -10,7 +10,8 @@ import { recordOnSpan } from '../telemetry/span-events.ts'
 import type { Answer } from '../token/challenge.ts'
 import { answerFor } from '../token/challenge.ts'
 import type { TokenError } from '../token/errors.ts'
-import { InsufficientScopeError, TokenRejectedError } from '../token/errors.ts'
+import { InsufficientScopeError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import { own } from '../token/own.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
 import { enterSlot } from './enter.ts'
@@ -27,10 +28,13 @@ export interface AdmissionRequest {
   readonly lifetime?: EventEmitter
 }
 
+/** `require`: no request without a valid token. `optional`: none is fine, a bad one is not. */
+type AdmissionMode = 'require' | 'optional'
+
 /** Whom adapters let in. */
 export interface AdmissionOptions {
   /** `require`: no request without a valid token. `optional`: none is fine, a bad one is not. Default `require`. */
-  readonly mode?: 'require' | 'optional'
+  readonly mode?: AdmissionMode
 }
 
 /** The request may pass. */
@@ -66,7 +70,7 @@ export interface Admitter {
 /** The same for the gate, which has the slot in its hands before it decides. */
 export interface SlotAdmitter extends Admitter {
   slotOf(request: AdmissionRequest): CredentialSlot
-  admitSlot(slot: CredentialSlot, options: Required<AdmissionOptions>): SlotAdmission | Promise<SlotAdmission>
+  admitSlot(slot: CredentialSlot, mode: AdmissionMode): SlotAdmission | Promise<SlotAdmission>
 }
 
 export type SlotAdmission = Omit<Admitted, 'run'> | Refused
@@ -84,7 +88,7 @@ export function createAdmitter({ propagator, verifier, resourceMetadata }: Admit
     return { admitted: false, error, answer: answerFor(error, resourceMetadata) }
   }
 
-  function admitSlot(slot: CredentialSlot, { mode }: Required<AdmissionOptions>) {
+  function admitSlot(slot: CredentialSlot, mode: AdmissionMode) {
     // What the gate has found out already, it has told already.
     const isNew = slot.state.status === 'unverified' || slot.state.status === 'rejected'
     if (isNew) recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.received' })
@@ -100,17 +104,28 @@ export function createAdmitter({ propagator, verifier, resourceMetadata }: Admit
     return settled instanceof Promise ? settled.then(conclude) : conclude(settled)
   }
 
+  function admit(request: AdmissionRequest, mode: AdmissionMode): Admission | Promise<Admission> {
+    ensureContextManager()
+    const slot = slotOf(request, propagator)
+    const { emitters = [], lifetime } = request
+    // Before anything is waited for: the client may be gone by then.
+    if (lifetime !== undefined) slot.endWith(lifetime)
+    const complete = (outcome: SlotAdmission): Admission =>
+      outcome.admitted ? { ...outcome, run: (fn) => enterSlot(slot, emitters, fn) } : outcome
+    const outcome = admitSlot(slot, mode)
+    return outcome instanceof Promise ? outcome.then(complete) : complete(outcome)
+  }
+
   return {
     admitSlot,
     slotOf: (request) => slotOf(request, propagator),
-    admit(request, { mode = 'require' } = {}) {
-      ensureContextManager()
-      const slot = slotOf(request, propagator)
-      const scope = { emitters: request.emitters ?? [], lifetime: request.lifetime }
-      const complete = (outcome: SlotAdmission): Admission =>
-        outcome.admitted ? { ...outcome, run: (fn) => enterSlot(slot, scope, fn) } : outcome
-      const outcome = admitSlot(slot, { mode })
-      return outcome instanceof Promise ? outcome.then(complete) : complete(outcome)
+    admit(request, options) {
+      try {
+        return admit(request, modeOf(options))
+      } catch {
+        // Not a request: nobody knows who is calling.
+        return refuse(new UndecidedError('ERR_TOKEN_UNDECIDED'))
+      }
     },
     checkScopes(credential, scopes) {
       if (credential === undefined) return refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
@@ -120,7 +135,12 @@ export function createAdmitter({ propagator, verifier, resourceMetadata }: Admit
   }
 }
 
-function refusalOf(state: SlotState, mode: 'require' | 'optional'): TokenError | undefined {
+/** Anything that is not that very word asks for a token. */
+function modeOf(options: AdmissionOptions | undefined): AdmissionMode {
+  return options !== undefined && own({ ...options }, 'mode') === 'optional' ? 'optional' : 'require'
+}
+
+function refusalOf(state: SlotState, mode: AdmissionMode): TokenError | undefined {
   if (state.status === 'rejected') return state.error
   return state.status === 'absent' && mode === 'require' ? new TokenRejectedError('ERR_TOKEN_MISSING') : undefined
 }

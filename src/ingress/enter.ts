@@ -6,17 +6,8 @@ import { context } from '@opentelemetry/api'
 import { getSlot, setSlot } from '../context/credential-context.ts'
 import type { CredentialSlot } from '../context/slot.ts'
 
-/** What belongs to a request, and for how long. */
-export interface RequestScope {
-  /** What listeners of the application are attached to: they run as the caller. */
-  readonly emitters: readonly EventEmitter[]
-  /** Emits `close` when the request is over. */
-  readonly lifetime: EventEmitter | undefined
-}
-
-/** Runs `fn`, and all that the application will attach to the request, in a context that holds `slot`. */
-export function enterSlot<T>(slot: CredentialSlot, { emitters, lifetime }: RequestScope, fn: () => T): T {
-  if (lifetime !== undefined) slot.endWith(lifetime)
+/** Runs `fn`, and all that the application will attach to `emitters`, in a context that holds `slot`. */
+export function enterSlot<T>(slot: CredentialSlot, emitters: readonly EventEmitter[], fn: () => T): T {
   const active = context.active()
   const entered = getSlot(active) === slot || (slot.state.status === 'absent' && getSlot(active) === undefined)
   if (entered) return fn()

@@ -24,21 +24,23 @@ export interface GateOptions {
 export function createGate({ mode, publicPaths, allowPreflight, metadata, admitter }: GateOptions): Interceptor {
   const isPublicPath = compilePublicPaths(publicPaths)
   const passed = new WeakSet<object>()
-  const isPublic = (incoming: Incoming): boolean =>
-    isPublicPath(incoming.target) || (allowPreflight && isPreflight(incoming))
+  const isPublic = (event: string, incoming: Incoming): boolean =>
+    isPublicPath(incoming.target) || (allowPreflight && isPreflight(event, incoming))
 
   return (event, args, proceed) => {
     const incoming = incomingOf(event, args)
     // The HTTP/2 compatibility layer turns a `stream` that was let in into a `request`.
-    if (mode === 'off' || passed.has(incoming.subject)) return proceed()
-    ensureContextManager()
+    if (passed.has(incoming.subject)) return proceed()
     const described = metadata?.answerTo(incoming.method, incoming.target)
     if (described !== undefined) return incoming.answer(described)
+    if (mode === 'off') return proceed()
 
+    ensureContextManager()
     const slot = admitter.slotOf(incoming)
-    enterSlot(slot, incoming, () => {
-      if (isPublic(incoming)) return letIn()
-      const admission = admitter.admitSlot(slot, { mode })
+    slot.endWith(incoming.lifetime)
+    enterSlot(slot, incoming.emitters, () => {
+      if (isPublic(event, incoming)) return letIn()
+      const admission = admitter.admitSlot(slot, mode)
       if (!(admission instanceof Promise)) return finish(admission)
       const release = incoming.guard()
       admission
@@ -62,9 +64,22 @@ export function createGate({ mode, publicPaths, allowPreflight, metadata, admitt
   }
 }
 
+/** Fields that no preflight request has: a body, and what makes some servers read another method out of it. */
+const NOT_IN_PREFLIGHT = [
+  'content-length',
+  'transfer-encoding',
+  'expect',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+]
+
 /** A CORS preflight request (Fetch standard §4.8): browsers send it without credentials, whatever the request has. */
-function isPreflight({ method, headers }: Incoming): boolean {
-  return method === 'OPTIONS' && Boolean(headers.origin) && Boolean(headers['access-control-request-method'])
+function isPreflight(event: string, { method, headers }: Incoming): boolean {
+  // Never an upgrade, a tunnel, or an expectation.
+  if (method !== 'OPTIONS' || (event !== 'request' && event !== 'stream')) return false
+  const asks = Boolean(headers.origin) && Boolean(headers['access-control-request-method'])
+  return asks && NOT_IN_PREFLIGHT.every((name) => headers[name] === undefined)
 }
 
 /** What a listener of the application throws belongs to the process, as if no gate had been there. */

@@ -86,7 +86,8 @@ function ofSocket(args: readonly unknown[]): Incoming {
     answer({ status, reason, headers, body }) {
       ignoreErrors(socket)
       const fields = Object.entries({ ...headers, connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`)
-      socket.end(`HTTP/1.1 ${status} ${reason}\r\n${fields.join('')}\r\n${body}`)
+      const content = request.method === 'HEAD' ? '' : body
+      socket.end(`HTTP/1.1 ${status} ${reason}\r\n${fields.join('')}\r\n${content}`)
       // Node has let go of this socket, its time-outs included: a client that does not close it would keep it for ever.
       socket.resume()
       setTimeout(() => socket.destroy(), LINGER_MILLIS).unref()

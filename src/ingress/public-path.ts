@@ -4,6 +4,11 @@
 const PLAIN = /^[\w\-.~!$&'()*+,=:@/]*$/
 const CLIMBING = /\/\/|\/\.{1,2}(?:\/|$)/
 
+/** Whether all routers read `path` alike. */
+export function isPlainPath(path: string): boolean {
+  return path.startsWith('/') && PLAIN.test(path) && !CLIMBING.test(path)
+}
+
 /**
  * Compiles public paths: exact ones (`/health`), or prefixes that end in `/*`. A target is compared as it stands on the
  * wire, never decoded or cleaned: a spelling that would need it is simply not public.
@@ -16,6 +21,6 @@ export function compilePublicPaths(paths: readonly string[]): (target: string) =
     const query = target.indexOf('?')
     const path = query === -1 ? target : target.slice(0, query)
     if (exact.has(path)) return true
-    return prefixes.some((prefix) => path.startsWith(prefix)) && PLAIN.test(path) && !CLIMBING.test(path)
+    return prefixes.some((prefix) => path.startsWith(prefix)) && isPlainPath(path)
   }
 }

@@ -4,7 +4,7 @@ import type { Answer } from '../token/challenge.ts'
 
 export interface ProtectedResource {
   readonly resource: string
-  readonly scopesSupported?: readonly string[]
+  readonly scopesSupported: readonly string[] | undefined
   readonly authorizationServers: readonly string[]
 }
 

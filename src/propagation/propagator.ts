@@ -10,6 +10,7 @@ import { eventOf } from '../destination/hop-event.ts'
 import { announcedTarget } from '../destination/target.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
+import { removeTokens, withoutTokens } from './baggage.ts'
 import { AUTHORIZATION, hasOwnCredential, isCarrier, rememberWritten, removeWritten } from './carrier.ts'
 
 /** What the egress side wants to know about `inject` calls; returns true where the call was its own affair. */
@@ -31,17 +32,20 @@ export interface PropagatorOptions {
 }
 
 export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: PropagatorOptions): RelayPropagator {
-  const slots = new WeakMap<object, CredentialSlot>()
+  const extracted = new WeakMap<object, { readonly authorization: unknown; readonly slot: CredentialSlot }>()
 
+  /** Whoever extracts again while a request is handled gets the same slot, and with it the verdict that is there. */
   function extractHeaders(carrier: object, authorization: unknown): CredentialSlot {
+    const known = extracted.get(carrier)
+    if (known?.slot.isOpen && known.authorization === authorization) return known.slot
     const slot = CredentialSlot.presented(readBearer(authorization, maxTokenBytes))
-    slots.set(carrier, slot)
+    extracted.set(carrier, { authorization, slot })
     return slot
   }
 
   /** A carrier without a token deletes what the context held: its sender is not the caller of whoever reads it. */
   function extract(ctx: Context, carrier: unknown, getter: TextMapGetter): Context {
-    const clean = deleteCredential(ctx)
+    const clean = withoutTokens(deleteCredential(ctx))
     try {
       if (!isCarrier(carrier)) return clean
       const slot = extractHeaders(carrier, getter.get(carrier, AUTHORIZATION))
@@ -51,8 +55,8 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
     }
   }
 
-  function inject(ctx: Context, carrier: unknown, setter: TextMapSetter): void {
-    if (onInject(ctx) || !isCarrier(carrier)) return
+  function inject(ctx: Context, carrier: object, setter: TextMapSetter): void {
+    if (onInject(ctx)) return
     const destination = getDestination(ctx)
     const target = destination === undefined ? undefined : announcedTarget(destination)
     // HTTP is decided on the wire, where the destination is a fact. Without a destination there is nothing to decide.
@@ -73,6 +77,8 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
     extract,
     inject(ctx, carrier, setter) {
       try {
+        if (!isCarrier(carrier)) return void onInject(ctx)
+        removeTokens(carrier)
         inject(ctx, carrier, setter)
       } catch {
         // Total by contract: a hostile carrier or setter gets no token and breaks no request.
@@ -80,7 +86,7 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
     },
     // A constant, single name: SQS counts the names against its ten attributes before it writes any of them.
     fields: () => [AUTHORIZATION],
-    slotOf: (carrier) => slots.get(carrier),
+    slotOf: (carrier) => extracted.get(carrier)?.slot,
     extractHeaders,
   }
 }

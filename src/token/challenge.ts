@@ -50,7 +50,9 @@ function fieldsFor(error: TokenError, resourceMetadata: string | undefined): Rec
   return { 'www-authenticate': `Bearer ${parameters.join(', ')}`.trimEnd() }
 }
 
-/** Values are checked with the options: none holds a quote or a backslash (RFC 6750 §3). */
+const QUOTABLE = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+
+/** What would break out of its quotes is left out (RFC 6750 §3): scopes may be written in the application's code. */
 function parameter(name: string, value: string | undefined): string[] {
-  return value === undefined ? [] : [`${name}="${value}"`]
+  return value === undefined || !QUOTABLE.test(value) ? [] : [`${name}="${value}"`]
 }
