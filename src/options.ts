@@ -126,8 +126,9 @@ export interface IngressOptions {
    */
   readonly mode?: IngressMode
   /**
-   * Paths that are open to all, such as `/health`; one that ends in `/*` opens everything below it. Compared with the
-   * path as sent: a spelling that would have to be decoded or cleaned first is not public. No credential is set there.
+   * Paths that are open to all, such as `/health`; `/assets/*` opens everything below, `/assets` and `/assets/` not.
+   * Compared with the path as sent: a spelling that would have to be decoded or cleaned first is not public. No
+   * credential is set there.
    */
   readonly publicPaths?: readonly string[]
   /**

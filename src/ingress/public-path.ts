@@ -16,11 +16,14 @@ export function isPlainPath(path: string): boolean {
 export function compilePublicPaths(paths: readonly string[]): (target: string) => boolean {
   const exact = new Set(paths.filter((path) => !path.endsWith('/*')))
   const prefixes = paths.filter((path) => path.endsWith('/*')).map((path) => path.slice(0, -1))
+  // Lenient routers take `/assets/` for `/assets`, which is not below it.
+  const isBelow = (path: string, prefix: string): boolean =>
+    path.startsWith(prefix) && (path.length > prefix.length || prefix === '/')
 
   return (target) => {
     const query = target.indexOf('?')
     const path = query === -1 ? target : target.slice(0, query)
     if (exact.has(path)) return true
-    return prefixes.some((prefix) => path.startsWith(prefix)) && isPlainPath(path)
+    return prefixes.some((prefix) => isBelow(path, prefix)) && isPlainPath(path)
   }
 }

@@ -28,7 +28,7 @@ export function withoutTokens(ctx: Context): Context {
 export function removeTokens(carrier: object): void {
   try {
     const field: unknown = Object.getOwnPropertyDescriptor(carrier, BAGGAGE)?.value
-    if (typeof field !== 'string' || !field.includes('.')) return
+    if (typeof field !== 'string') return
     const members = field.split(',')
     const kept = members.filter((member) => !holdsToken(member))
     if (kept.length === members.length) return

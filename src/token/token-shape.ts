@@ -3,11 +3,15 @@
 /** What a compact serialization (RFC 7515 §7.1, RFC 7516 §7.1) is made of; everything else separates words. */
 const SEPARATORS = /[^\w\-.]+/
 
-/** A value that was encoded for two layers has been seen. */
-const MAX_DECODINGS = 2
+/** The shortest header, `{"alg":""}`, and two dots. */
+const MIN_LENGTH = 16
+
+/** The baggage field itself, and a value that was encoded for two layers more. */
+const MAX_DECODINGS = 3
 
 /** Whether a token stands somewhere in `text`, percent-encoded or not. In linear time. */
 export function holdsToken(text: string): boolean {
+  if (text.length < MIN_LENGTH) return false
   let read = text
   for (let decodings = 0; ; decodings += 1) {
     if (read.split(SEPARATORS).some(isToken)) return true

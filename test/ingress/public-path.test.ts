@@ -11,7 +11,6 @@ describe('open', () => {
     '/health',
     '/health?verbose=1',
     '/health?next=/../secret',
-    '/a/b/public/',
     '/a/b/public/logo.svg',
     '/a/b/public/css/site.css?v=1',
     '/a/b/public/..logo',
@@ -43,6 +42,8 @@ describe('not open', () => {
     ['no target', ''],
     ['a query alone', '?/health'],
     ['the prefix without its slash', '/a/b/public'],
+    ['the prefix itself, which lenient routers read without its slash', '/a/b/public/'],
+    ['the prefix itself with a query', '/a/b/public/?x'],
     ['a path that begins like the prefix', '/a/b/publicity'],
     ['a name that only looks like a pattern', '/index.html'],
   ])('%s: %s', (_, target) => {

@@ -1,0 +1,144 @@
+/** `relay.admit`: what adapters ask, for frameworks whose servers the gate does not see or is not to guard. */
+
+import { EventEmitter } from 'node:events'
+import type { IncomingHttpHeaders } from 'node:http'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { AdmissionOptions, AdmissionRequest, Admitted, Refused, TokenRelay } from '../../src/index.ts'
+import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
+import { optionsFor } from '../support/relay.ts'
+import { signer, tokenOf } from '../support/service.ts'
+
+const TO = 'https://named.example'
+let relay: TokenRelay
+beforeEach(() => {
+  relay = createTokenRelay({ ...optionsFor([signer.jwk]), destinations: [{ to: TO }] })
+})
+afterEach(() => relay.shutdown())
+
+const withToken = (token = tokenOf()): AdmissionRequest => ({ headers: { authorization: `Bearer ${token}` } })
+async function admitted(request: AdmissionRequest, options?: AdmissionOptions): Promise<Admitted> {
+  const admission = await relay.admit(request, options)
+  expect(admission.admitted).toBe(true)
+  return admission as Admitted
+}
+async function refused(request: AdmissionRequest, options?: AdmissionOptions): Promise<Refused> {
+  const admission = await relay.admit(request, options)
+  expect(admission.admitted).toBe(false)
+  return admission as Refused
+}
+
+describe('lets in', () => {
+  it('a good token, and runs what follows as its subject', async () => {
+    const { credential, run } = await admitted(withToken())
+    expect(credential?.subject).toBe('alice')
+    expect(getActiveCredential()).toBeUndefined()
+    expect(run(() => getActiveCredential())).toBe(credential)
+    expect(await run(() => Promise.resolve().then(getActiveCredential))).toBe(credential)
+  })
+
+  it('at once, where the token is known', async () => {
+    const token = tokenOf()
+    await relay.admit(withToken(token))
+    expect(relay.admit(withToken(token))).not.toBeInstanceOf(Promise)
+  })
+
+  it('nobody, where the mode is optional', async () => {
+    const { credential, run } = await admitted({ headers: {} }, { mode: 'optional' })
+    expect(credential).toBeUndefined()
+    expect(run(() => getActiveCredential())).toBeUndefined()
+    const other = await admitted(withToken())
+    expect(other.run(() => run(() => getActiveCredential()))).toBeUndefined()
+  })
+})
+
+describe('refuses', () => {
+  it.each<readonly [string, AdmissionRequest, AdmissionOptions | undefined, string, number]>([
+    ['nobody', { headers: {} }, undefined, 'ERR_TOKEN_MISSING', 401],
+    ['a bad token', withToken('a.b.c'), undefined, 'ERR_TOKEN_MALFORMED', 401],
+    ['a bad token in mode optional', withToken('a.b.c'), { mode: 'optional' }, 'ERR_TOKEN_MALFORMED', 401],
+    ['nobody in a mode that there is not', { headers: {} }, { mode: 'Optional' as never }, 'ERR_TOKEN_MISSING', 401],
+    ['nobody in mode off', { headers: {} }, { mode: 'off' as never }, 'ERR_TOKEN_MISSING', 401],
+    ['nobody in no mode', { headers: {} }, null as never, 'ERR_TOKEN_MISSING', 401],
+    ['what is no request', undefined as never, undefined, 'ERR_TOKEN_UNDECIDED', 503],
+    ['what has no headers', {} as never, { mode: 'optional' }, 'ERR_TOKEN_UNDECIDED', 503],
+    [
+      'E1 two lines of which the server shows one',
+      { ...withToken(), rawHeaders: ['Authorization', `Bearer ${tokenOf()}`, 'AUTHORIZATION', 'Basic eDp5'] },
+      undefined,
+      'ERR_TOKEN_REQUEST',
+      400,
+    ],
+    [
+      'E1 two lines of which the server shows none',
+      { headers: {}, rawHeaders: ['authorization', 'a', 'authorization', 'b'] },
+      { mode: 'optional' },
+      'ERR_TOKEN_REQUEST',
+      400,
+    ],
+  ])('%s', async (_, request, options, code, status) => {
+    const { error, answer } = await refused(request, options)
+    expect(error.code).toBe(code)
+    expect(answer.status).toBe(status)
+  })
+
+  it('H15 nobody, whatever Object.prototype says', async () => {
+    const prototype = Object.prototype as unknown as Record<string, unknown>
+    prototype['mode'] = 'optional'
+    try {
+      expect((await refused({ headers: Object.create(null) as IncomingHttpHeaders })).error.code).toBe(
+        'ERR_TOKEN_MISSING',
+      )
+      expect((await refused({ headers: {} }, {})).error.code).toBe('ERR_TOKEN_MISSING')
+    } finally {
+      delete prototype['mode']
+    }
+  })
+
+  it('nobody as an answer that names no reason, a missing scope as one that names it', async () => {
+    const nobody = await refused({ headers: {} })
+    expect(nobody.answer.headers['www-authenticate']).toBe('Bearer')
+    const { credential } = await admitted(withToken(tokenOf({ scope: 'a b' })))
+    expect(relay.checkScopes(credential, ['a', 'b'])).toBeUndefined()
+    const lacking = relay.checkScopes(credential, ['a', 'c'])
+    expect(lacking?.error.code).toBe('ERR_TOKEN_SCOPE')
+    expect(lacking?.answer.headers['www-authenticate']).toBe('Bearer error="insufficient_scope", scope="a c"')
+    expect(relay.checkScopes(undefined, [])?.error.code).toBe('ERR_TOKEN_MISSING')
+  })
+
+  it.each([
+    'a"b',
+    'a\\b',
+    'a\r\nx: y',
+    'ä',
+  ])('F9 a scope that would break the challenge is left out: %j', async (scope) => {
+    const { credential } = await admitted(withToken())
+    const answer = relay.checkScopes(credential, [scope])?.answer
+    expect(answer?.status).toBe(403)
+    expect(answer?.headers['www-authenticate']).toBe('Bearer error="insufficient_scope"')
+  })
+})
+
+describe('the end of the request', () => {
+  it.each<readonly [string, (lifetime: EventEmitter) => void]>([
+    ['after it was let in', () => undefined],
+    ['that had come before', (lifetime) => Object.assign(lifetime, { destroyed: true })],
+  ])('is the end of its token: one %s', async (_, prepare) => {
+    const lifetime = new EventEmitter()
+    prepare(lifetime)
+    const { run } = await admitted({ ...withToken(), lifetime })
+    if (!Object.hasOwn(lifetime, 'destroyed')) {
+      expect(run(() => relay.explain(TO))).toMatchObject({ verdict: 'forward' })
+      lifetime.emit('close')
+    }
+    expect(run(() => relay.explain(TO))).toMatchObject({ verdict: 'withhold', reason: 'detached' })
+  })
+
+  it('counts when it comes while the token is verified', async () => {
+    const lifetime = new EventEmitter()
+    const pending = relay.admit({ ...withToken(), lifetime })
+    expect(pending).toBeInstanceOf(Promise)
+    lifetime.emit('close')
+    const { run } = (await pending) as Admitted
+    expect(run(() => relay.explain(TO))).toMatchObject({ reason: 'detached' })
+  })
+})
