@@ -14,6 +14,7 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
+import { Client } from 'undici'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { runWithToken, setCredential, setDestination } from '../../src/index.ts'
 import { suppressTracing } from '../../src/telemetry/suppression.ts'
@@ -84,6 +85,29 @@ it('counts every decision by verdict, reason and rule, and nothing that a reques
     ]),
   )
   expect(findToken(JSON.stringify(exporter.getMetrics()), TOKEN)).toBeUndefined()
+})
+
+it('F12 counts a request of two callers, which is nobody’s', async () => {
+  const client = new Client(service.sink.origin)
+  const handler = () => ({
+    onRequestStart: () => undefined,
+    onResponseStart: () => undefined,
+    onResponseData: () => undefined,
+    onResponseEnd: () => undefined,
+    onResponseError: () => undefined,
+  })
+  const shared = handler()
+  for (const sub of ['alice', 'bob']) {
+    await runWithToken(tokenOf({ sub }), () => client.dispatch({ path: `/sink/${sub}`, method: 'GET' }, shared))
+  }
+  await client.close()
+  expect(service.sink.received.map(({ target, authorization }) => [target, authorization.length])).toEqual([
+    ['/sink/alice', 1],
+    ['/sink/bob', 0],
+  ])
+  expect(await points('auth.decisions')).toEqual(
+    expect.arrayContaining([[{ 'auth.decision.verdict': 'withhold', 'auth.decision.reason': 'ambiguous' }, 1]]),
+  )
 })
 
 it('G9 a thousand destinations that nobody named are one series', async () => {
