@@ -98,13 +98,15 @@ export interface DestinationOptions {
    */
   readonly seal?: boolean
   /**
-   * What happens to work that goes on after the request which its caller came with has ended: `withhold` sends no token,
-   * `allow` sends it until it expires. Default `withhold`.
+   * What happens to work that goes on after the request which its caller came with has ended, that is after `close` of
+   * its response, stream or upgraded socket: `withhold` sends no token, `allow` sends it until it expires. A client that
+   * closes its side ends the request, too, unless the server allows it (`httpAllowHalfOpen`). Default `withhold`.
    */
   readonly detached?: 'withhold' | 'allow'
   /**
    * Largest header section that the destination reads, in bytes; where the token would make it larger, it is withheld,
-   * rather than answered 431. 256 to 1048576; default 16384, which is what Node.js reads.
+   * rather than answered 431. Fields that are set after the request was made are not counted. 256 to 1048576; default
+   * 16384, which is what Node.js reads.
    */
   readonly maxHeaderBytes?: number
 }
@@ -136,18 +138,22 @@ export interface IngressOptions {
    * (RFC 9728 §5.1): https, or http on the loopback interface. Default: where `protectedResource` is served, if it is.
    */
   readonly resourceMetadata?: string
-  /** Serves the protected resource metadata of this service (RFC 9728). Default: it is not served. */
+  /** Has the gate serve the protected resource metadata of this service (RFC 9728), in every mode. Default: not served. */
   readonly protectedResource?: ProtectedResourceOptions
   /**
    * Lets CORS preflight requests pass without a token and without a credential: `OPTIONS` with `Origin` and
-   * `Access-Control-Request-Method`, which browsers send by themselves. Default false: they are answered 401.
+   * `Access-Control-Request-Method`, without a body or method override, which browsers send by themselves. It does not
+   * answer them: the application's code for `OPTIONS` runs. Default false: they are answered 401.
    */
   readonly allowPreflight?: boolean
 }
 
 /** What this service says about itself at `/.well-known/oauth-protected-resource` (RFC 9728 §2). */
 export interface ProtectedResourceOptions {
-  /** The resource identifier: this service's URL as clients know it. https, or http on the loopback interface. */
+  /**
+   * The resource identifier: this service's URL as clients know it, without query or fragment. https, or http on the
+   * loopback interface. Its path is the end of the path of the metadata (§3.1).
+   */
   readonly resource: string
   /** Scopes that clients may ask for. Default: not said. */
   readonly scopesSupported?: readonly string[]

@@ -82,7 +82,8 @@ export interface TokenRelay extends Admitter {
   hydrate(): Promise<void>
   /**
    * What would happen to the caller's token at `destination`, a URL or a destination as rules name it, and why. Where
-   * nobody is calling: to a good token. What only the wire shows (proxies, sockets, redirects) is not known here.
+   * nobody is calling: to a good token. What only the wire shows (proxies, sockets, redirects, own headers) is not known
+   * here. A URL with a user name is explained for clients that make an `Authorization` of it.
    */
   explain(destination: string | URL): Explanation
   /**

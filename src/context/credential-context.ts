@@ -33,7 +33,8 @@ export function getActiveCredential(): VerifiedCredential | undefined {
 }
 
 /**
- * A copy of `context` that carries `credential`.
+ * A copy of `context` that carries `credential`. It does not end with the request that the credential came from: it is
+ * forwarded until it expires, also where `detached` is `withhold`.
  *
  * @throws TypeError where `credential` did not come from `relay.verify` or a context: look-alikes are refused.
  */

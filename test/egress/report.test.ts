@@ -15,7 +15,7 @@ let unnamed: string
 
 async function start(options: Partial<TokenRelayOptions> = {}): Promise<void> {
   service = await startService({ options: { egress: { mode: 'report' }, ...options } })
-  named = `${service.sink.origin}/sink/`
+  named = `${service.sink.origin}/sink/x`
   unnamed = named.replace('127.0.0.1', 'localhost')
 }
 beforeEach(() => start())

@@ -33,6 +33,7 @@ async function call(): Promise<string | undefined> {
   await response.text()
   const received = service.sink.received.find(({ target }) => target === path)
   expect(received).toBeDefined()
+  expect(response.status).toBe(200)
   return received?.authorization[0]?.replace('Bearer ', '')
 }
 

@@ -27,7 +27,7 @@ afterEach(() => service[Symbol.asyncDispose]())
 const extract = (carrier: object): Context =>
   service.relay.propagator.extract(context.active(), carrier, defaultTextMapGetter)
 const callIn = (ctx: Context): Promise<unknown> =>
-  context.with(ctx, () => fetch(`${service.sink.origin}/sink/`).then((response) => response.text()))
+  context.with(ctx, () => fetch(`${service.sink.origin}/sink/x`).then((response) => response.text()))
 const sent = (): number => service.sink.received.flatMap(({ authorization }) => authorization).length
 
 it('from the same request: the same caller, and what is sent is sent', async () => {

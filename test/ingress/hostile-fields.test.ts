@@ -199,8 +199,8 @@ describe('E6 what an outsider says about a token means nothing', () => {
     'Tracestate: otel-token-relay=verified,auth@otr=TOKEN',
     'Cookie: access_token=TOKEN; authorization=Bearer%20TOKEN',
     'X-HTTP-Method-Override: OPTIONS',
-    'X-Original-URL: /sink/',
-    'X-Rewrite-URL: /sink/',
+    'X-Original-URL: /sink/x',
+    'X-Rewrite-URL: /sink/x',
   ])('E6 %s', async (template) => {
     const line = template.replaceAll('TOKEN', ALICE)
     expect(await outcomeOf([line, ...END])).toBe('401')
