@@ -65,21 +65,15 @@ export function createGate({ mode, publicPaths, allowPreflight, metadata, admitt
 }
 
 /** Fields that no preflight request has: a body, and what makes some servers read another method out of it. */
-const NOT_IN_PREFLIGHT = [
-  'content-length',
-  'transfer-encoding',
-  'expect',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-]
+const NOT_IN_PREFLIGHT = ['transfer-encoding', 'expect', 'x-http-method', 'x-http-method-override', 'x-method-override']
 
 /** A CORS preflight request (Fetch standard §4.8): browsers send it without credentials, whatever the request has. */
 function isPreflight(event: string, { method, headers }: Incoming): boolean {
   // Never an upgrade, a tunnel, or an expectation.
   if (method !== 'OPTIONS' || (event !== 'request' && event !== 'stream')) return false
   const asks = Boolean(headers.origin) && Boolean(headers['access-control-request-method'])
-  return asks && NOT_IN_PREFLIGHT.every((name) => headers[name] === undefined)
+  const isEmpty = Number(headers['content-length'] ?? 0) === 0
+  return asks && isEmpty && NOT_IN_PREFLIGHT.every((name) => headers[name] === undefined)
 }
 
 /** What a listener of the application throws belongs to the process, as if no gate had been there. */

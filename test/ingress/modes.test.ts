@@ -80,6 +80,28 @@ it('public paths pass as they are written, and in no other spelling', async () =
   }
 })
 
+it('metadata and preflight requests pass where the environment says so', async () => {
+  await using program = start({
+    TOKEN_RELAY_INGRESS_PROTECTED_RESOURCE_RESOURCE: 'https://user.example/api',
+    TOKEN_RELAY_INGRESS_PROTECTED_RESOURCE_SCOPES_SUPPORTED: 'profiles:read,profiles:write',
+    TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT: 'true',
+  })
+  const metadata = await send(program, '/.well-known/oauth-protected-resource/api')
+  expect(JSON.parse(metadata.split('\r\n\r\n')[1] ?? '')).toEqual({
+    resource: 'https://user.example/api',
+    authorization_servers: [issuer.issuer],
+    scopes_supported: ['profiles:read', 'profiles:write'],
+    bearer_methods_supported: ['header'],
+  })
+  expect(await send(program, '/whoami')).toContain(
+    'Bearer resource_metadata="https://user.example/.well-known/oauth-protected-resource/api"',
+  )
+  const preflight = ['Origin: https://app.example', 'Access-Control-Request-Method: GET']
+  const port = await program.report<number>('port')
+  const passed = await exchange(port, requestOf('/whoami', preflight, { method: 'OPTIONS' }), () => false)
+  expect(passed).toContain('"subject":null')
+})
+
 it('a public path has no caller, even where a token is sent', async () => {
   await using program = start({ TOKEN_RELAY_INGRESS_PUBLIC_PATHS: '/whoami' })
   expect(await send(program, '/whoami', await issuer.token())).toContain('"subject":null')

@@ -40,8 +40,9 @@ it('passes without a token, has no caller even with one, and takes nothing along
   expect(await send('OPTIONS', PREFLIGHT)).toEqual([200])
   expect(await send('OPTIONS', [...PREFLIGHT, bearer(tokenOf())])).toEqual([200])
   expect(await send('OPTIONS', [...PREFLIGHT, 'Authorization: Bearer garbage'])).toEqual([200])
-  expect(handled).toEqual(Array(3).fill('OPTIONS undefined'))
-  expect(service.sink.received.map(({ authorization }) => authorization)).toEqual([[], [], []])
+  expect(await send('OPTIONS', PREFLIGHT, '')).toEqual([200])
+  expect(handled).toEqual(Array(4).fill('OPTIONS undefined'))
+  expect(service.sink.received.map(({ authorization }) => authorization)).toEqual([[], [], [], []])
 })
 
 it('is answered 401 by default', async () => {
