@@ -1,6 +1,6 @@
 /** `egress.mode: 'report'`: everything is decided and told, and nothing is sent. */
 
-import { defaultTextMapSetter, ROOT_CONTEXT } from '@opentelemetry/api'
+import { context, defaultTextMapSetter, INVALID_SPAN_CONTEXT, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TokenRelayOptions } from '../../src/index.ts'
 import { createTokenRelay, runWithToken, setCredential, setDestination } from '../../src/index.ts'
@@ -32,6 +32,30 @@ describe('report', () => {
     await get(unnamed)
     await get(named, { authorization: 'Basic eDp5' })
     expect(service.sink.received.map(({ authorization }) => authorization)).toEqual([[], [], ['Basic eDp5']])
+  })
+
+  it('tells the span what would have happened, and where', async () => {
+    const events: (readonly [string, unknown])[] = []
+    const span = Object.assign(trace.wrapSpanContext(INVALID_SPAN_CONTEXT), {
+      isRecording: () => true,
+      addEvent: (name: string, attributes: unknown) => void events.push([name, attributes]),
+    })
+    for (const url of [named, unnamed]) {
+      await runWithToken(TOKEN, () =>
+        context.with(trace.setSpan(context.active(), span), () => fetch(url).then((response) => response.text())),
+      )
+    }
+    const told = events.filter(([name]) => name === 'auth.token.withheld').map(([, attributes]) => attributes)
+    const port = { 'server.port': service.sink.port }
+    expect(told).toEqual([
+      {
+        'server.address': '127.0.0.1',
+        ...port,
+        'auth.decision.reason': 'report_only',
+        'auth.decision.rule': service.sink.origin,
+      },
+      { 'server.address': 'localhost', ...port, 'auth.decision.reason': 'not_named' },
+    ])
   })
 
   it('writes into no carrier', async () => {
