@@ -8,8 +8,8 @@ import { runWithToken } from '../../src/index.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { startIssuer } from '../support/issuer.ts'
 import { withRelay } from '../support/relay.ts'
-import type { Service } from '../support/service.ts'
-import { startService } from '../support/service.ts'
+import type { Service } from '../support/scripted-service.ts'
+import { startService } from '../support/scripted-service.ts'
 
 let issuer: TestIssuer
 let service: Service

@@ -5,8 +5,8 @@ import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { createServiceClient, get, head, post, put, ServiceError, ServiceScopeError } from '../../src/client/index.ts'
-import type { Reply, Service } from '../support/service.ts'
-import { json, startService } from '../support/service.ts'
+import type { Reply, Service } from '../support/scripted-service.ts'
+import { json, startService } from '../support/scripted-service.ts'
 
 const Profile = z.object({ name: z.string() })
 const retry = { baseDelayMillis: 1, maxDelayMillis: 2 }

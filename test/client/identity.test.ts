@@ -9,8 +9,8 @@ import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/index.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { startIssuer } from '../support/issuer.ts'
-import type { Reply, Service } from '../support/service.ts'
-import { json, startService } from '../support/service.ts'
+import type { Reply, Service } from '../support/scripted-service.ts'
+import { json, startService } from '../support/scripted-service.ts'
 
 const CALLERS = Array.from({ length: 40 }, (_, i) => `user-${i}`)
 

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { createServiceClient, del, get, post } from '../../src/client/index.ts'
-import type { Service } from '../support/service.ts'
-import { startService } from '../support/service.ts'
+import type { Service } from '../support/scripted-service.ts'
+import { startService } from '../support/scripted-service.ts'
 
 let service: Service
 beforeAll(async () => {

@@ -13,8 +13,8 @@ import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@open
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import * as z from 'zod'
 import { createServiceClient, put, ServiceError } from '../../src/client/index.ts'
-import type { Service } from '../support/service.ts'
-import { json, startService } from '../support/service.ts'
+import type { Service } from '../support/scripted-service.ts'
+import { json, startService } from '../support/scripted-service.ts'
 
 const SECRET = 'correct-horse'
 const spans = new InMemorySpanExporter()
