@@ -7,9 +7,12 @@ import type { IngressMode } from './ingress/gate.ts'
 import { issuerSchema, optionsSchema } from './options-schema.ts'
 import type { OnUnavailable } from './revocation/check.ts'
 import type { RevocationList } from './revocation/list.ts'
+import { checkOptions, OptionError } from './token/checked-options.ts'
 import { own } from './token/own.ts'
 import type { ClaimRule, IssuerSettings } from './verification/issuer.ts'
 import type { IssuerResolver } from './verification/issuers.ts'
+
+export { OptionError } from './token/checked-options.ts'
 
 /** How the published keys of an issuer are fetched and kept. */
 export interface KeySetOptions {
@@ -231,22 +234,6 @@ export interface Settings {
   readonly fingerprintKey: string | undefined
 }
 
-/** A configuration mistake: names the path of the option, never its value. */
-export class OptionError extends TypeError {
-  override readonly name = 'TypeError'
-  readonly code = 'ERR_RELAY_OPTION'
-  /** Where the mistake is, such as `issuers[0].audience`. */
-  readonly path: string
-  /** What is wrong there. */
-  readonly problem: string
-
-  constructor(path: string, problem: string) {
-    super(`${path}: ${problem}`)
-    this.path = path
-    this.problem = problem
-  }
-}
-
 /**
  * Checks `options` and fills in the defaults.
  *
@@ -301,40 +288,7 @@ function checkedResolver(resolve: ResolveIssuer): IssuerResolver {
   }
 }
 
+/** A list is an object with a life of its own. */
 function checked<T extends z.ZodType>(schema: T, options: unknown): z.output<T> {
-  const result = schema.safeParse(ownMembers(options))
-  if (!result.success) throw toOptionError(result.error)
-  return result.data
-}
-
-/** Deeper than any option; options that contain themselves are deeper still. */
-const MAX_DEPTH = 8
-
-/** Copies own members only, so that a polluted `Object.prototype` cannot add an option (CWE-1321). */
-function ownMembers(value: unknown, depth = 0): unknown {
-  if (depth > MAX_DEPTH) throw new OptionError('options', 'nested too deeply')
-  if (Array.isArray(value)) return value.map((member) => ownMembers(member, depth + 1))
-  if (typeof value !== 'object' || value === null) return value
-  const copy: Record<string, unknown> = Object.create(null) as Record<string, unknown>
-  for (const [key, member] of Object.entries(value)) {
-    // A list is an object with a life of its own.
-    if (member !== undefined) copy[key] = key === 'list' ? member : ownMembers(member, depth + 1)
-  }
-  return copy
-}
-
-function toOptionError({ issues }: z.ZodError): OptionError {
-  const issue = issues[0]
-  if (issue === undefined) return new OptionError('options', 'not valid')
-  if (issue.code === 'unrecognized_keys') {
-    const [key = ''] = issue.keys
-    // A key is free text: what is no name is not repeated.
-    return new OptionError(pathOf([...issue.path, /^[\w.-]{1,64}$/.test(key) ? key : '?']), 'is not an option')
-  }
-  return new OptionError(pathOf(issue.path), issue.message)
-}
-
-function pathOf(path: readonly PropertyKey[]): string {
-  const text = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')
-  return text === '' ? 'options' : text.replace(/^\./, '')
+  return checkOptions(schema, options, ['list'])
 }

@@ -117,7 +117,7 @@ export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
   if (hasActiveRelay()) throw new RelayActiveError()
 
   const relay = assemble(settings)
-  setActiveRelay({ ...relay, version: VERSION })
+  setActiveRelay({ ...relay, version: VERSION, egressMode: settings.egress.mode })
   return relay
 }
 

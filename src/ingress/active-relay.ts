@@ -1,12 +1,16 @@
 /** The relay of this process, for those who have no reference to it: adapters, jobs, a second copy of this package. */
 
+import type { EgressMode } from '../destination/decision.ts'
+import type { Explanation } from '../destination/explain.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Admitter } from './admission.ts'
 
 /** What a relay is asked for by those who did not create it. */
 export interface ActiveRelay extends Admitter {
   readonly version: string
+  readonly egressMode: EgressMode
   verify(token: string): Promise<VerifiedCredential>
+  explain(destination: string | URL): Explanation
 }
 
 const ACTIVE = Symbol.for('otel-token-relay.active')

@@ -23,12 +23,18 @@ export type WithholdReason =
   | 'not_sealed'
   | 'report_only'
 
+/** Whether calls to a service are let through, refused, or tried with one that decides. */
+export type CircuitState = 'closed' | 'open' | 'half_open'
+
+/** A service that is called, as far as it may be told: configured, never from a request. */
+export type ServerAttributes = { readonly 'server.address': string; readonly 'server.port': number }
+
 /** Where an outgoing carrier goes, as far as it may be told. */
 export type DestinationAttributes =
-  | { readonly 'server.address': string; readonly 'server.port': number }
+  | ServerAttributes
   | { readonly 'messaging.system': string; readonly 'messaging.destination.name': string }
 
-/** One thing that happened to a token. No member can hold a token, a claim or a header value. */
+/** One thing that happened to a token, or to the calls that carry one. No member can hold a token, a claim or a header value. */
 export type AuthEvent =
   | { readonly name: 'auth.token.received' }
   | { readonly name: 'auth.token.verified'; readonly credential: VerifiedCredential }
@@ -51,3 +57,4 @@ export type AuthEvent =
       readonly rule: string | undefined
       readonly destination: DestinationAttributes | undefined
     }
+  | { readonly name: 'resilience.circuit.changed'; readonly state: CircuitState; readonly server: ServerAttributes }

@@ -34,6 +34,8 @@ function attributesOf(event: AuthEvent): Attributes {
         'auth.decision.reason': event.reason,
         ...(event.rule === undefined ? {} : { 'auth.decision.rule': event.rule }),
       }
+    case 'resilience.circuit.changed':
+      return { ...event.server, 'resilience.circuit.state': event.state }
   }
 }
 

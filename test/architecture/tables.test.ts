@@ -1,6 +1,8 @@
 /** The tables of the README say what the source says, no more and no less. */
 
 import { describe, expect, it } from 'vitest'
+import type { ServiceErrorCode } from '../../src/client/errors.ts'
+import { SERVICE_ERRORS, ServiceError, ServiceScopeError } from '../../src/client/errors.ts'
 import { OptionError, parseOptions } from '../../src/options.ts'
 import { optionsFromEnvironment, VARIABLE_NAMES, variableOf } from '../../src/register/environment.ts'
 import { RelayActiveError } from '../../src/relay.ts'
@@ -164,8 +166,14 @@ function errorsOfSource(): readonly string[] {
   const option = new OptionError('<path>', '<problem>')
   const active = new RelayActiveError()
   const store = new RevocationStoreError()
+  const services = (Object.keys(SERVICE_ERRORS) as ServiceErrorCode[]).map((code) => {
+    const error =
+      code === 'ERR_SERVICE_SCOPE' ? new ServiceScopeError('a', []) : new ServiceError(code, { endpoint: 'a' })
+    return [code, error.name, '', error.message].join(' | ')
+  })
   return [
     ...tokens,
+    ...services,
     [option.code, option.name, '', option.message].join(' | '),
     [store.code, store.name, '', store.message].join(' | '),
     [active.code, active.name, '', active.message].join(' | '),

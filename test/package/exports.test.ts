@@ -141,11 +141,22 @@ describe('the tarball', () => {
   })
 
   it('has these entries', () => {
-    expect(Object.keys(manifest.exports)).toEqual(['.', './register', './revocation', './redis', './package.json'])
+    expect(Object.keys(manifest.exports)).toEqual([
+      '.',
+      './register',
+      './client',
+      './revocation',
+      './redis',
+      './package.json',
+    ])
   })
 })
 
 it.each([
+  [
+    'client',
+    ['ServiceError', 'ServiceScopeError', 'createServiceClient', 'del', 'get', 'head', 'patch', 'post', 'put'],
+  ],
   ['revocation', ['createMemoryRevocationList']],
   ['redis', ['RevocationStoreError', 'createRedisRevocationList']],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {

@@ -1,6 +1,7 @@
 /** A service that calls on through pools, agents, redirects and retries that all of its callers share. */
 
 const http = require('node:http')
+const { createServiceClient, get } = require('otel-token-relay/client')
 const { listen } = require('./routes.cjs')
 
 const LIMIT = 2
@@ -52,6 +53,17 @@ for (const [version, { Agent, Pool, RetryAgent, interceptors, request, fetch: np
       drain(retryPoolOf(url).request({ path: new URL(url).pathname + new URL(url).search, method: 'GET' }))
     ways[`RetryAgent ${version}`] = (url) => drain(request(url, { dispatcher: retryAgent }))
   }
+}
+const clients = new Map()
+ways['service client, retry'] = (url) => {
+  const { origin, pathname, searchParams } = new URL(url)
+  if (!clients.has(origin)) {
+    const retry = { maxAttempts: 3, baseDelayMillis: 1, budgetRatio: 1 }
+    const endpoints = { call: get(pathname) }
+    const bulkhead = { maxConcurrent: LIMIT, maxQueued: 100 }
+    clients.set(origin, createServiceClient({ baseUrl: origin, endpoints, retry, bulkhead, circuitBreaker: false }))
+  }
+  return clients.get(origin).call({ query: Object.fromEntries(searchParams) })
 }
 ways['fetch, built in, limited'] = (url) => fetch(url, { dispatcher: limited }).then((response) => response.text())
 const limited = new undici[7].Agent({ connections: LIMIT })

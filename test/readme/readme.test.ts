@@ -69,6 +69,7 @@ const RUN = [
   'logout.mjs',
   'relay.config.mjs',
   'destinations.mjs',
+  'profiles.ts',
 ]
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
@@ -236,15 +237,34 @@ describe('the README', () => {
     expect(profiles.received).toMatchObject([{ target: '/jobs', authorization: [`Bearer ${token}`] }])
   })
 
-  it('caller.ts has no type errors', () => {
+  it.each(['caller.ts', 'profiles.ts'])('%s has no type errors', (file) => {
     const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
     const options = '--noEmit --strict --module nodenext --target es2023 --types node --ignoreConfig'.split(' ')
-    const { stdout, status } = spawnSync(tsc, [...options, 'caller.ts'], {
+    const { stdout, status } = spawnSync(tsc, [...options, file], {
       cwd: local.folder,
       env: quietEnvironment(),
       encoding: 'utf8',
     })
     expect([stdout, status]).toEqual(['', 0])
+  })
+
+  it('profiles.ts calls as whoever calls, and falls back', async () => {
+    profiles.clear()
+    const token = await issuer.token()
+    const driver = `
+      import { runWithToken } from 'otel-token-relay'
+      import { rename } from './profiles.ts'
+      const { signal } = new AbortController()
+      console.log(JSON.stringify(await runWithToken(process.env.TOKEN, () => rename('a/b', 'Ada', signal))))
+      process.exit()`
+    const env = { TOKEN: token, TOKEN_RELAY_CONFIG_FILE: 'relay.json' }
+    // The sink answers with no profile.
+    expect(await drive(driver, ['--import', 'otel-token-relay/register'], env)).toBe('unknown')
+    const authorization = [`Bearer ${token}`]
+    expect(profiles.received).toMatchObject([
+      { method: 'PUT', target: '/profiles/a%2Fb', authorization },
+      { method: 'GET', target: '/profiles/a%2Fb', authorization },
+    ])
   })
 
   it('message.mjs does what its comment says', async () => {
