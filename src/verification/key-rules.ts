@@ -39,7 +39,9 @@ function defectOfUse({ use, key_ops: operations, kid, alg }: Jwk): KeyDefect | u
   if (alg !== undefined && typeof alg !== 'string') return 'malformed'
   if (use !== undefined && use !== 'sig') return 'not_for_signatures'
   if (operations === undefined) return undefined
-  return Array.isArray(operations) && operations.includes('verify') ? undefined : 'not_for_signatures'
+  if (!Array.isArray(operations) || !operations.includes('verify')) return 'not_for_signatures'
+  // RFC 7517 §4.3: none of them twice.
+  return new Set(operations).size < operations.length ? 'malformed' : undefined
 }
 
 function defectOfParameters(jwk: Jwk): KeyDefect | undefined {

@@ -211,6 +211,19 @@ describe('other keys in the set', () => {
     expect(await verdictWith({ body: { keys: [namesake.jwk, signer.jwk] } })).toBe('verified')
   })
 
+  it.each([undefined, 'ES256-1'])('D7 ten keys with the kid %s lock nobody out', async (kid) => {
+    const keys = [...Array.from({ length: 9 }, () => createSigner().jwk), signer.jwk].map((jwk) => ({ ...jwk, kid }))
+    expect(await verdictWith({ body: { keys } }, {}, signer.token(goodClaims(server.origin), { kid }))).toBe('verified')
+  })
+
+  it.each([
+    [['verify', 'sign']],
+    [['encrypt', 'verify']],
+    [['verify', 'something new']],
+  ])('D9 a key that may verify verifies, whatever else it may do: %j', async (operations) => {
+    expect(await verdictWith({ body: { keys: [{ ...signer.jwk, key_ops: operations }] } })).toBe('verified')
+  })
+
   it('D7 a token without kid is tried with the keys of its algorithm', async () => {
     const token = signer.token(goodClaims(server.origin), { kid: undefined })
     const keys = [createSigner('ES256', 'other').jwk, signer.jwk]

@@ -116,6 +116,7 @@ it.each<readonly [string, string, unknown]>([
   ['a key for encryption', 'not_for_signatures', { ...good, use: 'enc' }],
   ['a key for signing only', 'not_for_signatures', { ...good, key_ops: ['sign'] }],
   ['operations that are no list', 'not_for_signatures', { ...good, key_ops: 'verify' }],
+  ['an operation that stands there twice', 'malformed', { ...good, key_ops: ['verify', 'verify'] }],
   ['a kid that is a number', 'malformed', { ...good, kid: 1 }],
   ['a kid of 257 characters', 'malformed', { ...good, kid: 'x'.repeat(257) }],
   ['padding', 'malformed', { ...good, n: `${String(good['n'])}==` }],
