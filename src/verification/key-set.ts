@@ -10,6 +10,8 @@ import { readKeys } from './published-keys.ts'
 export interface KeySet {
   /** Keys that may have signed a token with this header. Rejects with an {@link UndecidedError} while none can be had. */
   candidates(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]>
+  /** The same after a look at what is published now, at most once per cool-down: a key may be new, or another one. */
+  lookAgain(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]>
   /**
    * Whether what was verified with this key may still be used: it is published as far as is known, and what is known is
    * not too old. Answers from memory; where it is time to look again, that is done in the background.
@@ -44,8 +46,10 @@ export interface Jwks {
 /** Keys given with the configuration. */
 export function createStaticKeySet(jwks: Jwks): KeySet {
   const keys = readKeys(jwks)
+  const candidates: KeySet['candidates'] = async (header) => keys?.candidates(header) ?? []
   return {
-    candidates: async (header) => keys?.candidates(header) ?? [],
+    candidates,
+    lookAgain: candidates,
     stillHolds: (thumbprint) => keys?.has(thumbprint) ?? false,
     hydrate: async () => undefined,
     ready: true,
@@ -84,7 +88,7 @@ class RemoteKeySet implements KeySet {
   #keys: PublishedKeys | undefined
   #loadedAt = Number.NEGATIVE_INFINITY
   #attemptedAt = Number.NEGATIVE_INFINITY
-  #askedForUnknownAt = Number.NEGATIVE_INFINITY
+  #lookedAgainAt = Number.NEGATIVE_INFINITY
   #failures = 0
   #backoffMillis = 0
   #pending: Promise<PublishedKeys> | undefined
@@ -97,10 +101,19 @@ class RemoteKeySet implements KeySet {
 
   async candidates(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]> {
     const known = (await this.#current()).candidates(header)
-    if (known.length > 0 || !this.#mayAskForUnknown()) return known
-    // A rotated key shows up as an unknown `kid`; made-up ones cost one fetch per cool-down, whoever sends how many.
-    this.#askedForUnknownAt = Date.now()
-    return (await this.#refresh()).candidates(header)
+    return known.length > 0 ? known : this.lookAgain(header)
+  }
+
+  /** Made-up tokens cost one fetch per cool-down, whoever sends how many. */
+  async lookAgain(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]> {
+    if (this.#pending !== undefined || this.#mayLookAgain()) {
+      if (this.#pending === undefined) this.#lookedAgainAt = Date.now()
+      // An error of its own for each of those who wait for the same fetch.
+      await this.#refresh().catch(() => undefined)
+    }
+    // What is published now cannot be known: a key that is not found may be there.
+    if (this.#failures > 0) throw this.#unavailable()
+    return this.#keys?.candidates(header) ?? []
   }
 
   stillHolds(thumbprint: string): boolean {
@@ -194,9 +207,8 @@ class RemoteKeySet implements KeySet {
     return since(this.#attemptedAt) >= this.#backoffMillis
   }
 
-  #mayAskForUnknown(): boolean {
-    if (this.#pending !== undefined) return true
-    return since(this.#askedForUnknownAt) >= this.#options.cooldownMillis && this.#mayAttempt()
+  #mayLookAgain(): boolean {
+    return since(this.#lookedAgainAt) >= this.#options.cooldownMillis && this.#mayAttempt()
   }
 
   #ageMillis(): number {

@@ -112,9 +112,34 @@ describe('a rotation', () => {
     )
     expect(server.fetches()).toBe(2)
     later(29_999)
-    expect(new Set(await verifyAll(100, (i) => tokenOf(old, `made-up-${i}`)))).toEqual(new Set(['ERR_TOKEN_KEY']))
+    expect(new Set(await verifyAll(100, (i) => tokenOf(old, `made-up-${i}`)))).toEqual(
+      new Set(['ERR_TOKEN_KEYS_UNAVAILABLE']),
+    )
     expect(server.fetches()).toBe(2)
     expect(await relay.verify(tokenOf(old))).toMatchObject({ subject: 'alice' })
+  })
+
+  it.each(['old', undefined])('D12 a new key with the kid of the old one, %s, is fetched at once', async (kid) => {
+    const named = (signer: Signer): Signer => ({ ...signer, jwk: { ...signer.jwk, kid } })
+    publish(named(old))
+    later(600_000)
+    const token = (signer: Signer): string => signer.token(goodClaims(server.origin), { kid })
+    await relay.verify(token(old))
+    publish(named(rotated))
+    expect(new Set(await verifyAll(200, () => token(rotated)))).toEqual(new Set(['verified']))
+    expect(server.fetches()).toBe(3)
+    await expect(relay.verify(token(old))).rejects.toMatchObject(refusal('ERR_TOKEN_SIGNATURE'))
+  })
+
+  it('D1 forged signatures cost one fetch per cooldown, and are called forged while the issuer is down', async () => {
+    const forger = createSigner('ES256', 'old')
+    for (const fetches of [2, 3, 4]) {
+      expect(new Set(await verifyAll(200, () => tokenOf(forger)))).toEqual(new Set(['ERR_TOKEN_SIGNATURE']))
+      expect(await relay.verify(tokenOf(old))).toMatchObject({ subject: 'alice' })
+      expect(server.fetches()).toBe(fetches)
+      if (fetches === 3) takeDown()
+      later(30_000)
+    }
   })
 })
 
@@ -220,6 +245,15 @@ describe('while the issuer is down', () => {
   it('C11 each caller has an error of its own', async () => {
     takeDown()
     const fail = (): Promise<unknown> => relay.verify(tokenOf(old)).catch((error: unknown) => error)
+    const [one, other] = await Promise.all([fail(), fail()])
+    expect(one).toMatchObject(UNAVAILABLE)
+    expect(one).not.toBe(other)
+  })
+
+  it('C11 so has each whose kid is unknown', async () => {
+    await relay.verify(tokenOf(old))
+    takeDown()
+    const fail = (): Promise<unknown> => relay.verify(tokenOf(rotated)).catch((error: unknown) => error)
     const [one, other] = await Promise.all([fail(), fail()])
     expect(one).toMatchObject(UNAVAILABLE)
     expect(one).not.toBe(other)
