@@ -228,6 +228,17 @@ describe('entries', () => {
     expect(list.isRevoked(facts)).toBe(false)
   })
 
+  it('B6 outlive a clock that goes an hour wrong, and right again', async () => {
+    await use(async (relay) => {
+      const token = signer.token({ ...goodClaims(ISSUER), jti: 'token-1' })
+      await relay.revoke(await relay.verify(token))
+      vi.setSystemTime(Date.now() + 3_600_000)
+      await relay.revoke({ issuer: ISSUER, tokenId: 'token-2', expiresAtMillis: Date.now() + 1_000 })
+      vi.setSystemTime(Date.now() - 3_600_000)
+      await expect(relay.verify(token)).rejects.toMatchObject(refusal('ERR_TOKEN_REVOKED'))
+    })
+  })
+
   it.each([
     [undefined, 'entry'],
     [{ tokenId: 'a', expiresAtMillis: 1 }, 'entry.issuer'],
