@@ -1,7 +1,7 @@
 /** Tokens that are taken back: by what their issuer vouches for, on every use, in and out. */
 
 import { createServer } from 'node:http'
-import { context } from '@opentelemetry/api'
+import { context, diag } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { RevocationEntry, RevocationList, TokenRelay, TokenRelayOptions } from '../../src/index.ts'
 import { setCredential } from '../../src/index.ts'
@@ -196,6 +196,34 @@ describe('C13 while the list cannot be trusted', () => {
       expect(await verdict(relay.verify(tokenWith()))).toBe('verified')
     }
     await use(run, { revocation: { list: switched }, destinations: [{ to: sink.origin }] })
+  })
+
+  it.each([
+    ['reject', 'tokens are refused'],
+    ['accept', 'tokens are let in unless known to be revoked'],
+  ] as const)('%s: the operator is told, once', async (onUnavailable, consequence) => {
+    const said: string[] = []
+    const hear = (text: string): void => void said.push(text)
+    diag.setLogger({ error: hear, warn: hear, info: hear, debug: () => undefined, verbose: () => undefined })
+    said.length = 0
+    let available = false
+    const switched = {
+      ...list({}),
+      get available() {
+        return available
+      },
+    }
+    const run = async (relay: TokenRelay) => {
+      const uses = () => Promise.all([1, 2, 3].map(() => verdict(relay.verify(tokenWith()))))
+      await uses()
+      available = true
+      await uses()
+      expect(said).toEqual([
+        `otel-token-relay: the revocation list cannot be trusted: ${consequence}`,
+        'otel-token-relay: the revocation list can be trusted again',
+      ])
+    }
+    await use(run, { revocation: { list: switched, onUnavailable } }).finally(() => diag.disable())
   })
 
   it('accept: what is known is refused, the rest is let in', async () => {
