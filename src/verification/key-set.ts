@@ -63,16 +63,31 @@ export function createRemoteKeySet(
   options: KeySetOptions,
   onEvent: (event: KeySetEvent) => void,
 ): KeySet {
-  return new RemoteKeySet(
-    async () => {
-      const keys = readKeys(await fetchJson(jwksUri ?? (await discoverJwksUri(issuer, options)), options))
+  let location: { readonly uri: string; readonly foundAt: number } | undefined
+
+  /** Not looked for again before each fetch: an issuer that is asked for an unknown key is asked once. */
+  async function locate(): Promise<string> {
+    if (jwksUri !== undefined) return jwksUri
+    if (location !== undefined && since(location.foundAt) < options.maxAgeMillis) return location.uri
+    const uri = await discoverJwksUri(issuer, options)
+    location = { uri, foundAt: Date.now() }
+    return uri
+  }
+
+  async function load(): Promise<PublishedKeys> {
+    try {
+      const keys = readKeys(await fetchJson(await locate(), options))
       // An issuer that publishes nothing usable has made a mistake: what it published before is kept as in an outage.
       if (keys === undefined || keys.size === 0) throw new DocumentError()
       return keys
-    },
-    options,
-    onEvent,
-  )
+    } catch (error) {
+      // The keys may have moved.
+      location = undefined
+      throw error
+    }
+  }
+
+  return new RemoteKeySet(load, options, onEvent)
 }
 
 const FIRST_BACKOFF_MILLIS = 250
@@ -212,6 +227,8 @@ class RemoteKeySet implements KeySet {
   }
 
   #ageMillis(): number {
+    // A clock that was set back makes keys old, and no older than an issuer that is down may make them.
+    if (Date.now() < this.#loadedAt) this.#loadedAt = Date.now() - this.#options.maxAgeMillis
     return since(this.#loadedAt)
   }
 

@@ -185,6 +185,17 @@ describe('while the issuer is down', () => {
     expect(server.fetches()).toBeGreaterThan(1)
   })
 
+  it('B6 a clock that was set back does not cut short how long they serve, nor make it longer', async () => {
+    await relay.verify(tokenOf(old))
+    takeDown()
+    later(-60_000)
+    for (let minute = 0; minute < 60; minute += 1) {
+      expect(await verdict(relay.verify(tokenOf(old)))).toBe('verified')
+      later(60_000)
+    }
+    await expect(relay.verify(tokenOf(old))).rejects.toMatchObject(UNAVAILABLE)
+  })
+
   it('D2 from the start: it cannot be decided, and says when to come back', async () => {
     takeDown()
     await expect(relay.verify(tokenOf(old))).rejects.toMatchObject({
