@@ -6,6 +6,7 @@ import { DocumentError, fetchJson } from './bounded-json.ts'
 import { discoverJwksUri } from './discovery.ts'
 import type { PublishedKey, PublishedKeys } from './published-keys.ts'
 import { readKeys } from './published-keys.ts'
+import { since } from './wall-clock.ts'
 
 export interface KeySet {
   /** Keys that may have signed a token with this header. Rejects with an {@link UndecidedError} while none can be had. */
@@ -235,10 +236,4 @@ class RemoteKeySet implements KeySet {
   #unavailable(): UndecidedError {
     return new UndecidedError('ERR_TOKEN_KEYS_UNAVAILABLE', (this.#backoffMillis - since(this.#attemptedAt)) / 1000)
   }
-}
-
-/** Time since `then`. A clock that was set back makes everything old rather than fresh for ever. */
-function since(then: number): number {
-  const elapsed = Date.now() - then
-  return elapsed < 0 ? Number.POSITIVE_INFINITY : elapsed
 }
