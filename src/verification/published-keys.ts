@@ -34,7 +34,8 @@ export function readKeys(document: unknown): PublishedKeys | undefined {
   const listed = typeof document === 'object' && document !== null ? (document as { keys?: unknown }).keys : undefined
   if (!Array.isArray(listed)) return undefined
   const keys: PublishedKey[] = []
-  const dropped: Partial<Record<KeyDefect, number>> = {}
+  const tooMany = listed.length - MAX_KEYS
+  const dropped: Partial<Record<KeyDefect, number>> = tooMany > 0 ? { too_many: tooMany } : {}
   for (const key of listed.slice(0, MAX_KEYS) as unknown[]) {
     const defect = defectOf(key)
     if (defect === undefined) keys.push(publish(key as Jwk))

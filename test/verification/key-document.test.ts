@@ -2,6 +2,7 @@
 
 import { createHmac } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
+import { diag } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { KeySetOptions } from '../../src/index.ts'
 import type { Answering, FaultyIssuer } from '../support/faulty-issuer.ts'
@@ -240,6 +241,18 @@ describe('other keys in the set', () => {
     expect(await verdictWith({ body: { keys: [broken, signer.jwk] } }, {}, token)).toBe('ERR_TOKEN_KEY')
     expect(await verdictWith({ body: { keys: [broken, signer.jwk] } })).toBe('verified')
   })
+})
+
+it('D8 D9 D10 the operator is told how many keys are not used, and why, and nothing else of them', async () => {
+  const said: string[] = []
+  const hear = (text: string): void => void said.push(text)
+  diag.setLogger({ error: hear, warn: hear, info: () => undefined, debug: () => undefined, verbose: () => undefined })
+  const odd = [{ kty: 'oct', k: 'm4rk3r' }, { ...signer.jwk, d: 'm4rk3r' }, 'm4rk3r', { kty: 'm4rk3r' }]
+  const many = Array.from({ length: 500 }, (_, i) => ({ ...signer.jwk, kid: `m4rk3r-${i}` }))
+  await verdictWith({ body: { keys: [...odd, signer.jwk, ...many] } }).finally(() => diag.disable())
+  expect(said.filter((text) => text.includes(server.origin))).toEqual([
+    `otel-token-relay: keys of ${server.origin}: not used: 5 too_many, 1 symmetric, 1 private, 1 malformed, 1 unsupported`,
+  ])
 })
 
 it('the error repeats neither the address nor what came from there', async () => {

@@ -36,6 +36,7 @@ describe('A17 RSA keys', () => {
     ['with exponent 3', 'weak', () => rsa(2_048, 3)],
     ['with an even exponent', 'weak', () => ({ ...good, e: base64url('010002') })],
     ['with a leading zero', 'malformed', () => ({ ...good, n: base64url(`00${modulus.toString('hex')}`) })],
+    ['with an exponent as long as the modulus', 'too_large', () => ({ ...good, e: good['n'] })],
     ['of 16384 bits', 'too_large', () => ({ ...good, n: base64url(`ff${'ff'.repeat(2_047)}`) })],
     ['without modulus', 'malformed', () => ({ kty: 'RSA', e: 'AQAB' })],
   ])('%s are %s', (_, defect, make) => {
