@@ -5,10 +5,12 @@ import type { StoredEntry } from './entries.ts'
 import { RevocationEntries, storedEntry } from './entries.ts'
 import type { RevocationEntry, RevocationFacts, RevocationList } from './list.ts'
 import { normalizeEntry } from './list.ts'
-import type { Command, RedisClient, RedisConnection } from './redis-connection.ts'
+import type { RedisClient, RedisConnection } from './redis-connection.ts'
 import { openConnection } from './redis-connection.ts'
+import { ANSWER_MILLIS, Inquirer } from './redis-inquirer.ts'
 
 export type { IoredisClient, NodeRedisClient, RedisClient } from './redis-connection.ts'
+export { RevocationStoreError } from './redis-inquirer.ts'
 
 export interface RedisRevocationOptions {
   /**
@@ -30,16 +32,6 @@ export interface RedisRevocationOptions {
 export interface RedisRevocationList extends RevocationList {
   /** Closes the connections. The list is not available afterwards. */
   close(): void
-}
-
-/** The others could not be told. This process refuses the tokens all the same, and tells the others when it can. */
-export class RevocationStoreError extends Error {
-  override readonly name = 'RevocationStoreError'
-  readonly code = 'ERR_RELAY_REVOCATION_STORE'
-
-  constructor() {
-    super('the revocation could not be stored: other processes do not know of it yet')
-  }
 }
 
 /**
@@ -83,9 +75,6 @@ end
 return redis.call('HMGET', KEYS[2], 'epoch', 'count')`
 
 const CHUNK = 500
-/** How long Redis may take for an answer. */
-const ANSWER_MILLIS = 500
-
 class SharedRevocationList implements RedisRevocationList {
   readonly #entries = new RevocationEntries()
   readonly #asking: Inquirer
@@ -119,6 +108,7 @@ class SharedRevocationList implements RedisRevocationList {
       asking,
       () => this.#lose(),
       () => this.#beat(),
+      () => listening.renew(),
     )
     this.#listen()
     this.#timer = setInterval(() => this.#beat(), heartbeatMillis).unref()
@@ -277,64 +267,6 @@ class SharedRevocationList implements RedisRevocationList {
 interface Version {
   readonly epoch: string
   readonly count: number
-}
-
-/** Asks only where an answer can be expected soon: clients keep commands for later while they are not connected. */
-class Inquirer {
-  readonly #connection: RedisConnection
-  #ready = false
-  #unanswered = 0
-
-  constructor(connection: RedisConnection, onLost: () => void, onReady: () => void) {
-    this.#connection = connection
-    connection.observe(
-      () => {
-        this.#ready = false
-        onLost()
-      },
-      () => {
-        this.#ready = true
-        onReady()
-      },
-    )
-    connection.open()
-  }
-
-  async ask(command: Command): Promise<unknown> {
-    if (!this.#ready || this.#unanswered >= MAX_UNANSWERED) throw new RevocationStoreError()
-    this.#unanswered += 1
-    try {
-      return await within(ANSWER_MILLIS, this.#answer(command))
-    } catch {
-      throw new RevocationStoreError()
-    }
-  }
-
-  async #answer(command: Command): Promise<unknown> {
-    try {
-      return await this.#connection.send(command)
-    } finally {
-      this.#unanswered -= 1
-    }
-  }
-
-  close(): void {
-    this.#ready = false
-    this.#connection.close()
-  }
-}
-
-const MAX_UNANSWERED = 10_000
-
-async function within<T>(millis: number, answer: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  // An answer that has arrived while this process was busy is read before the rejection.
-  const timer = setTimeout(() => setImmediate(() => setImmediate(reject)), millis)
-  try {
-    return await Promise.race([answer, promise])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 /** Who can write to Redis can write anything. */

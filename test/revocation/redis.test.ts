@@ -1,5 +1,8 @@
 /** The revocation list of a fleet, over a real Redis and both clients. */
 
+import { once } from 'node:events'
+import type { AddressInfo, Socket } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -106,6 +109,17 @@ describe.runIf(HAS_REDIS).each([
     } finally {
       redis.thaw()
     }
+    await available(list)
+  })
+
+  it('C13 gives up a connection whose other end has vanished without a word', async () => {
+    const held: Socket[] = []
+    await using way = await startWay(redis.port, (socket) => held.push(socket))
+    const list = createRedisRevocationList({ client: clientFor(`redis://127.0.0.1:${way.port}`), prefix: 'vanished' })
+    lists.push(list)
+    await available(list)
+    for (const socket of held.splice(0)) socket.pause().unpipe()
+    await unavailable(list)
     await available(list)
   })
 
@@ -219,6 +233,28 @@ describe.runIf(HAS_REDIS).each([
     raw.disconnect()
   })
 })
+
+/** A way to Redis that can be cut in the middle: `onSocket` gets both ends of each connection. */
+async function startWay(to: number, onSocket: (socket: Socket) => void): Promise<AsyncDisposable & { port: number }> {
+  const sockets = new Set<Socket>()
+  const server = createServer((near) => {
+    const far = connect(to, '127.0.0.1')
+    for (const socket of [near, far]) {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      onSocket(socket)
+    }
+    near.pipe(far).pipe(near)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
 
 describe('options that are not valid', () => {
   it.each([
