@@ -1,12 +1,15 @@
 /** What an issuer may answer when it is asked for its keys. */
 
 import { createHmac } from 'node:crypto'
+import { createServer } from 'node:https'
 import { gzipSync } from 'node:zlib'
 import { diag } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { KeySetOptions } from '../../src/index.ts'
+import { createCertificates } from '../support/certificates.ts'
 import type { Answering, FaultyIssuer } from '../support/faulty-issuer.ts'
 import { startFaultyIssuer } from '../support/faulty-issuer.ts'
+import { close, listen } from '../support/issuer.ts'
 import { refusal, verdict, withRelay } from '../support/relay.ts'
 import { createSigner, goodClaims, segment } from '../support/signer.ts'
 import { startSink } from '../support/sink.ts'
@@ -97,6 +100,21 @@ it.each([201, 204, 206, 400, 401, 404, 418, 500, 503])('status %i is no key set'
   const body = status === 204 ? undefined : GOOD
   const answering: Answering = (_, response) => void response.writeHead(status, JSON_TYPE).end(body)
   expect(await verdictWith(answering)).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
+})
+
+it('D14 a server whose certificate nobody vouches for is an issuer that is down', async () => {
+  const requests: unknown[] = []
+  const { key, cert } = await createCertificates()
+  const tls = createServer({ key, cert }, (request, response) => {
+    requests.push(request.url)
+    response.writeHead(200, JSON_TYPE).end(GOOD)
+  })
+  const port = await listen(tls)
+  const issuer = { issuer: server.origin, audience: null, jwksUri: `https://127.0.0.1:${port}/jwks` }
+  const token = signer.token(goodClaims(server.origin))
+  const seen = await withRelay({ issuers: [issuer] }, (relay) => verdict(relay.verify(token)))
+  await close(tls)
+  expect([seen, requests]).toEqual(['ERR_TOKEN_KEYS_UNAVAILABLE', []])
 })
 
 describe('D4 is bounded', () => {
