@@ -20,8 +20,8 @@ export interface KeySet {
   stillHolds(thumbprint: string): boolean
   /** Asks for the keys now, unless they are fresh. Rejects with an {@link UndecidedError} while none can be had. */
   hydrate(): Promise<void>
-  /** Whether tokens can be decided now. */
-  readonly ready: boolean
+  /** Whether tokens can be decided now. Where it is time to ask for the keys, that is done in the background. */
+  isReady(): boolean
 }
 
 export interface KeySetOptions extends FetchLimits {
@@ -53,7 +53,7 @@ export function createStaticKeySet(jwks: Jwks): KeySet {
     lookAgain: candidates,
     stillHolds: (thumbprint) => keys?.has(thumbprint) ?? false,
     hydrate: async () => undefined,
-    ready: true,
+    isReady: () => true,
   }
 }
 
@@ -142,7 +142,12 @@ class RemoteKeySet implements KeySet {
     await this.#current()
   }
 
-  get ready(): boolean {
+  isReady(): boolean {
+    this.#refreshIfDue()
+    return this.#usable
+  }
+
+  get #usable(): boolean {
     return this.#keys !== undefined && this.#ageMillis() < this.#options.maxAgeMillis + this.#options.staleMillis
   }
 
@@ -152,7 +157,7 @@ class RemoteKeySet implements KeySet {
 
   /** Known to be down: nobody waits for the next attempt while the old keys may serve. */
   get #mayServeStale(): boolean {
-    return this.#failures > 0 && this.ready
+    return this.#failures > 0 && this.#usable
   }
 
   async #current(): Promise<PublishedKeys> {
@@ -169,7 +174,7 @@ class RemoteKeySet implements KeySet {
     try {
       return await this.#refresh()
     } catch (error) {
-      if (this.#keys !== undefined && this.ready) return this.#stale(this.#keys)
+      if (this.#keys !== undefined && this.#usable) return this.#stale(this.#keys)
       // An error of its own for each of those who waited for the same fetch.
       throw error instanceof UndecidedError ? this.#unavailable() : error
     }
@@ -190,7 +195,7 @@ class RemoteKeySet implements KeySet {
 
   /** Ahead of expiry, and again and again while the issuer is down. */
   #refreshIfDue(): void {
-    const due = this.#fresh ? this.#ageMillis() >= this.#options.maxAgeMillis * REFRESH_AHEAD : this.#mayServeStale
+    const due = this.#ageMillis() >= this.#options.maxAgeMillis * REFRESH_AHEAD
     if (due && this.#pending === undefined && this.#mayAttempt()) this.#refresh().catch(() => undefined)
   }
 
@@ -215,7 +220,7 @@ class RemoteKeySet implements KeySet {
   /** Jittered, so that the processes of a fleet do not ask in step. */
   #nextBackoffMillis(): number {
     const jitter = 1 + Math.random() / 4
-    if (this.#keys !== undefined) return this.#options.cooldownMillis * jitter
+    if (this.#usable) return this.#options.cooldownMillis * jitter
     return Math.min(MAX_COLD_BACKOFF_MILLIS, FIRST_BACKOFF_MILLIS * 2 ** (this.#failures - 1) * jitter)
   }
 
