@@ -70,7 +70,8 @@ export interface TokenRelay extends Admitter {
   revoke(what: VerifiedCredential | RevocationEntry): Promise<void>
   /**
    * Whether tokens can be decided now: the keys of every configured issuer are there, and the revocation list can be
-   * trusted. For readiness probes: where something is missing it is asked for in the background, as often as is fair.
+   * trusted. For readiness probes, which also keep the keys fresh where few requests come: what is missing or about to
+   * be too old is asked for in the background, as often as is fair.
    * Issuers that are asked about their tokens (`introspection`) and those of `resolveIssuer` do not count.
    */
   ready(): boolean
@@ -188,8 +189,7 @@ function assembleVerification(settings: Settings, list: RevocationList) {
 }
 
 function isReady({ configured }: Issuers, list: RevocationList, onUnavailable: OnUnavailable): boolean {
-  const waiting = configured.filter(({ keys, introspection }) => !keys.ready && introspection === undefined)
-  for (const { keys } of waiting) keys.hydrate().catch(() => undefined)
+  const waiting = configured.filter(({ keys, introspection }) => introspection === undefined && !keys.isReady())
   return waiting.length === 0 && (list.available || onUnavailable === 'accept')
 }
 

@@ -13,6 +13,8 @@ export interface StoredEntry {
 
 /** Entries outlive their tokens by the largest clock tolerance that an issuer may have. */
 const MARGIN_MILLIS = 300_000
+/** They are kept for longer than they block: a clock that goes wrong and right again must not lose them. */
+const KEPT_MILLIS = 3_600_000
 const SWEEP_MILLIS = 60_000
 
 export function storedEntry(entry: NormalizedEntry): StoredEntry {
@@ -28,7 +30,7 @@ export class RevocationEntries {
 
   add(entry: StoredEntry): void {
     this.#sweep()
-    if (entry.expiresAtMillis <= Date.now()) return
+    if (isOver(entry)) return
     const known = this.#entries.get(entry.key)
     this.#entries.set(entry.key, known === undefined ? entry : wider(known, entry))
   }
@@ -43,10 +45,14 @@ export class RevocationEntries {
     return keys.some((key) => this.#blocks(this.#entries.get(key), facts))
   }
 
-  /** All that have not expired. */
-  values(): readonly StoredEntry[] {
+  /** What of this blocks tokens that `others` would let pass. */
+  without(others: RevocationEntries): readonly StoredEntry[] {
     const now = Date.now()
-    return [...this.#entries.values()].filter(({ expiresAtMillis }) => expiresAtMillis > now)
+    return [...this.#entries.values()].filter(({ key, issuedBeforeMillis, expiresAtMillis }) => {
+      const other = others.#entries.get(key)
+      const covered = other !== undefined && other.issuedBeforeMillis >= issuedBeforeMillis
+      return expiresAtMillis > now && !(covered && other.expiresAtMillis >= expiresAtMillis)
+    })
   }
 
   #blocks(entry: StoredEntry | undefined, { issuedAtMillis }: RevocationFacts): boolean {
@@ -59,10 +65,14 @@ export class RevocationEntries {
     // A clock that was set back must not keep entries for ever.
     if (now < this.#sweepAtMillis && this.#sweepAtMillis - now <= SWEEP_MILLIS) return
     this.#sweepAtMillis = now + SWEEP_MILLIS
-    for (const [key, { expiresAtMillis }] of this.#entries) {
-      if (expiresAtMillis <= now) this.#entries.delete(key)
+    for (const entry of this.#entries.values()) {
+      if (isOver(entry)) this.#entries.delete(entry.key)
     }
   }
+}
+
+function isOver({ expiresAtMillis }: StoredEntry): boolean {
+  return expiresAtMillis + KEPT_MILLIS <= Date.now()
 }
 
 /** Two entries about the same tokens block what either of them blocks. */

@@ -11,6 +11,8 @@ export interface RedisConnection {
   subscribe(channel: string, onMessage: (message: string) => void): Promise<void>
   /** Calls back whenever the connection is lost, and whenever it is there again. */
   observe(onLost: () => void, onReady: () => void): void
+  /** Gives this connection up for a new one. */
+  renew(): void
   close(): void
 }
 
@@ -36,10 +38,11 @@ interface Ioredis extends IoredisClient, Emitter {
   readonly status: string
   connect(): Promise<unknown>
   subscribe(channel: string): Promise<unknown>
-  disconnect(): void
+  disconnect(reconnect?: boolean): void
 }
 
 interface NodeRedis extends NodeRedisClient, Emitter {
+  readonly isOpen: boolean
   connect(): Promise<unknown>
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
   destroy(): void
@@ -64,16 +67,22 @@ function ofIoredis(client: Ioredis): RedisConnection {
       await client.subscribe(channel)
     },
     observe: (onLost, onReady) => observe(client, ['close', 'end'], onLost, onReady),
+    renew: () => client.disconnect(true),
     close: () => client.disconnect(),
   }
 }
 
 function ofNodeRedis(client: NodeRedis): RedisConnection {
+  const open = (): void => void client.connect().catch(() => undefined)
   return {
-    open: () => void client.connect().catch(() => undefined),
+    open,
     send: (command) => client.sendCommand([...command]),
     subscribe: async (channel, onMessage) => void (await client.subscribe(channel, onMessage)),
     observe: (onLost, onReady) => observe(client, ['error', 'end', 'reconnecting'], onLost, onReady),
+    renew() {
+      if (client.isOpen) client.destroy()
+      open()
+    },
     close: () => client.destroy(),
   }
 }

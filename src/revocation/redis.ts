@@ -5,10 +5,12 @@ import type { StoredEntry } from './entries.ts'
 import { RevocationEntries, storedEntry } from './entries.ts'
 import type { RevocationEntry, RevocationFacts, RevocationList } from './list.ts'
 import { normalizeEntry } from './list.ts'
-import type { Command, RedisClient, RedisConnection } from './redis-connection.ts'
+import type { RedisClient, RedisConnection } from './redis-connection.ts'
 import { openConnection } from './redis-connection.ts'
+import { ANSWER_MILLIS, Inquirer } from './redis-inquirer.ts'
 
 export type { IoredisClient, NodeRedisClient, RedisClient } from './redis-connection.ts'
+export { RevocationStoreError } from './redis-inquirer.ts'
 
 export interface RedisRevocationOptions {
   /**
@@ -32,16 +34,6 @@ export interface RedisRevocationList extends RevocationList {
   close(): void
 }
 
-/** The others could not be told. This process refuses the tokens all the same, and tells the others when it can. */
-export class RevocationStoreError extends Error {
-  override readonly name = 'RevocationStoreError'
-  readonly code = 'ERR_RELAY_REVOCATION_STORE'
-
-  constructor() {
-    super('the revocation could not be stored: other processes do not know of it yet')
-  }
-}
-
 /**
  * Entries lie in a sorted set, by when they expire, as hashes: Redis learns no subject, session or token. A list that is
  * taken into use, or has lost its connection, is not `available` until it has read all of them.
@@ -61,13 +53,19 @@ export function createRedisRevocationList(options: RedisRevocationOptions): Redi
 }
 
 /**
- * Adds what is new and tells everybody. The version counts what was added; its epoch changes when Redis has lost it.
- * Keys: entries, version. Arguments: channel, now, epoch to begin with, then key, issued-before and expiry per entry.
+ * Adds what is new and tells everybody. The version counts what was added; its epoch, which is an entry too that
+ * blocks nothing, changes when Redis has lost one of the two keys.
+ * Keys: entries, version. Arguments: channel, epoch to begin with, then key, issued-before and expiry per entry. What is
+ * over is removed by Redis's clock: one process with a wrong one must not forget for all.
  */
 const ADD = `
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
-redis.call('HSETNX', KEYS[2], 'epoch', ARGV[3])
-for i = 4, #ARGV, 3 do
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] .. '000')
+local epoch = redis.call('HGET', KEYS[2], 'epoch')
+if not epoch or not redis.call('ZSCORE', KEYS[1], epoch) then
+  redis.call('HSET', KEYS[2], 'epoch', ARGV[2])
+  redis.call('ZADD', KEYS[1], 'inf', ARGV[2])
+end
+for i = 3, #ARGV, 3 do
   local member = ARGV[i] .. ' ' .. ARGV[i + 1]
   if redis.call('ZADD', KEYS[1], 'GT', 'CH', ARGV[i + 2], member) == 1 then
     local version = redis.call('HINCRBY', KEYS[2], 'count', 1)
@@ -77,13 +75,8 @@ end
 return redis.call('HMGET', KEYS[2], 'epoch', 'count')`
 
 const CHUNK = 500
-/** How long Redis may take for an answer. */
-const ANSWER_MILLIS = 500
-
 class SharedRevocationList implements RedisRevocationList {
   readonly #entries = new RevocationEntries()
-  /** What Redis has not confirmed yet. */
-  readonly #unsent = new Set<StoredEntry>()
   readonly #asking: Inquirer
   readonly #listening: RedisConnection
   readonly #names: { readonly entries: string; readonly version: string; readonly channel: string }
@@ -115,6 +108,7 @@ class SharedRevocationList implements RedisRevocationList {
       asking,
       () => this.#lose(),
       () => this.#beat(),
+      () => listening.renew(),
     )
     this.#listen()
     this.#timer = setInterval(() => this.#beat(), heartbeatMillis).unref()
@@ -132,8 +126,13 @@ class SharedRevocationList implements RedisRevocationList {
   async revoke(entry: RevocationEntry): Promise<void> {
     const stored = storedEntry(normalizeEntry(entry))
     this.#entries.add(stored)
-    this.#unsent.add(stored)
-    await this.#store([stored])
+    try {
+      await this.#store([stored])
+    } catch (error) {
+      // The next heartbeat compares everything, and stores what is missing.
+      this.#missed = true
+      throw error
+    }
   }
 
   close(): void {
@@ -187,15 +186,11 @@ class SharedRevocationList implements RedisRevocationList {
 
   #hear(message: string): void {
     const [count = '', key = '', issuedBefore = '', expires = ''] = message.split(' ')
-    this.#take(key, issuedBefore, expires)
+    const entry = parseEntry(key, issuedBefore, expires)
+    if (entry !== undefined) this.#entries.add(entry)
     // Messages come in their order; a number that was left out is one that was lost.
     if (Number(count) > this.#count + 1) this.#missed = true
     this.#count = Math.max(this.#count, Number(count) || 0)
-  }
-
-  #take(key: string, issuedBefore: string, expires: string): void {
-    const entry = { key, issuedBeforeMillis: parseTime(issuedBefore), expiresAtMillis: parseTime(expires) }
-    if (key !== '' && entry.issuedBeforeMillis >= 0 && entry.expiresAtMillis >= 0) this.#entries.add(entry)
   }
 
   #beat(): void {
@@ -211,7 +206,7 @@ class SharedRevocationList implements RedisRevocationList {
   async #synchronize(): Promise<void> {
     const losses = this.#losses
     const askedAt = performance.now()
-    const seen = await this.#store([...this.#unsent].slice(0, CHUNK))
+    const seen = await this.#store([])
     // A message may be on its way still; what the last heartbeat saw should have arrived by now.
     const missed = this.#missed || this.#count < this.#lastSeen.count
     this.#missed = false
@@ -221,34 +216,36 @@ class SharedRevocationList implements RedisRevocationList {
       this.#lastSeen = { count: seen.count, askedAt }
       return
     }
-    const { epoch, count } = lost ? await this.#restore() : seen
-    await this.#readAll()
-    this.#epoch = epoch
-    this.#count = lost ? count : Math.max(this.#count, count)
-    this.#lastSeen = { count, askedAt }
+    if (lost) this.#count = seen.count
+    const stored = await this.#readAll()
+    this.#epoch = seen.epoch
+    this.#count = Math.max(this.#count, seen.count)
+    this.#lastSeen = { count: seen.count, askedAt }
+    // What Redis has lost is stored again by those who remember it, before they are asked about it.
+    const missing = this.#entries.without(stored)
+    for (let i = 0; i < missing.length; i += CHUNK) await this.#store(missing.slice(i, i + CHUNK))
     if (losses !== this.#losses) return
     this.#complete = true
     this.#confirmedAt = askedAt
   }
 
-  async #restore(): Promise<Version> {
-    let version = await this.#store([])
-    const entries = this.#entries.values()
-    for (let i = 0; i < entries.length; i += CHUNK) version = await this.#store(entries.slice(i, i + CHUNK))
-    return version
-  }
-
-  async #readAll(): Promise<void> {
+  /** Takes in all that Redis has, and resolves with it. */
+  async #readAll(): Promise<RevocationEntries> {
+    const stored = new RevocationEntries()
     let cursor = '0'
     do {
       const reply = await this.#asking.ask(['ZSCAN', this.#names.entries, cursor, 'COUNT', String(CHUNK)])
       const [next, members] = reply as [string, string[]]
       for (let i = 0; i < members.length; i += 2) {
         const [key = '', issuedBefore = ''] = (members[i] ?? '').split(' ')
-        this.#take(key, issuedBefore, members[i + 1] ?? '')
+        const entry = parseEntry(key, issuedBefore, members[i + 1] ?? '')
+        if (entry === undefined) continue
+        this.#entries.add(entry)
+        stored.add(entry)
       }
       cursor = next
     } while (cursor !== '0')
+    return stored
   }
 
   /** Resolves with the version after `entries` have been stored, of which there may be none. */
@@ -260,8 +257,7 @@ class SharedRevocationList implements RedisRevocationList {
       formatTime(expiresAtMillis),
     ])
     const keys = ['2', entries, version]
-    const reply = await this.#asking.ask(['EVAL', ADD, ...keys, channel, String(Date.now()), randomUUID(), ...words])
-    for (const entry of stored) this.#unsent.delete(entry)
+    const reply = await this.#asking.ask(['EVAL', ADD, ...keys, channel, randomUUID(), ...words])
     const [epoch, count] = reply as [string, string | null]
     return { epoch, count: Number(count ?? 0) }
   }
@@ -273,62 +269,10 @@ interface Version {
   readonly count: number
 }
 
-/** Asks only where an answer can be expected soon: clients keep commands for later while they are not connected. */
-class Inquirer {
-  readonly #connection: RedisConnection
-  #ready = false
-  #unanswered = 0
-
-  constructor(connection: RedisConnection, onLost: () => void, onReady: () => void) {
-    this.#connection = connection
-    connection.observe(
-      () => {
-        this.#ready = false
-        onLost()
-      },
-      () => {
-        this.#ready = true
-        onReady()
-      },
-    )
-    connection.open()
-  }
-
-  async ask(command: Command): Promise<unknown> {
-    if (!this.#ready || this.#unanswered >= MAX_UNANSWERED) throw new RevocationStoreError()
-    this.#unanswered += 1
-    try {
-      return await within(ANSWER_MILLIS, this.#answer(command))
-    } catch {
-      throw new RevocationStoreError()
-    }
-  }
-
-  async #answer(command: Command): Promise<unknown> {
-    try {
-      return await this.#connection.send(command)
-    } finally {
-      this.#unanswered -= 1
-    }
-  }
-
-  close(): void {
-    this.#ready = false
-    this.#connection.close()
-  }
-}
-
-const MAX_UNANSWERED = 10_000
-
-async function within<T>(millis: number, answer: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  // An answer that has arrived while this process was busy is read before the rejection.
-  const timer = setTimeout(() => setImmediate(() => setImmediate(reject)), millis)
-  try {
-    return await Promise.race([answer, promise])
-  } finally {
-    clearTimeout(timer)
-  }
+/** Who can write to Redis can write anything. */
+function parseEntry(key: string, issuedBefore: string, expires: string): StoredEntry | undefined {
+  const entry = { key, issuedBeforeMillis: parseTime(issuedBefore), expiresAtMillis: parseTime(expires) }
+  return key !== '' && entry.issuedBeforeMillis >= 0 && entry.expiresAtMillis >= 0 ? entry : undefined
 }
 
 function formatTime(millis: number): string {

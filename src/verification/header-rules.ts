@@ -14,12 +14,18 @@ const ACCESS_TOKEN_TYPES = [undefined, 'jwt', 'at+jwt']
 export function checkHeader(header: Readonly<Record<string, unknown>>, issuer: Issuer): TokenRejectedCode | undefined {
   const [alg, typ, kid] = [own(header, 'alg'), own(header, 'typ'), own(header, 'kid')]
   if (typeof alg !== 'string' || !issuer.algorithms.includes(alg)) return 'ERR_TOKEN_ALGORITHM'
-  if (REFUSED.some((name) => Object.hasOwn(header, name))) return 'ERR_TOKEN_HEADER'
+  if (REFUSED.some((name) => Object.hasOwn(header, name)) || isNested(header)) return 'ERR_TOKEN_HEADER'
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'ERR_TOKEN_HEADER'
   if (typ !== undefined && typeof typ !== 'string') return 'ERR_TOKEN_TYPE'
   const type = mediaType(typ)
   const accepted = issuer.typ === null ? ACCESS_TOKEN_TYPES.includes(type) : type === mediaType(issuer.typ)
   return accepted ? undefined : 'ERR_TOKEN_TYPE'
+}
+
+/** Says that the payload is another JWT (RFC 7519 §5.2), which an object of claims is not. */
+function isNested(header: Readonly<Record<string, unknown>>): boolean {
+  const cty = own(header, 'cty')
+  return typeof cty === 'string' && mediaType(cty) === 'jwt'
 }
 
 /** RFC 7515 §4.1.9: media types are case-insensitive, and `application/` may be left out. */

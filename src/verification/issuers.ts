@@ -6,7 +6,8 @@ import { LRUCache } from 'lru-cache'
 import { UndecidedError } from '../token/errors.ts'
 import type { Issuer, IssuerObserver, IssuerSettings } from './issuer.ts'
 import { createIssuer } from './issuer.ts'
-import { WALL_CLOCK } from './wall-clock.ts'
+import { createSingleFlight } from './single-flight.ts'
+import { since, WALL_CLOCK } from './wall-clock.ts'
 
 /** The checked answer of the application's resolver; `undefined` where it does not accept the issuer. */
 export type IssuerResolver = (issuer: string) => Promise<IssuerSettings | undefined>
@@ -60,6 +61,8 @@ interface Resolved {
   readonly issuer: Issuer
   readonly settings: IssuerSettings
   readonly resolvedAt: number
+  /** When the resolver was asked again and failed, if it did. */
+  readonly failedAt: number | undefined
 }
 
 class ResolvedIssuers {
@@ -70,19 +73,8 @@ class ResolvedIssuers {
     ttl: UNKNOWN_MILLIS,
     ...WALL_CLOCK,
   })
-  readonly #known = new LRUCache<string, Resolved>({
-    max: MAX_RESOLVED,
-    ttl: RESOLVED_MILLIS,
-    ...WALL_CLOCK,
-    noDeleteOnStaleGet: true,
-    fetchMethod: (name, previous, { options }) =>
-      this.#ask(name, previous).catch((error: unknown) => {
-        diag.warn('otel-token-relay: the issuer resolver failed, or gave options that are not valid')
-        if (previous === undefined || Date.now() - previous.resolvedAt > STALE_MILLIS) throw error
-        options.ttl = RETRY_MILLIS
-        return previous
-      }),
-  })
+  readonly #known = new LRUCache<string, Resolved>({ max: MAX_RESOLVED })
+  readonly #singleFlight = createSingleFlight<Issuer | undefined>()
   #questions = 0
 
   constructor(resolve: IssuerResolver, observe: IssuerObserver) {
@@ -92,37 +84,62 @@ class ResolvedIssuers {
 
   find(name: string): Issuer | undefined | Promise<Issuer | undefined> {
     if (name.length > MAX_NAME_LENGTH || this.#unknown.has(name)) return undefined
-    return this.#known.get(name)?.issuer ?? this.#fetch(name)
+    return this.#serving(name) ?? this.#ask(name)
   }
 
   isCurrent(issuer: Issuer): boolean {
-    return this.#known.get(issuer.issuer)?.issuer === issuer
+    return this.#serving(issuer.issuer) === issuer
   }
 
-  async #fetch(name: string): Promise<Issuer | undefined> {
-    try {
-      const found = await this.#known.fetch(name)
-      if (found === undefined) this.#unknown.set(name, true)
-      return found?.issuer
-    } catch {
-      throw new UndecidedError('ERR_TOKEN_ISSUER_UNAVAILABLE')
-    }
+  /** What may be used without waiting. A resolver that is known to fail is asked again in the background. */
+  #serving(name: string): Issuer | undefined {
+    const known = this.#known.get(name)
+    if (known === undefined || since(known.resolvedAt) < RESOLVED_MILLIS) return known?.issuer
+    if (!mayServeStale(known)) return undefined
+    if (since(known.failedAt) >= RETRY_MILLIS) this.#ask(name).catch(() => undefined)
+    return known.issuer
   }
 
-  async #ask(name: string, previous: Resolved | undefined): Promise<Resolved | undefined> {
-    if (this.#questions >= MAX_QUESTIONS) throw new Error('too many questions')
-    this.#questions += 1
+  #ask(name: string): Promise<Issuer | undefined> {
+    return this.#singleFlight(name, () => this.#resolveAnew(name, this.#known.get(name)))
+  }
+
+  async #resolveAnew(name: string, previous: Resolved | undefined): Promise<Issuer | undefined> {
     try {
-      const settings = await within(RESOLVER_TIMEOUT_MILLIS, this.#resolve(name))
-      if (settings === undefined) return undefined
+      const settings = await this.#settingsOf(name)
+      if (settings === undefined) return this.#forget(name)
       // The same issuer keeps its keys, and all that was verified with them.
       const same = previous !== undefined && isDeepStrictEqual(previous.settings, settings)
       const issuer = same ? previous.issuer : createIssuer(settings, this.#observe)
-      return { issuer, settings, resolvedAt: Date.now() }
+      this.#known.set(name, { issuer, settings, resolvedAt: Date.now(), failedAt: undefined })
+      return issuer
+    } catch {
+      diag.warn('otel-token-relay: the issuer resolver failed, or gave options that are not valid')
+      const failed = previous === undefined ? undefined : { ...previous, failedAt: Date.now() }
+      if (failed === undefined || !mayServeStale(failed)) throw new UndecidedError('ERR_TOKEN_ISSUER_UNAVAILABLE')
+      this.#known.set(name, failed)
+      return failed.issuer
+    }
+  }
+
+  #forget(name: string): undefined {
+    this.#known.delete(name)
+    this.#unknown.set(name, true)
+  }
+
+  async #settingsOf(name: string): Promise<IssuerSettings | undefined> {
+    if (this.#questions >= MAX_QUESTIONS) throw new Error('too many questions')
+    this.#questions += 1
+    try {
+      return await within(RESOLVER_TIMEOUT_MILLIS, this.#resolve(name))
     } finally {
       this.#questions -= 1
     }
   }
+}
+
+function mayServeStale(known: Resolved): known is Resolved & { readonly failedAt: number } {
+  return known.failedAt !== undefined && since(known.resolvedAt) <= STALE_MILLIS
 }
 
 /** Rejects where `work` takes longer than `millis`. */

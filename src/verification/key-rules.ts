@@ -12,6 +12,7 @@ export type KeyDefect =
   | 'weak'
   | 'too_large'
   | 'unsupported'
+  | 'too_many'
 
 export type Jwk = Readonly<Record<string, unknown>>
 
@@ -21,7 +22,9 @@ const CURVE_ALGORITHMS: Readonly<Record<string, string>> = { 'P-256': 'ES256', '
 const MIN_RSA_BITS = 2048
 // Beyond this a single check takes so long that a flood of them is an attack.
 const MAX_RSA_BITS = 8192
+// FIPS 186-5 §5.1; a check takes as long as the exponent is.
 const MIN_RSA_EXPONENT = 65_537n
+const MAX_RSA_EXPONENT = 2n ** 256n
 const MAX_KID_LENGTH = 256
 
 /** Returns why `key` must not be used, or `undefined` when it may be. Never throws. */
@@ -39,7 +42,9 @@ function defectOfUse({ use, key_ops: operations, kid, alg }: Jwk): KeyDefect | u
   if (alg !== undefined && typeof alg !== 'string') return 'malformed'
   if (use !== undefined && use !== 'sig') return 'not_for_signatures'
   if (operations === undefined) return undefined
-  return Array.isArray(operations) && operations.includes('verify') ? undefined : 'not_for_signatures'
+  if (!Array.isArray(operations) || !operations.includes('verify')) return 'not_for_signatures'
+  // RFC 7517 §4.3: none of them twice.
+  return new Set(operations).size < operations.length ? 'malformed' : undefined
 }
 
 function defectOfParameters(jwk: Jwk): KeyDefect | undefined {
@@ -60,7 +65,7 @@ function defectOfRsa({ n, e }: Jwk): KeyDefect | undefined {
   const exponent = toInteger(e)
   if (modulus === undefined || exponent === undefined) return 'malformed'
   const bits = modulus.toString(2).length
-  if (bits > MAX_RSA_BITS) return 'too_large'
+  if (bits > MAX_RSA_BITS || exponent > MAX_RSA_EXPONENT) return 'too_large'
   const weak = bits < MIN_RSA_BITS || modulus % 2n === 0n || exponent < MIN_RSA_EXPONENT || exponent % 2n === 0n
   return weak || isRocaModulus(modulus) ? 'weak' : undefined
 }

@@ -10,7 +10,7 @@ export function keySetReporter(issuer: string): (event: KeySetEvent) => void {
   const say = `otel-token-relay: keys of ${issuer}`
   let wasStale = false
 
-  return (event) => {
+  function report(event: KeySetEvent): void {
     switch (event.name) {
       case 'refreshed': {
         measureKeySet({ issuer, refresh: 'success', ageMillis: 0 })
@@ -28,6 +28,13 @@ export function keySetReporter(issuer: string): (event: KeySetEvent) => void {
         // Once per outage: each request of it has its own event.
         if (!wasStale) diag.warn(`${say}: too old, used while the issuer cannot be reached`)
         wasStale = true
+    }
+  }
+  return (event) => {
+    try {
+      report(event)
+    } catch {
+      // A broken logger must not break a verification.
     }
   }
 }

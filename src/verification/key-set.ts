@@ -6,10 +6,13 @@ import { DocumentError, fetchJson } from './bounded-json.ts'
 import { discoverJwksUri } from './discovery.ts'
 import type { PublishedKey, PublishedKeys } from './published-keys.ts'
 import { readKeys } from './published-keys.ts'
+import { since } from './wall-clock.ts'
 
 export interface KeySet {
   /** Keys that may have signed a token with this header. Rejects with an {@link UndecidedError} while none can be had. */
   candidates(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]>
+  /** The same after a look at what is published now, at most once per cool-down: a key may be new, or another one. */
+  lookAgain(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]>
   /**
    * Whether what was verified with this key may still be used: it is published as far as is known, and what is known is
    * not too old. Answers from memory; where it is time to look again, that is done in the background.
@@ -17,8 +20,8 @@ export interface KeySet {
   stillHolds(thumbprint: string): boolean
   /** Asks for the keys now, unless they are fresh. Rejects with an {@link UndecidedError} while none can be had. */
   hydrate(): Promise<void>
-  /** Whether tokens can be decided now. */
-  readonly ready: boolean
+  /** Whether tokens can be decided now. Where it is time to ask for the keys, that is done in the background. */
+  isReady(): boolean
 }
 
 export interface KeySetOptions extends FetchLimits {
@@ -44,11 +47,13 @@ export interface Jwks {
 /** Keys given with the configuration. */
 export function createStaticKeySet(jwks: Jwks): KeySet {
   const keys = readKeys(jwks)
+  const candidates: KeySet['candidates'] = async (header) => keys?.candidates(header) ?? []
   return {
-    candidates: async (header) => keys?.candidates(header) ?? [],
+    candidates,
+    lookAgain: candidates,
     stillHolds: (thumbprint) => keys?.has(thumbprint) ?? false,
     hydrate: async () => undefined,
-    ready: true,
+    isReady: () => true,
   }
 }
 
@@ -59,16 +64,31 @@ export function createRemoteKeySet(
   options: KeySetOptions,
   onEvent: (event: KeySetEvent) => void,
 ): KeySet {
-  return new RemoteKeySet(
-    async () => {
-      const keys = readKeys(await fetchJson(jwksUri ?? (await discoverJwksUri(issuer, options)), options))
+  let location: { readonly uri: string; readonly foundAt: number } | undefined
+
+  /** Not looked for again before each fetch: an issuer that is asked for an unknown key is asked once. */
+  async function locate(): Promise<string> {
+    if (jwksUri !== undefined) return jwksUri
+    if (location !== undefined && since(location.foundAt) < options.maxAgeMillis) return location.uri
+    const uri = await discoverJwksUri(issuer, options)
+    location = { uri, foundAt: Date.now() }
+    return uri
+  }
+
+  async function load(): Promise<PublishedKeys> {
+    try {
+      const keys = readKeys(await fetchJson(await locate(), options))
       // An issuer that publishes nothing usable has made a mistake: what it published before is kept as in an outage.
       if (keys === undefined || keys.size === 0) throw new DocumentError()
       return keys
-    },
-    options,
-    onEvent,
-  )
+    } catch (error) {
+      // The keys may have moved.
+      location = undefined
+      throw error
+    }
+  }
+
+  return new RemoteKeySet(load, options, onEvent)
 }
 
 const FIRST_BACKOFF_MILLIS = 250
@@ -84,7 +104,7 @@ class RemoteKeySet implements KeySet {
   #keys: PublishedKeys | undefined
   #loadedAt = Number.NEGATIVE_INFINITY
   #attemptedAt = Number.NEGATIVE_INFINITY
-  #askedForUnknownAt = Number.NEGATIVE_INFINITY
+  #lookedAgainAt = Number.NEGATIVE_INFINITY
   #failures = 0
   #backoffMillis = 0
   #pending: Promise<PublishedKeys> | undefined
@@ -97,10 +117,19 @@ class RemoteKeySet implements KeySet {
 
   async candidates(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]> {
     const known = (await this.#current()).candidates(header)
-    if (known.length > 0 || !this.#mayAskForUnknown()) return known
-    // A rotated key shows up as an unknown `kid`; made-up ones cost one fetch per cool-down, whoever sends how many.
-    this.#askedForUnknownAt = Date.now()
-    return (await this.#refresh()).candidates(header)
+    return known.length > 0 ? known : this.lookAgain(header)
+  }
+
+  /** Made-up tokens cost one fetch per cool-down, whoever sends how many. */
+  async lookAgain(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]> {
+    if (this.#pending !== undefined || this.#mayLookAgain()) {
+      if (this.#pending === undefined) this.#lookedAgainAt = Date.now()
+      // An error of its own for each of those who wait for the same fetch.
+      await this.#refresh().catch(() => undefined)
+    }
+    // What is published now cannot be known: a key that is not found may be there.
+    if (this.#failures > 0) throw this.#unavailable()
+    return this.#keys?.candidates(header) ?? []
   }
 
   stillHolds(thumbprint: string): boolean {
@@ -113,7 +142,12 @@ class RemoteKeySet implements KeySet {
     await this.#current()
   }
 
-  get ready(): boolean {
+  isReady(): boolean {
+    this.#refreshIfDue()
+    return this.#usable
+  }
+
+  get #usable(): boolean {
     return this.#keys !== undefined && this.#ageMillis() < this.#options.maxAgeMillis + this.#options.staleMillis
   }
 
@@ -123,7 +157,7 @@ class RemoteKeySet implements KeySet {
 
   /** Known to be down: nobody waits for the next attempt while the old keys may serve. */
   get #mayServeStale(): boolean {
-    return this.#failures > 0 && this.ready
+    return this.#failures > 0 && this.#usable
   }
 
   async #current(): Promise<PublishedKeys> {
@@ -140,7 +174,7 @@ class RemoteKeySet implements KeySet {
     try {
       return await this.#refresh()
     } catch (error) {
-      if (this.#keys !== undefined && this.ready) return this.#stale(this.#keys)
+      if (this.#keys !== undefined && this.#usable) return this.#stale(this.#keys)
       // An error of its own for each of those who waited for the same fetch.
       throw error instanceof UndecidedError ? this.#unavailable() : error
     }
@@ -161,7 +195,7 @@ class RemoteKeySet implements KeySet {
 
   /** Ahead of expiry, and again and again while the issuer is down. */
   #refreshIfDue(): void {
-    const due = this.#fresh ? this.#ageMillis() >= this.#options.maxAgeMillis * REFRESH_AHEAD : this.#mayServeStale
+    const due = this.#ageMillis() >= this.#options.maxAgeMillis * REFRESH_AHEAD
     if (due && this.#pending === undefined && this.#mayAttempt()) this.#refresh().catch(() => undefined)
   }
 
@@ -186,7 +220,7 @@ class RemoteKeySet implements KeySet {
   /** Jittered, so that the processes of a fleet do not ask in step. */
   #nextBackoffMillis(): number {
     const jitter = 1 + Math.random() / 4
-    if (this.#keys !== undefined) return this.#options.cooldownMillis * jitter
+    if (this.#usable) return this.#options.cooldownMillis * jitter
     return Math.min(MAX_COLD_BACKOFF_MILLIS, FIRST_BACKOFF_MILLIS * 2 ** (this.#failures - 1) * jitter)
   }
 
@@ -194,22 +228,17 @@ class RemoteKeySet implements KeySet {
     return since(this.#attemptedAt) >= this.#backoffMillis
   }
 
-  #mayAskForUnknown(): boolean {
-    if (this.#pending !== undefined) return true
-    return since(this.#askedForUnknownAt) >= this.#options.cooldownMillis && this.#mayAttempt()
+  #mayLookAgain(): boolean {
+    return since(this.#lookedAgainAt) >= this.#options.cooldownMillis && this.#mayAttempt()
   }
 
   #ageMillis(): number {
+    // A clock that was set back makes keys old, and no older than an issuer that is down may make them.
+    if (Date.now() < this.#loadedAt) this.#loadedAt = Date.now() - this.#options.maxAgeMillis
     return since(this.#loadedAt)
   }
 
   #unavailable(): UndecidedError {
     return new UndecidedError('ERR_TOKEN_KEYS_UNAVAILABLE', (this.#backoffMillis - since(this.#attemptedAt)) / 1000)
   }
-}
-
-/** Time since `then`. A clock that was set back makes everything old rather than fresh for ever. */
-function since(then: number): number {
-  const elapsed = Date.now() - then
-  return elapsed < 0 ? Number.POSITIVE_INFINITY : elapsed
 }

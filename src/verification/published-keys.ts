@@ -1,7 +1,7 @@
 /** The usable keys of one key set document, found by what a token header says. */
 
 import { createHash } from 'node:crypto'
-import type { JWTVerifyGetKey } from 'jose'
+import type { JWK, JWTVerifyGetKey } from 'jose'
 import { createLocalJWKSet } from 'jose'
 import { own } from '../token/own.ts'
 import type { Jwk, KeyDefect } from './key-rules.ts'
@@ -27,14 +27,15 @@ export interface PublishedKeys {
 /** Keys beyond this number are not looked at. */
 const MAX_KEYS = 500
 /** Signatures that are checked for one token at most, where an issuer gives several keys one `kid` or none. */
-const MAX_CANDIDATES = 4
+const MAX_CANDIDATES = 16
 
 /** Returns `undefined` where `document` is not a key set (RFC 7517 §5). */
 export function readKeys(document: unknown): PublishedKeys | undefined {
   const listed = typeof document === 'object' && document !== null ? (document as { keys?: unknown }).keys : undefined
   if (!Array.isArray(listed)) return undefined
   const keys: PublishedKey[] = []
-  const dropped: Partial<Record<KeyDefect, number>> = {}
+  const tooMany = listed.length - MAX_KEYS
+  const dropped: Partial<Record<KeyDefect, number>> = tooMany > 0 ? { too_many: tooMany } : {}
   for (const key of listed.slice(0, MAX_KEYS) as unknown[]) {
     const defect = defectOf(key)
     if (defect === undefined) keys.push(publish(key as Jwk))
@@ -51,8 +52,14 @@ export function readKeys(document: unknown): PublishedKeys | undefined {
   }
 }
 
+/**
+ * jose gets the key itself. What the issuer says about its use has been read by then, and Web Crypto would refuse a good
+ * key for an operation in `key_ops` that public keys do not have.
+ */
 function publish(jwk: Jwk): PublishedKey {
-  return { jwk, thumbprint: thumbprintOf(jwk), getKey: createLocalJWKSet({ keys: [{ ...jwk }] }) }
+  const members = requiredMembers(jwk)
+  const thumbprint = createHash('sha256').update(JSON.stringify(members)).digest('base64url')
+  return { jwk, thumbprint, getKey: createLocalJWKSet({ keys: [{ ...members, kid: jwk['kid'] } as JWK] }) }
 }
 
 /** The same key under two names is two entries; the same entry twice is one. */
@@ -60,10 +67,9 @@ function identityOf({ jwk, thumbprint }: PublishedKey): string {
   return JSON.stringify([thumbprint, jwk['kid'], jwk['alg']])
 }
 
-/** The required members in lexicographic order (RFC 7638 §3.2). */
-function thumbprintOf({ kty, crv, x, y, n, e }: Jwk): string {
-  const members = kty === 'RSA' ? { e, kty, n } : kty === 'EC' ? { crv, kty, x, y } : { crv, kty, x }
-  return createHash('sha256').update(JSON.stringify(members)).digest('base64url')
+/** In lexicographic order, as a thumbprint has them (RFC 7638 §3.2). */
+function requiredMembers({ kty, crv, x, y, n, e }: Jwk): Jwk {
+  return kty === 'RSA' ? { e, kty, n } : kty === 'EC' ? { crv, kty, x, y } : { crv, kty, x }
 }
 
 const KEY_TYPES: Readonly<Record<string, string>> = { RS: 'RSA', PS: 'RSA', ES: 'EC', Ed: 'OKP' }

@@ -30,15 +30,16 @@ export async function verifySignature(
   throw new TokenRejectedError('ERR_TOKEN_KEY')
 }
 
+/** Nothing that was put on `Object.prototype` is an option of ours (CWE-1321). */
 function joseOptions(issuer: Issuer): JWTVerifyOptions {
-  return {
+  return Object.assign(Object.create(null) as JWTVerifyOptions, {
     algorithms: [...issuer.algorithms],
     issuer: issuer.issuer,
     requiredClaims: [...issuer.requiredClaims],
     clockTolerance: issuer.clockToleranceSeconds,
     ...(issuer.audience === null ? {} : { audience: [...issuer.audience] }),
     ...(issuer.maxTokenAgeSeconds === undefined ? {} : { maxTokenAge: issuer.maxTokenAgeSeconds }),
-  }
+  })
 }
 
 /** jose's claim errors hold the payload, so they are translated and never kept as a `cause`. */

@@ -12,6 +12,7 @@ import { checkClaims, validityOf } from './claim-rules.ts'
 import { checkHeader } from './header-rules.ts'
 import type { Issuer } from './issuer.ts'
 import type { Issuers } from './issuers.ts'
+import type { PublishedKey } from './published-keys.ts'
 import { verifySignature } from './signature.ts'
 import { createSingleFlight } from './single-flight.ts'
 import type { VerifiedToken } from './verified-tokens.ts'
@@ -83,7 +84,7 @@ export function createVerifier({ issuers, checkRevocation, fingerprintKey, maxEn
     if (decoded === undefined) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
     const issuer = await issuerOf(decoded, issuers)
     checkBeforeKeys(text, decoded, issuer)
-    const key = await verifySignature(text, await issuer.keys.candidates(decoded.header), issuer)
+    const key = await verifyingKey(text, decoded, issuer)
     const { payload: claims, signingInput } = decoded
     return { issuer, signingInput, claims, keyThumbprint: key.thumbprint, validity: validityOf(claims, issuer) }
   }
@@ -131,6 +132,20 @@ async function issuerOf({ payload }: DecodedJws, issuers: Issuers): Promise<Issu
   const issuer = typeof iss === 'string' ? await issuers.find(iss) : undefined
   if (issuer === undefined) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
   return issuer
+}
+
+/** Some issuers give a new key the name of the old one, or none: a signature that does not fit may be the new key's. */
+async function verifyingKey(text: string, { header }: DecodedJws, issuer: Issuer): Promise<PublishedKey> {
+  const known = await issuer.keys.candidates(header)
+  try {
+    return await verifySignature(text, known, issuer)
+  } catch (error) {
+    if (!(error instanceof TokenError) || error.code !== 'ERR_TOKEN_SIGNATURE') throw error
+    const published = await issuer.keys.lookAgain(header).catch(() => known)
+    const unknown = published.filter(({ thumbprint }) => known.every((key) => key.thumbprint !== thumbprint))
+    if (unknown.length === 0) throw error
+    return verifySignature(text, unknown, issuer)
+  }
 }
 
 /** Everything that can refuse a token without a key, so that garbage costs neither a fetch nor a signature check. */

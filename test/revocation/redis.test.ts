@@ -1,5 +1,8 @@
 /** The revocation list of a fleet, over a real Redis and both clients. */
 
+import { once } from 'node:events'
+import type { AddressInfo, Socket } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -109,6 +112,17 @@ describe.runIf(HAS_REDIS).each([
     await available(list)
   })
 
+  it('C13 gives up a connection whose other end has vanished without a word', async () => {
+    const held: Socket[] = []
+    await using way = await startWay(redis.port, (socket) => held.push(socket))
+    const list = createRedisRevocationList({ client: clientFor(`redis://127.0.0.1:${way.port}`), prefix: 'vanished' })
+    lists.push(list)
+    await available(list)
+    for (const socket of held.splice(0)) socket.pause().unpipe()
+    await unavailable(list)
+    await available(list)
+  })
+
   it('C5 a process that was stopped for a second does not trust what it knew before', async () => {
     const list = open()
     await available(list)
@@ -147,12 +161,61 @@ describe.runIf(HAS_REDIS).each([
     await available(list)
     const raw = new Redis(redis.url)
     const key = `{test-${prefix}}:revocations`
-    // The margin for clock tolerance is five minutes.
+    // The margin for clock tolerance is five minutes, by Redis's clock and in whole seconds.
     await list.revoke({ issuer: ISSUER, tokenId: 'old', expiresAtMillis: Date.now() - 300_000 + 100 })
     await list.revoke({ issuer: ISSUER, tokenId: 'ever', expiresAtMillis: Number.POSITIVE_INFINITY })
-    await vi.waitFor(async () => expect(await raw.zcard(key)).toBe(1), within)
+    // That one, and the mark by which a loss is noticed.
+    await vi.waitFor(async () => expect(await raw.zcard(key)).toBe(2), within)
     expect(list.isRevoked(facts({ tokenId: 'old' }))).toBe(false)
     expect(list.isRevoked(facts({ tokenId: 'ever' }))).toBe(true)
+    raw.disconnect()
+  })
+
+  it('B6 a process whose clock is wrong does not forget for the others', async () => {
+    const list = open()
+    await available(list)
+    await list.revoke(entry('known'))
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3 * HOUR })
+    try {
+      await list.revoke(entry('later'))
+    } finally {
+      vi.useRealTimers()
+    }
+    const other = open()
+    await available(other)
+    expect(other.isRevoked(facts({ tokenId: 'known' }))).toBe(true)
+    expect(other.isRevoked(facts({ tokenId: 'later' }))).toBe(true)
+  })
+
+  it.each<readonly [string, (raw: Redis) => Promise<unknown>]>([
+    ['everything', (raw) => raw.flushall()],
+    ['the entries', (raw) => raw.del(`{test-${prefix}}:revocations`)],
+    ['the version', (raw) => raw.del(`{test-${prefix}}:revocations:version`)],
+  ])('C12 what Redis loses while it is connected, %s, it is told again', async (_what, lose) => {
+    const [first, second] = [open(), open()]
+    await Promise.all([first, second].map(available))
+    await first.revoke(entry('known'))
+    await revoked(second, 'known')
+    const raw = new Redis(redis.url)
+    await lose(raw)
+    await vi.waitFor(async () => expect(await raw.zcard(`{test-${prefix}}:revocations`)).toBe(2), within)
+    const third = open()
+    await available(third)
+    expect(third.isRevoked(facts({ tokenId: 'known' }))).toBe(true)
+    raw.disconnect()
+  })
+
+  it('C12 a replica that takes over without the last entry is told, though its version has caught up', async () => {
+    const list = open()
+    await available(list)
+    await list.revoke(entry('lost'))
+    const raw = new Redis(redis.url)
+    await raw.zremrangebyscore(`{test-${prefix}}:revocations`, '-inf', String(Date.now() + 2 * HOUR))
+    await raw.call('CLIENT', 'KILL', 'TYPE', 'normal')
+    await vi.waitFor(async () => expect(await raw.zcard(`{test-${prefix}}:revocations`)).toBe(2), within)
+    const later = open()
+    await available(later)
+    expect(later.isRevoked(facts({ tokenId: 'lost' }))).toBe(true)
     raw.disconnect()
   })
 
@@ -170,6 +233,28 @@ describe.runIf(HAS_REDIS).each([
     raw.disconnect()
   })
 })
+
+/** A way to Redis that can be cut in the middle: `onSocket` gets both ends of each connection. */
+async function startWay(to: number, onSocket: (socket: Socket) => void): Promise<AsyncDisposable & { port: number }> {
+  const sockets = new Set<Socket>()
+  const server = createServer((near) => {
+    const far = connect(to, '127.0.0.1')
+    for (const socket of [near, far]) {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      onSocket(socket)
+    }
+    near.pipe(far).pipe(near)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
 
 describe('options that are not valid', () => {
   it.each([

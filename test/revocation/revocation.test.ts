@@ -1,7 +1,7 @@
 /** Tokens that are taken back: by what their issuer vouches for, on every use, in and out. */
 
 import { createServer } from 'node:http'
-import { context } from '@opentelemetry/api'
+import { context, diag } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { RevocationEntry, RevocationList, TokenRelay, TokenRelayOptions } from '../../src/index.ts'
 import { setCredential } from '../../src/index.ts'
@@ -198,6 +198,34 @@ describe('C13 while the list cannot be trusted', () => {
     await use(run, { revocation: { list: switched }, destinations: [{ to: sink.origin }] })
   })
 
+  it.each([
+    ['reject', 'tokens are refused'],
+    ['accept', 'tokens are let in unless known to be revoked'],
+  ] as const)('%s: the operator is told, once', async (onUnavailable, consequence) => {
+    const said: string[] = []
+    const hear = (text: string): void => void said.push(text)
+    diag.setLogger({ error: hear, warn: hear, info: hear, debug: () => undefined, verbose: () => undefined })
+    said.length = 0
+    let available = false
+    const switched = {
+      ...list({}),
+      get available() {
+        return available
+      },
+    }
+    const run = async (relay: TokenRelay) => {
+      const uses = () => Promise.all([1, 2, 3].map(() => verdict(relay.verify(tokenWith()))))
+      await uses()
+      available = true
+      await uses()
+      expect(said).toEqual([
+        `otel-token-relay: the revocation list cannot be trusted: ${consequence}`,
+        'otel-token-relay: the revocation list can be trusted again',
+      ])
+    }
+    await use(run, { revocation: { list: switched, onUnavailable } }).finally(() => diag.disable())
+  })
+
   it('accept: what is known is refused, the rest is let in', async () => {
     const entries = createMemoryRevocationList()
     await entries.revoke({ issuer: ISSUER, tokenId: 'known', expiresAtMillis: until() })
@@ -226,6 +254,17 @@ describe('entries', () => {
     expect(list.isRevoked(facts)).toBe(true)
     vi.setSystemTime(Date.now() + 301_001)
     expect(list.isRevoked(facts)).toBe(false)
+  })
+
+  it('B6 outlive a clock that goes an hour wrong, and right again', async () => {
+    await use(async (relay) => {
+      const token = signer.token({ ...goodClaims(ISSUER), jti: 'token-1' })
+      await relay.revoke(await relay.verify(token))
+      vi.setSystemTime(Date.now() + 3_600_000)
+      await relay.revoke({ issuer: ISSUER, tokenId: 'token-2', expiresAtMillis: Date.now() + 1_000 })
+      vi.setSystemTime(Date.now() - 3_600_000)
+      await expect(relay.verify(token)).rejects.toMatchObject(refusal('ERR_TOKEN_REVOKED'))
+    })
   })
 
   it.each([

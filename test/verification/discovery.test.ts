@@ -76,6 +76,31 @@ describe('finds the keys', () => {
     expect(await verify(issuer)).toMatchObject({ subject: 'alice', issuer })
   })
 
+  it('D1 once, however many kids are unknown: three requests in all', async () => {
+    server.answer(OIDC, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
+    await withRelay({ issuers: [{ issuer: server.origin, audience: null }] }, async (relay) => {
+      const flood = Array.from({ length: 500 }, (_, i) => signer.token(goodClaims(server.origin), { kid: `${i}` }))
+      await Promise.all(flood.map((token) => relay.verify(token).catch(() => undefined)))
+    })
+    expect(targets()).toEqual([OIDC, '/jwks', '/jwks'])
+  })
+
+  it('where they have moved to', async () => {
+    server.answer(OIDC, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
+    const keySet = { cooldownMillis: 0 }
+    await withRelay({ issuers: [{ issuer: server.origin, audience: null, keySet }] }, async (relay) => {
+      await relay.hydrate()
+      const moved = createSigner('ES256', 'moved')
+      server.answer('/moved', { body: { keys: [moved.jwk] } })
+      server.answer(OIDC, { body: { issuer: server.origin, jwks_uri: `${server.origin}/moved` } })
+      server.answer('/jwks', { status: 404 })
+      const token = moved.token(goodClaims(server.origin))
+      await expect(relay.verify(token)).rejects.toMatchObject(refusal('ERR_TOKEN_KEYS_UNAVAILABLE'))
+      expect(await relay.verify(token)).toMatchObject({ subject: 'alice' })
+    })
+    expect(targets()).toEqual([OIDC, '/jwks', '/jwks', OIDC, '/moved'])
+  })
+
   it('at jwksUri, without asking for metadata, on any host', async () => {
     expect(await verify(server.origin, { jwksUri: `${elsewhere.origin}/jwks` })).toMatchObject({ subject: 'alice' })
     expect(server.requests).toEqual([])

@@ -1,5 +1,6 @@
 /** Tokens that are as they should be. */
 
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { IssuerOptions, VerifiedCredential } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
@@ -45,6 +46,31 @@ it('every algorithm has its key in one set', async () => {
     for (const own of signers) {
       expect(await relay.verify(own.token(goodClaims(ISSUER)))).toMatchObject({ subject: 'alice' })
     }
+  })
+})
+
+describe('every algorithm that can be configured', () => {
+  const MORE = ['RS384', 'RS512', 'PS384', 'PS512', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const
+
+  it.each(MORE)('%s', async (alg) => {
+    const { publicKey, privateKey } = await generateKeyPair(alg)
+    const key = { ...(await exportJWK(publicKey)), alg }
+    const token = await new SignJWT(goodClaims(ISSUER)).setProtectedHeader({ alg, typ: 'at+jwt' }).sign(privateKey)
+    await withRelay(optionsFor([key], { algorithms: [alg] }), async (relay) => {
+      expect(await relay.verify(token)).toMatchObject({ subject: 'alice' })
+    })
+  })
+
+  it.each([
+    ['EdDSA', 'Ed25519'],
+    ['Ed25519', 'EdDSA'],
+  ])('a key for %s verifies %s, which is the same (RFC 9864)', async (name, alg) => {
+    const { publicKey, privateKey } = await generateKeyPair(alg)
+    const key = { ...(await exportJWK(publicKey)), alg: name }
+    const token = await new SignJWT(goodClaims(ISSUER)).setProtectedHeader({ alg, typ: 'at+jwt' }).sign(privateKey)
+    await withRelay(optionsFor([key], { algorithms: [alg] }), async (relay) => {
+      expect(await relay.verify(token)).toMatchObject({ subject: 'alice' })
+    })
   })
 })
 

@@ -192,6 +192,10 @@ it('A11 refuses a token in a token, and an encrypted one', async () => {
   await expect(verify(jwe)).rejects.toMatchObject(refusal('ERR_TOKEN_MALFORMED'))
 })
 
+it.each(['JWT', 'jwt', 'application/jwt'])('A11 refuses claims that say to be another token: cty %s', async (cty) => {
+  await expect(verify(signer.token(goodClaims(ISSUER), { cty }))).rejects.toMatchObject(refusal('ERR_TOKEN_HEADER'))
+})
+
 it.each([
   'JWT',
   'dpop+jwt',

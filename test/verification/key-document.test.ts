@@ -1,11 +1,15 @@
 /** What an issuer may answer when it is asked for its keys. */
 
 import { createHmac } from 'node:crypto'
+import { createServer } from 'node:https'
 import { gzipSync } from 'node:zlib'
+import { diag } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { KeySetOptions } from '../../src/index.ts'
+import { createCertificates } from '../support/certificates.ts'
 import type { Answering, FaultyIssuer } from '../support/faulty-issuer.ts'
 import { startFaultyIssuer } from '../support/faulty-issuer.ts'
+import { close, listen } from '../support/issuer.ts'
 import { refusal, verdict, withRelay } from '../support/relay.ts'
 import { createSigner, goodClaims, segment } from '../support/signer.ts'
 import { startSink } from '../support/sink.ts'
@@ -96,6 +100,21 @@ it.each([201, 204, 206, 400, 401, 404, 418, 500, 503])('status %i is no key set'
   const body = status === 204 ? undefined : GOOD
   const answering: Answering = (_, response) => void response.writeHead(status, JSON_TYPE).end(body)
   expect(await verdictWith(answering)).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
+})
+
+it('D14 a server whose certificate nobody vouches for is an issuer that is down', async () => {
+  const requests: unknown[] = []
+  const { key, cert } = await createCertificates()
+  const tls = createServer({ key, cert }, (request, response) => {
+    requests.push(request.url)
+    response.writeHead(200, JSON_TYPE).end(GOOD)
+  })
+  const port = await listen(tls)
+  const issuer = { issuer: server.origin, audience: null, jwksUri: `https://127.0.0.1:${port}/jwks` }
+  const token = signer.token(goodClaims(server.origin))
+  const seen = await withRelay({ issuers: [issuer] }, (relay) => verdict(relay.verify(token)))
+  await close(tls)
+  expect([seen, requests]).toEqual(['ERR_TOKEN_KEYS_UNAVAILABLE', []])
 })
 
 describe('D4 is bounded', () => {
@@ -211,6 +230,19 @@ describe('other keys in the set', () => {
     expect(await verdictWith({ body: { keys: [namesake.jwk, signer.jwk] } })).toBe('verified')
   })
 
+  it.each([undefined, 'ES256-1'])('D7 ten keys with the kid %s lock nobody out', async (kid) => {
+    const keys = [...Array.from({ length: 9 }, () => createSigner().jwk), signer.jwk].map((jwk) => ({ ...jwk, kid }))
+    expect(await verdictWith({ body: { keys } }, {}, signer.token(goodClaims(server.origin), { kid }))).toBe('verified')
+  })
+
+  it.each([
+    [['verify', 'sign']],
+    [['encrypt', 'verify']],
+    [['verify', 'something new']],
+  ])('D9 a key that may verify verifies, whatever else it may do: %j', async (operations) => {
+    expect(await verdictWith({ body: { keys: [{ ...signer.jwk, key_ops: operations }] } })).toBe('verified')
+  })
+
   it('D7 a token without kid is tried with the keys of its algorithm', async () => {
     const token = signer.token(goodClaims(server.origin), { kid: undefined })
     const keys = [createSigner('ES256', 'other').jwk, signer.jwk]
@@ -227,6 +259,18 @@ describe('other keys in the set', () => {
     expect(await verdictWith({ body: { keys: [broken, signer.jwk] } }, {}, token)).toBe('ERR_TOKEN_KEY')
     expect(await verdictWith({ body: { keys: [broken, signer.jwk] } })).toBe('verified')
   })
+})
+
+it('D8 D9 D10 the operator is told how many keys are not used, and why, and nothing else of them', async () => {
+  const said: string[] = []
+  const hear = (text: string): void => void said.push(text)
+  diag.setLogger({ error: hear, warn: hear, info: () => undefined, debug: () => undefined, verbose: () => undefined })
+  const odd = [{ kty: 'oct', k: 'm4rk3r' }, { ...signer.jwk, d: 'm4rk3r' }, 'm4rk3r', { kty: 'm4rk3r' }]
+  const many = Array.from({ length: 500 }, (_, i) => ({ ...signer.jwk, kid: `m4rk3r-${i}` }))
+  await verdictWith({ body: { keys: [...odd, signer.jwk, ...many] } }).finally(() => diag.disable())
+  expect(said.filter((text) => text.includes(server.origin))).toEqual([
+    `otel-token-relay: keys of ${server.origin}: not used: 5 too_many, 1 symmetric, 1 private, 1 malformed, 1 unsupported`,
+  ])
 })
 
 it('the error repeats neither the address nor what came from there', async () => {

@@ -36,6 +36,7 @@ describe('A17 RSA keys', () => {
     ['with exponent 3', 'weak', () => rsa(2_048, 3)],
     ['with an even exponent', 'weak', () => ({ ...good, e: base64url('010002') })],
     ['with a leading zero', 'malformed', () => ({ ...good, n: base64url(`00${modulus.toString('hex')}`) })],
+    ['with an exponent as long as the modulus', 'too_large', () => ({ ...good, e: good['n'] })],
     ['of 16384 bits', 'too_large', () => ({ ...good, n: base64url(`ff${'ff'.repeat(2_047)}`) })],
     ['without modulus', 'malformed', () => ({ kty: 'RSA', e: 'AQAB' })],
   ])('%s are %s', (_, defect, make) => {
@@ -116,6 +117,7 @@ it.each<readonly [string, string, unknown]>([
   ['a key for encryption', 'not_for_signatures', { ...good, use: 'enc' }],
   ['a key for signing only', 'not_for_signatures', { ...good, key_ops: ['sign'] }],
   ['operations that are no list', 'not_for_signatures', { ...good, key_ops: 'verify' }],
+  ['an operation that stands there twice', 'malformed', { ...good, key_ops: ['verify', 'verify'] }],
   ['a kid that is a number', 'malformed', { ...good, kid: 1 }],
   ['a kid of 257 characters', 'malformed', { ...good, kid: 'x'.repeat(257) }],
   ['padding', 'malformed', { ...good, n: `${String(good['n'])}==` }],

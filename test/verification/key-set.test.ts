@@ -112,9 +112,34 @@ describe('a rotation', () => {
     )
     expect(server.fetches()).toBe(2)
     later(29_999)
-    expect(new Set(await verifyAll(100, (i) => tokenOf(old, `made-up-${i}`)))).toEqual(new Set(['ERR_TOKEN_KEY']))
+    expect(new Set(await verifyAll(100, (i) => tokenOf(old, `made-up-${i}`)))).toEqual(
+      new Set(['ERR_TOKEN_KEYS_UNAVAILABLE']),
+    )
     expect(server.fetches()).toBe(2)
     expect(await relay.verify(tokenOf(old))).toMatchObject({ subject: 'alice' })
+  })
+
+  it.each(['old', undefined])('D12 a new key with the kid of the old one, %s, is fetched at once', async (kid) => {
+    const named = (signer: Signer): Signer => ({ ...signer, jwk: { ...signer.jwk, kid } })
+    publish(named(old))
+    later(600_000)
+    const token = (signer: Signer): string => signer.token(goodClaims(server.origin), { kid })
+    await relay.verify(token(old))
+    publish(named(rotated))
+    expect(new Set(await verifyAll(200, () => token(rotated)))).toEqual(new Set(['verified']))
+    expect(server.fetches()).toBe(3)
+    await expect(relay.verify(token(old))).rejects.toMatchObject(refusal('ERR_TOKEN_SIGNATURE'))
+  })
+
+  it('D1 forged signatures cost one fetch per cooldown, and are called forged while the issuer is down', async () => {
+    const forger = createSigner('ES256', 'old')
+    for (const fetches of [2, 3, 4]) {
+      expect(new Set(await verifyAll(200, () => tokenOf(forger)))).toEqual(new Set(['ERR_TOKEN_SIGNATURE']))
+      expect(await relay.verify(tokenOf(old))).toMatchObject({ subject: 'alice' })
+      expect(server.fetches()).toBe(fetches)
+      if (fetches === 3) takeDown()
+      later(30_000)
+    }
   })
 })
 
@@ -158,6 +183,17 @@ describe('while the issuer is down', () => {
     later(-3_600_000)
     await expect(relay.verify(tokenOf(old))).rejects.toMatchObject(refusal('ERR_TOKEN_KEY'))
     expect(server.fetches()).toBeGreaterThan(1)
+  })
+
+  it('B6 a clock that was set back does not cut short how long they serve, nor make it longer', async () => {
+    await relay.verify(tokenOf(old))
+    takeDown()
+    later(-60_000)
+    for (let minute = 0; minute < 60; minute += 1) {
+      expect(await verdict(relay.verify(tokenOf(old)))).toBe('verified')
+      later(60_000)
+    }
+    await expect(relay.verify(tokenOf(old))).rejects.toMatchObject(UNAVAILABLE)
   })
 
   it('D2 from the start: it cannot be decided, and says when to come back', async () => {
@@ -220,6 +256,15 @@ describe('while the issuer is down', () => {
   it('C11 each caller has an error of its own', async () => {
     takeDown()
     const fail = (): Promise<unknown> => relay.verify(tokenOf(old)).catch((error: unknown) => error)
+    const [one, other] = await Promise.all([fail(), fail()])
+    expect(one).toMatchObject(UNAVAILABLE)
+    expect(one).not.toBe(other)
+  })
+
+  it('C11 so has each whose kid is unknown', async () => {
+    await relay.verify(tokenOf(old))
+    takeDown()
+    const fail = (): Promise<unknown> => relay.verify(tokenOf(rotated)).catch((error: unknown) => error)
     const [one, other] = await Promise.all([fail(), fail()])
     expect(one).toMatchObject(UNAVAILABLE)
     expect(one).not.toBe(other)

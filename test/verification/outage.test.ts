@@ -1,6 +1,6 @@
 /** An issuer that goes away for an hour: who is let in, what probes are told, and what the operator sees of it. */
 
-import { context, metrics, trace } from '@opentelemetry/api'
+import { context, diag, metrics, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import {
   AggregationTemporality,
@@ -61,6 +61,20 @@ describe('ready', () => {
     comeBack()
     later(MINUTE)
     await vi.waitFor(() => expect(relay.ready()).toBe(true))
+  })
+
+  it('D3 keeps keys fresh where no request comes, so that an outage finds them so', async () => {
+    await relay.hydrate()
+    for (let minute = 0; minute < 60; minute += 1) {
+      later(MINUTE)
+      expect(relay.ready()).toBe(true)
+      await vi.waitFor(() => expect(issuer.fetches()).toBe(1 + Math.floor((minute + 1) / 8)))
+      // Until the answer has been read.
+      await relay.hydrate()
+    }
+    goAway()
+    later(60 * MINUTE)
+    expect(await verdict(relay.verify(token()))).toBe('verified')
   })
 
   it('asks an issuer that is down no more often than tokens do', async () => {
@@ -138,6 +152,27 @@ it('D3 an hour without the issuer: every good token is let in, remembered or not
   }
   // One in the jittered cooldown of 30 s to 37.5 s, and the one before the outage.
   expect(issuer.fetches()).toBeLessThanOrEqual(121)
+})
+
+it('D3 a logger that is broken does not keep stale keys from serving', async () => {
+  await relay.hydrate()
+  goAway()
+  const fail = (): never => {
+    throw new Error('broken')
+  }
+  diag.setLogger({ error: fail, warn: fail, info: () => undefined, debug: fail, verbose: fail })
+  later(11 * MINUTE)
+  expect(await verdict(relay.verify(token())).finally(() => diag.disable())).toBe('verified')
+})
+
+it('D3 recovers within seconds once the keys have become too old', async () => {
+  await relay.hydrate()
+  goAway()
+  later(70 * MINUTE)
+  expect(await verdict(relay.verify(token()))).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
+  comeBack()
+  later(5_000)
+  expect(await verdict(relay.verify(token()))).toBe('verified')
 })
 
 it('D3 the operator sees it: metrics of the issuer, and an event on the span of each request that used stale keys', async () => {

@@ -98,3 +98,19 @@ describe('H15 no bad token becomes good', () => {
     })
   })
 })
+
+it.each([
+  'typ',
+  'subject',
+  'issuer',
+  'audience',
+  'maxTokenAge',
+  'clockTolerance',
+  'currentDate',
+])('H15 a good token stays good through %s', async (name) => {
+  const token = signer.token(goodClaims(ISSUER))
+  await withRelay(optionsFor([signer.jwk]), async (relay) => {
+    pollute(name, name === 'currentDate' ? new Date(0) : 'polluted', false)
+    expect(await verdict(relay.verify(token))).toBe('verified')
+  })
+})

@@ -175,4 +175,24 @@ describe('a known tenant', () => {
       expect(await verdict(relay.verify(token()))).toBe('verified')
     })
   })
+
+  it('waits for no resolver that is known to fail', async () => {
+    // No time passes: the questions below stay without an answer.
+    vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'], now: NOW })
+    let state: 'up' | 'failing' | 'hanging' = 'up'
+    const resolve: ResolveIssuer = async (issuer) => {
+      if (state === 'failing') throw new Error('down')
+      return state === 'up' ? optionsOf(issuer) : new Promise(() => undefined)
+    }
+    await use(resolve, async (relay, asked) => {
+      await relay.verify(token())
+      state = 'failing'
+      vi.setSystemTime(NOW + 11 * MINUTE)
+      expect(await verdict(relay.verify(token()))).toBe('verified')
+      state = 'hanging'
+      vi.setSystemTime(NOW + 12 * MINUTE)
+      for (const jti of ['a', 'b', 'c']) expect(await verdict(relay.verify(token(TENANT, { jti })))).toBe('verified')
+      expect(asked()).toBe(3)
+    })
+  })
 })
