@@ -3,6 +3,7 @@
 import type { Context, Span } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
 import { deleteCredential, getSlot } from '../context/credential-context.ts'
+import { contextFor } from './undici-shared.ts'
 
 /** The dispatch that is on the stack. An undici request is created inside the innermost one. */
 export interface DispatchFrame {
@@ -14,10 +15,12 @@ export interface DispatchFrame {
   /** The client span, once an instrumentation has injected for it. */
   span: Span | undefined
   /** What to do when the dispatch returns: by then the client span is known, whatever the order of subscribers. */
-  afterwards: ((frame: DispatchFrame) => void) | undefined
+  afterwards: (() => void) | undefined
+  returned: boolean
 }
 
 type Dispatch = (this: object, options: unknown, handler: unknown) => boolean
+type Compose = (this: object, ...interceptors: unknown[]) => object
 
 /** Whose work a handler is. One that two callers share is nobody's. */
 interface Binding {
@@ -28,8 +31,10 @@ interface Binding {
 }
 
 export interface DispatchBinder {
-  /** Wraps `dispatch` on `prototype` and on every prototype below it. Idempotent. */
+  /** Wraps `dispatch` and `compose` on `prototype` and on every prototype below it. Idempotent. */
   bind(prototype: object): void
+  /** Makes known a class whose instances undici makes for one request each, and dispatches again by itself. */
+  recognize(handlerClass: object): void
   readonly frame: DispatchFrame | undefined
   undo(): void
 }
@@ -37,6 +42,7 @@ export interface DispatchBinder {
 export function createDispatchBinder(): DispatchBinder {
   const bindings = new WeakMap<object, Binding>()
   const byOptions = new WeakMap<object, Binding>()
+  const ownClasses = new WeakSet<object>()
   const restores = new Map<object, () => void>()
   let frame: DispatchFrame | undefined
 
@@ -48,7 +54,8 @@ export function createDispatchBinder(): DispatchBinder {
     const active = context.active()
     const bound = bindings.get(handler) ?? queuedBindingOf(handler, options)
     if (bound === undefined) {
-      const binding = { dispatcher, caller: active, ambiguous: false, proxied: false }
+      const caller = contextFor(active, handler, options)
+      const binding = { dispatcher, caller, ambiguous: false, proxied: false }
       bindings.set(handler, binding)
       rememberOptions(options, binding)
       return binding
@@ -68,7 +75,8 @@ export function createDispatchBinder(): DispatchBinder {
   /** undici 7 wraps some handlers before a pool queues them: what comes out is known by its options only. */
   function queuedBindingOf(handler: object, options: unknown): Binding | undefined {
     if (frame !== undefined || handler.constructor?.name !== 'UnwrapHandler') return undefined
-    const bound = isObject(options) ? byOptions.get(options) : undefined
+    // A class of another's with that name has no queue to come out of.
+    const bound = isOwnHandler(handler) && isObject(options) ? byOptions.get(options) : undefined
     // Out of a queue, and nobody knows whose: it must not become that of whoever drains the queue.
     const nobody = { dispatcher: handler, caller: deleteCredential(context.active()), ambiguous: true, proxied: false }
     bindings.set(handler, bound ?? nobody)
@@ -87,17 +95,33 @@ export function createDispatchBinder(): DispatchBinder {
     const outer = frame
     const ambiguous = binding.ambiguous || outer?.ambiguous === true
     const proxied = binding.proxied || outer?.proxied === true
-    const own: DispatchFrame = { dispatcher, ambiguous, proxied, span: undefined, afterwards: undefined }
+    const own: DispatchFrame = {
+      dispatcher,
+      ambiguous,
+      proxied,
+      span: undefined,
+      afterwards: undefined,
+      returned: false,
+    }
     frame = own
     try {
       return run()
     } finally {
       frame = outer
-      own.afterwards?.(own)
+      own.returned = true
+      own.afterwards?.()
     }
   }
 
-  function wrap(owner: { dispatch: Dispatch }): void {
+  /**
+   * undici makes some of these per request and dispatches them again from timers that requests of all callers share. By
+   * identity: an application's class of the same name may well be given to two callers.
+   */
+  function isOwnHandler(handler: object): boolean {
+    return typeof handler.constructor === 'function' && ownClasses.has(handler.constructor)
+  }
+
+  function wrapDispatch(owner: { dispatch: Dispatch }): () => void {
     const previous = owner.dispatch
     let active = true
     const dispatch: Dispatch = function (options, handler) {
@@ -109,18 +133,55 @@ export function createDispatchBinder(): DispatchBinder {
       return context.with(binding.caller, () => dispatchInFrame(this, binding, run))
     }
     owner.dispatch = dispatch
-    restores.set(owner, () => {
+    return () => {
       active = false
       if (owner.dispatch === dispatch) owner.dispatch = previous
-    })
+    }
+  }
+
+  /**
+   * Between two interceptors there is no dispatcher: one that retries or redirects hands its handler to the next one,
+   * which makes another of it. So what each of them dispatches is bound as well.
+   */
+  function wrapCompose(owner: { compose: Compose }): () => void {
+    const previous = owner.compose
+    let active = true
+    const between = (dispatch: unknown): unknown => {
+      if (typeof dispatch !== 'function' || dispatch.length !== 2) return dispatch
+      const run = dispatch as (options: unknown, handler: unknown) => unknown
+      return (options: unknown, handler: unknown) => {
+        if (!active || !isObject(handler)) return run(options, handler)
+        return context.with(bindingOf(run, handler, options).caller, () => run(options, handler))
+      }
+    }
+    const bindInterceptor = (interceptor: unknown): unknown =>
+      typeof interceptor === 'function' ? (...args: unknown[]) => between(interceptor(...args)) : interceptor
+    const compose: Compose = function (...args) {
+      const interceptors: unknown[] = Array.isArray(args[0]) ? args[0] : args
+      return previous.call(this, ...interceptors.map(bindInterceptor))
+    }
+    owner.compose = compose
+    return () => {
+      active = false
+      if (owner.compose === compose) owner.compose = previous
+    }
+  }
+
+  function wrap(owner: object): void {
+    const undo = [
+      ...(owns(owner, 'dispatch') ? [wrapDispatch(owner as { dispatch: Dispatch })] : []),
+      ...(owns(owner, 'compose') ? [wrapCompose(owner as { compose: Compose })] : []),
+    ]
+    if (undo.length > 0) restores.set(owner, () => undo.forEach((each) => void each()))
   }
 
   return {
     bind(prototype) {
       for (let owner: object | null = prototype; owner !== null; owner = Object.getPrototypeOf(owner)) {
-        if (ownsDispatch(owner) && !restores.has(owner)) wrap(owner)
+        if (!restores.has(owner)) wrap(owner)
       }
     },
+    recognize: (handlerClass) => void ownClasses.add(handlerClass),
     get frame() {
       return frame
     },
@@ -133,23 +194,28 @@ export function createDispatchBinder(): DispatchBinder {
 
 const PROXY_AGENTS = ['ProxyAgent', 'Socks5ProxyAgent']
 
-/** Whether `dispatcher` leads through a proxy; `outer` is the one that has called it. */
+/**
+ * Whether `dispatcher` leads through a proxy; `outer` is the one that has called it. By name, of any class it extends: a
+ * wrong guess withholds.
+ */
 function entersProxy(dispatcher: object, outer: object | undefined): boolean {
-  if (PROXY_AGENTS.includes(dispatcher.constructor?.name)) return true
-  if (outer?.constructor?.name !== 'EnvHttpProxyAgent') return false
+  if (PROXY_AGENTS.some((name) => isA(dispatcher, name))) return true
+  if (outer === undefined || !isA(outer, 'EnvHttpProxyAgent')) return false
   const direct = Object.getOwnPropertySymbols(outer).find(({ description }) => description === 'no proxy agent')
   return direct === undefined || Reflect.get(outer, direct) !== dispatcher
 }
 
-/** undici makes one of these per request and dispatches it again, from timers that requests of all callers share. */
-function isOwnHandler(handler: object): boolean {
-  return ['RetryHandler', 'RedirectHandler', 'UnwrapHandler'].includes(handler.constructor?.name)
+function isA(value: object, name: string): boolean {
+  for (let each: object | null = value; each !== null; each = Object.getPrototypeOf(each)) {
+    if (each.constructor?.name === name) return true
+  }
+  return false
 }
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-function ownsDispatch(owner: object): owner is { dispatch: Dispatch } {
-  return Object.hasOwn(owner, 'dispatch') && typeof (owner as { dispatch?: unknown }).dispatch === 'function'
+function owns(owner: object, name: 'dispatch' | 'compose'): boolean {
+  return typeof Object.getOwnPropertyDescriptor(owner, name)?.value === 'function'
 }

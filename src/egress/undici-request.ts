@@ -7,17 +7,22 @@ import type { Decide, Decision, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
 import { originTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
-import type { WithholdReason } from '../telemetry/auth-event.ts'
+import type { AuthEvent, WithholdReason } from '../telemetry/auth-event.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import type { Connection } from './undici-connection.ts'
+import { watchConnections } from './undici-connection.ts'
 import { watchUndiciCopies } from './undici-copies.ts'
-import type { DispatchFrame } from './undici-dispatch.ts'
+import type { DispatchBinder, DispatchFrame } from './undici-dispatch.ts'
 import { createDispatchBinder } from './undici-dispatch.ts'
+import { isShared, markSharedResponses } from './undici-shared.ts'
 
 /** The parts of undici's internal request that its channel hands out, alike in versions 5 to 8. */
 interface UndiciRequest {
   readonly origin?: unknown
   readonly method?: unknown
   readonly path?: unknown
+  /** Taken from the `Host` field, where there is one. */
+  readonly servername?: unknown
   headers: string | unknown[]
   addHeader?(name: string, value: string): unknown
 }
@@ -32,13 +37,46 @@ const REQUEST_CREATE = 'undici:request:create'
 
 export function interceptUndici(decide: Decide): UndiciInterception {
   const binder = createDispatchBinder()
-  const stopWatching = watchUndiciCopies((prototype) => binder.bind(prototype))
+  const stopWatching = watchCopies(binder)
+  const waiting = new WeakMap<object, (connection: Connection) => void>()
+  const written = new WeakSet<UndiciRequest>()
+
+  /** Before the first byte on a new connection: decides what waited for it, and takes back what was meant for another. */
+  function onConnection(requests: readonly unknown[], connection: Connection): void {
+    for (const request of requests) {
+      if (typeof request !== 'object' || request === null) continue
+      if (connection.obstacle !== undefined && written.has(request as UndiciRequest)) {
+        written.delete(request as UndiciRequest)
+        removeHeader(request as UndiciRequest)
+      }
+      waiting.get(request)?.(connection)
+      waiting.delete(request)
+    }
+  }
+  const connections = watchConnections(onConnection)
 
   function onRequestCreate(message: unknown): void {
     try {
-      authorize((message as { request: UndiciRequest }).request, binder.frame, decide)
+      const { request } = message as { request: UndiciRequest }
+      const route = routeOf(request, context.active(), binder.frame)
+      const connection = route.frame === undefined ? undefined : connections.of(route.frame.dispatcher)
+      if (route.obstacle !== undefined || connection !== undefined) return authorize(request, route, connection)
+      waiting.set(request, (opened) => authorize(request, route, opened))
     } catch {
       // Deciding must never break a request; an undecided one leaves without a token.
+    }
+  }
+
+  function authorize(request: UndiciRequest, route: Route, connection: Connection | undefined): void {
+    try {
+      const decision = decisionFor(request, route, connection, decide)
+      if (decision?.verdict === 'forward') {
+        addHeader(request, `Bearer ${decision.credential.reveal()}`)
+        written.add(request)
+      }
+      if (decision !== undefined) tell(route, eventOf(decision))
+    } catch {
+      // As above.
     }
   }
   subscribe(REQUEST_CREATE, onRequestCreate)
@@ -51,35 +89,67 @@ export function interceptUndici(decide: Decide): UndiciInterception {
     },
     undo() {
       unsubscribe(REQUEST_CREATE, onRequestCreate)
+      connections.undo()
       stopWatching()
       binder.undo()
     },
   }
 }
 
+function watchCopies(binder: DispatchBinder): () => void {
+  const marked = new Map<object, () => void>()
+  const stop = watchUndiciCopies({
+    onDispatcher: (prototype) => binder.bind(prototype),
+    onHandler: (handlerClass) => binder.recognize(handlerClass),
+    onInterceptors(interceptors) {
+      if (!marked.has(interceptors)) marked.set(interceptors, markSharedResponses(interceptors))
+    },
+  })
+  return () => {
+    stop()
+    for (const undo of marked.values()) undo()
+  }
+}
+
+/** What is known of a request when it is created, in its caller's context. */
+interface Route extends Pick<Hop, 'target' | 'obstacle'> {
+  readonly caller: Context
+  readonly frame: DispatchFrame | undefined
+}
+
+function routeOf(request: UndiciRequest, caller: Context, frame: DispatchFrame | undefined): Route {
+  const origin = parseOrigin(request.origin)
+  const target = origin === undefined ? undefined : originTarget(origin)
+  const obstacle = frame?.ambiguous ? 'ambiguous' : obstacleOf(request, origin, caller, frame)
+  return { target, obstacle, caller, frame }
+}
+
 /** The context has no credential left to decide about; the span shall say why. */
 const AMBIGUOUS: Decision = { verdict: 'withhold', reason: 'ambiguous', rule: undefined, target: undefined }
 
-function authorize(request: UndiciRequest, frame: DispatchFrame | undefined, decide: Decide): void {
-  const ctx = context.active()
-  const decision = frame?.ambiguous ? AMBIGUOUS : decide(ctx, hopOf(request, frame))
-  if (decision === undefined) return
-  if (decision.verdict === 'forward') addHeader(request, `Bearer ${decision.credential.reveal()}`)
-  const event = eventOf(decision)
-  if (frame === undefined) return recordOnSpan(trace.getSpan(ctx), event)
-  // instrumentation-undici may subscribe before or after us, and never makes its span the active one.
-  frame.afterwards = ({ span }) => recordOnSpan(span ?? trace.getSpan(ctx), event)
+function decisionFor(
+  request: UndiciRequest,
+  { target, obstacle, caller, frame }: Route,
+  connection: Connection | undefined,
+  decide: Decide,
+): Decision | undefined {
+  if (frame?.ambiguous) return AMBIGUOUS
+  const headerBytes = (): number => headerBytesOf(request)
+  return decide(caller, { target, obstacle: obstacle ?? connection?.obstacle, headerBytes })
 }
 
-function hopOf(request: UndiciRequest, frame: DispatchFrame | undefined): Hop {
-  const origin = parseOrigin(request.origin)
-  const target = origin === undefined ? undefined : originTarget(origin)
-  return { target, obstacle: obstacleOf(request, origin, frame), headerBytes: () => headerBytesOf(request) }
+/** instrumentation-undici may subscribe before or after us, and never makes its span the active one. */
+function tell({ caller, frame }: Route, event: AuthEvent): void {
+  if (frame === undefined) return recordOnSpan(trace.getSpan(caller), event)
+  const record = (): void => recordOnSpan(frame.span ?? trace.getSpan(caller), event)
+  if (frame.returned) record()
+  else frame.afterwards = record
 }
 
 function obstacleOf(
   request: UndiciRequest,
   origin: URL | undefined,
+  caller: Context,
   frame: DispatchFrame | undefined,
 ): WithholdReason | undefined {
   if (headerNames(request.headers).includes(AUTHORIZATION)) return 'own_credential'
@@ -88,6 +158,8 @@ function obstacleOf(
   // Not a dispatcher that we have wrapped: whose request this is cannot be known.
   if (frame === undefined) return 'unbound_dispatcher'
   if (frame.proxied && origin?.protocol === 'http:') return 'proxied'
+  if (isShared(caller)) return 'shared_response'
+  if (isVerifiedAs(request, origin)) return 'custom_connection'
   // `origin` is what the caller wrote; the client is connected to where it was made for.
   return connectedOrigin(frame.dispatcher) === origin?.origin ? undefined : 'custom_connection'
 }
@@ -102,6 +174,11 @@ function headerBytesOf({ headers, path }: UndiciRequest): number {
 function parseOrigin(origin: unknown): URL | undefined {
   const text = origin instanceof URL ? origin.href : origin
   return typeof text === 'string' && URL.canParse(text) ? new URL(text) : undefined
+}
+
+/** Whether the certificate would be checked for the name in a `Host` field, and not for that of the origin. */
+function isVerifiedAs({ servername }: UndiciRequest, origin: URL | undefined): boolean {
+  return origin?.protocol === 'https:' && Boolean(servername) && servername !== origin.hostname
 }
 
 /** undici keeps the URL that a client connects to under a symbol of its own. */
@@ -120,4 +197,14 @@ function headerNames(headers: string | unknown[]): string[] {
 function addHeader(request: UndiciRequest, value: string): void {
   if (typeof request.addHeader === 'function') request.addHeader(AUTHORIZATION, value)
   else if (Array.isArray(request.headers)) request.headers.push(AUTHORIZATION, value)
+}
+
+/** What `addHeader` has added: undici 5 keeps one text. */
+function removeHeader(request: UndiciRequest): void {
+  if (typeof request.headers === 'string') {
+    request.headers = request.headers.replace(/^authorization:.*\r\n/im, '')
+    return
+  }
+  const at = headerNames(request.headers).indexOf(AUTHORIZATION)
+  if (at !== -1) request.headers.splice(at * 2, 2)
 }
