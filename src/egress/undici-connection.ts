@@ -33,6 +33,14 @@ export function watchConnections(opened: (requests: readonly unknown[], connecti
   const sockets = new WeakMap<object, { readonly socket: Duplex; readonly connection: Connection }>()
 
   function onConnected(message: unknown): void {
+    try {
+      look(message)
+    } catch {
+      // What is not looked at carries nothing.
+    }
+  }
+
+  function look(message: unknown): void {
     const { socket, connectParams } = message as { socket: Duplex; connectParams: ConnectParams }
     const client = ownValue(socket, 'client')
     if (typeof client !== 'object' || client === null) return

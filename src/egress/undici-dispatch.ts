@@ -3,6 +3,7 @@
 import type { Context, Span } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
 import { deleteCredential, getSlot } from '../context/credential-context.ts'
+import { entersProxy } from './undici-proxy.ts'
 import { contextFor } from './undici-shared.ts'
 
 /** The dispatch that is on the stack. An undici request is created inside the innermost one. */
@@ -190,26 +191,6 @@ export function createDispatchBinder(): DispatchBinder {
       restores.clear()
     },
   }
-}
-
-const PROXY_AGENTS = ['ProxyAgent', 'Socks5ProxyAgent']
-
-/**
- * Whether `dispatcher` leads through a proxy; `outer` is the one that has called it. By name, of any class it extends: a
- * wrong guess withholds.
- */
-function entersProxy(dispatcher: object, outer: object | undefined): boolean {
-  if (PROXY_AGENTS.some((name) => isA(dispatcher, name))) return true
-  if (outer === undefined || !isA(outer, 'EnvHttpProxyAgent')) return false
-  const direct = Object.getOwnPropertySymbols(outer).find(({ description }) => description === 'no proxy agent')
-  return direct === undefined || Reflect.get(outer, direct) !== dispatcher
-}
-
-function isA(value: object, name: string): boolean {
-  for (let each: object | null = value; each !== null; each = Object.getPrototypeOf(each)) {
-    if (each.constructor?.name === name) return true
-  }
-  return false
 }
 
 function isObject(value: unknown): value is object {

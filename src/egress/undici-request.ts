@@ -14,18 +14,9 @@ import { watchConnections } from './undici-connection.ts'
 import { watchUndiciCopies } from './undici-copies.ts'
 import type { DispatchBinder, DispatchFrame } from './undici-dispatch.ts'
 import { createDispatchBinder } from './undici-dispatch.ts'
+import type { UndiciRequest } from './undici-header.ts'
+import { addAuthorization, headerBytesOf, headerNames, removeAuthorization } from './undici-header.ts'
 import { isShared, markSharedResponses } from './undici-shared.ts'
-
-/** The parts of undici's internal request that its channel hands out, alike in versions 5 to 8. */
-interface UndiciRequest {
-  readonly origin?: unknown
-  readonly method?: unknown
-  readonly path?: unknown
-  /** Taken from the `Host` field, where there is one. */
-  readonly servername?: unknown
-  headers: string | unknown[]
-  addHeader?(name: string, value: string): unknown
-}
 
 export interface UndiciInterception {
   /** Tells which client span an instrumentation injects for; true where `inject` was called for an undici request. */
@@ -47,7 +38,7 @@ export function interceptUndici(decide: Decide): UndiciInterception {
       if (typeof request !== 'object' || request === null) continue
       if (connection.obstacle !== undefined && written.has(request as UndiciRequest)) {
         written.delete(request as UndiciRequest)
-        removeHeader(request as UndiciRequest)
+        removeAuthorization(request as UndiciRequest)
       }
       waiting.get(request)?.(connection)
       waiting.delete(request)
@@ -71,7 +62,7 @@ export function interceptUndici(decide: Decide): UndiciInterception {
     try {
       const decision = decisionFor(request, route, connection, decide)
       if (decision?.verdict === 'forward') {
-        addHeader(request, `Bearer ${decision.credential.reveal()}`)
+        addAuthorization(request, `Bearer ${decision.credential.reveal()}`)
         written.add(request)
       }
       if (decision !== undefined) tell(route, eventOf(decision))
@@ -135,7 +126,9 @@ function decisionFor(
 ): Decision | undefined {
   if (frame?.ambiguous) return AMBIGUOUS
   const headerBytes = (): number => headerBytesOf(request)
-  return decide(caller, { target, obstacle: obstacle ?? connection?.obstacle, headerBytes })
+  // Another subscriber may have added one since.
+  const own = headerNames(request.headers).includes(AUTHORIZATION) ? 'own_credential' : undefined
+  return decide(caller, { target, obstacle: obstacle ?? own ?? connection?.obstacle, headerBytes })
 }
 
 /** instrumentation-undici may subscribe before or after us, and never makes its span the active one. */
@@ -164,13 +157,6 @@ function obstacleOf(
   return connectedOrigin(frame.dispatcher) === origin?.origin ? undefined : 'custom_connection'
 }
 
-/** Request line and fields as they will be written, near enough. */
-function headerBytesOf({ headers, path }: UndiciRequest): number {
-  const line = String(path).length + 20
-  if (typeof headers === 'string') return line + headers.length
-  return headers.reduce<number>((sum, part) => sum + String(part).length + 2, line)
-}
-
 function parseOrigin(origin: unknown): URL | undefined {
   const text = origin instanceof URL ? origin.href : origin
   return typeof text === 'string' && URL.canParse(text) ? new URL(text) : undefined
@@ -186,25 +172,4 @@ function connectedOrigin(dispatcher: object): string | undefined {
   const key = Object.getOwnPropertySymbols(dispatcher).find((symbol) => symbol.description === 'url')
   const url: unknown = key === undefined ? undefined : Reflect.get(dispatcher, key)
   return url instanceof URL ? url.origin : undefined
-}
-
-function headerNames(headers: string | unknown[]): string[] {
-  return typeof headers === 'string'
-    ? headers.split('\r\n').map((line) => line.slice(0, line.indexOf(':')).trim().toLowerCase())
-    : headers.filter((_, i) => i % 2 === 0).map((name) => String(name).toLowerCase())
-}
-
-function addHeader(request: UndiciRequest, value: string): void {
-  if (typeof request.addHeader === 'function') request.addHeader(AUTHORIZATION, value)
-  else if (Array.isArray(request.headers)) request.headers.push(AUTHORIZATION, value)
-}
-
-/** What `addHeader` has added: undici 5 keeps one text. */
-function removeHeader(request: UndiciRequest): void {
-  if (typeof request.headers === 'string') {
-    request.headers = request.headers.replace(/^authorization:.*\r\n/im, '')
-    return
-  }
-  const at = headerNames(request.headers).indexOf(AUTHORIZATION)
-  if (at !== -1) request.headers.splice(at * 2, 2)
 }
