@@ -3,6 +3,7 @@
 import type { Context } from '@opentelemetry/api'
 import type { Decide } from '../destination/decision.ts'
 import { interceptAgents } from './http-agent.ts'
+import { interceptHttp2 } from './http2-session.ts'
 import { guardSockets } from './socket-guard.ts'
 import { interceptUndici } from './undici-request.ts'
 
@@ -15,11 +16,13 @@ export interface Egress {
 export function installEgress(decide: Decide): Egress {
   const unguardSockets = guardSockets()
   const restoreAgents = interceptAgents(decide)
+  const restoreHttp2 = interceptHttp2(decide)
   const undici = interceptUndici(decide)
   return {
     onInject: (ctx) => undici.onInject(ctx),
     uninstall() {
       undici.undo()
+      restoreHttp2()
       restoreAgents()
       unguardSockets()
     },
