@@ -6,6 +6,7 @@ import { interceptAgents } from './http-agent.ts'
 import { interceptHttp2 } from './http2-session.ts'
 import { guardSockets } from './socket-guard.ts'
 import { interceptUndici } from './undici-request.ts'
+import { guardWork } from './work-guard.ts'
 
 export interface Egress {
   /** See `InjectObserver` of the propagator. */
@@ -15,6 +16,7 @@ export interface Egress {
 
 export function installEgress(decide: Decide): Egress {
   const unguardSockets = guardSockets()
+  const unguardWork = guardWork()
   const restoreAgents = interceptAgents(decide)
   const restoreHttp2 = interceptHttp2(decide)
   const undici = interceptUndici(decide)
@@ -24,6 +26,7 @@ export function installEgress(decide: Decide): Egress {
       undici.undo()
       restoreHttp2()
       restoreAgents()
+      unguardWork()
       unguardSockets()
     },
   }

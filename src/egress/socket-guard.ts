@@ -3,8 +3,7 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
 import type tls from 'node:tls'
-import { context } from '@opentelemetry/api'
-import { deleteCredential, getSlot } from '../context/credential-context.ts'
+import { runAsNobody } from '../context/nobody.ts'
 import { rememberConnect, rememberTls } from './socket-opening.ts'
 
 type Connect = (this: object, ...args: unknown[]) => unknown
@@ -36,7 +35,7 @@ function replace(owner: object, remember: Remember): () => void {
   let active = true
   const connect: Connect = function (...args) {
     if (!active) return previous.apply(this, args)
-    const result = asNobody(() => previous.apply(this, args))
+    const result = runAsNobody(() => previous.apply(this, args))
     remember(this, result, args)
     return result
   }
@@ -45,9 +44,4 @@ function replace(owner: object, remember: Remember): () => void {
     active = false
     if (methods.connect === connect) methods.connect = previous
   }
-}
-
-function asNobody<T>(fn: () => T): T {
-  const active = context.active()
-  return getSlot(active) === undefined ? fn() : context.with(deleteCredential(active), fn)
 }
