@@ -25,7 +25,7 @@ interface AgentInternals {
   readonly createSocket?: unknown
   readonly getName?: unknown
 }
-interface ConnectionOptions {
+interface ConnectionOptions extends Readonly<Record<string, unknown>> {
   readonly host?: unknown
   readonly port?: unknown
   readonly socketPath?: unknown
@@ -101,13 +101,16 @@ function routeOf(agent: AgentInternals, request: ClientRequest, options: unknown
   const effective: ConnectionOptions = { ...own, ...agent.options }
   // The agent's own `path` is one of a socket too: it takes the place of the request's.
   if (effective.socketPath || agent.options?.path) return { target: undefined, obstacle: 'unix_socket' }
-  const scheme = agent.protocol === 'https:' ? 'https' : agent.protocol === 'http:' ? 'http' : undefined
+  const scheme = schemeOf(agent)
   const target =
     scheme === undefined || own === undefined
       ? undefined
       : networkTarget(scheme, effective.host ?? 'localhost', effective.port ?? agent.defaultPort)
   const elsewhere =
-    connectsItself(agent) || isLookedUp(agent, target, effective) || isVerifiedAs(request, target, effective)
+    HANDED_OVER.some((name) => effective[name] !== undefined && effective[name] !== null) ||
+    connectsItself(agent) ||
+    isLookedUp(agent, target, effective) ||
+    isVerifiedAs(request, target, effective)
   return { target, obstacle: elsewhere ? 'custom_connection' : undefined }
 }
 
@@ -153,20 +156,27 @@ function isVerifiedAs(
   return networkTarget('https', String(field).replace(/:\d*$/, ''), target.port)?.host !== target.host
 }
 
-const BUILT_IN_CONNECTIONS: readonly unknown[] = [
-  (HttpAgent.prototype as AgentInternals).createConnection,
-  (HttpsAgent.prototype as AgentInternals).createConnection,
-]
+/** Connections that are there already, given to `net.connect` among the other options. */
+const HANDED_OVER = ['fd', 'handle'] as const
+
+const CLEAR_TEXT: unknown = Reflect.get(HttpAgent.prototype, 'createConnection')
+const ENCRYPTED: unknown = Reflect.get(HttpsAgent.prototype, 'createConnection')
 const BUILT_IN_NAMES: readonly unknown[] = [
-  (HttpAgent.prototype as AgentInternals).getName,
-  (HttpsAgent.prototype as AgentInternals).getName,
+  Reflect.get(HttpAgent.prototype, 'getName'),
+  Reflect.get(HttpsAgent.prototype, 'getName'),
 ]
-const BUILT_IN_SOCKETS: unknown = (HttpAgent.prototype as AgentInternals).createSocket
+const BUILT_IN_SOCKETS: unknown = Reflect.get(HttpAgent.prototype, 'createSocket')
+
+/** By what the agent connects with: `protocol` is an option of it, and may promise more than that. */
+function schemeOf({ createConnection, protocol }: AgentInternals): 'http' | 'https' | undefined {
+  if (protocol === 'https:') return createConnection === CLEAR_TEXT ? undefined : 'https'
+  return protocol === 'http:' && createConnection !== ENCRYPTED ? 'http' : undefined
+}
 
 /** Whether the agent opens or shares its connections by code of its own, which may lead anywhere. */
 function connectsItself(agent: AgentInternals): boolean {
   return (
-    !BUILT_IN_CONNECTIONS.includes(agent.createConnection) ||
+    (agent.createConnection !== CLEAR_TEXT && agent.createConnection !== ENCRYPTED) ||
     !BUILT_IN_NAMES.includes(agent.getName) ||
     agent.createSocket !== BUILT_IN_SOCKETS
   )
