@@ -21,6 +21,11 @@ type Options = Readonly<Record<string, unknown>>
 type Connect = (this: unknown, authority: unknown, options: unknown, ...rest: unknown[]) => ClientHttp2Session
 type Request = (this: object, fields: Http2Fields | undefined, ...rest: unknown[]) => object
 
+/** Of all sessions, so that those of a relay that was shut down are known to the next one. */
+const routes = new WeakMap<object, Route>()
+/** `node:http2` does not export the class of its sessions: it is known from the first of them on. */
+const prototypes = new Set<{ request: Request }>()
+
 /**
  * Wraps `http2.connect`, and `request` of the sessions that it returns. A session over a connection that somebody else
  * has opened (`createConnection`) is left alone: clients that do so, `@grpc/grpc-js` and undici among them, have ways of
@@ -29,17 +34,21 @@ type Request = (this: object, fields: Http2Fields | undefined, ...rest: unknown[
 export function interceptHttp2(decide: Decide): () => void {
   const http2 = createRequire(import.meta.url)('node:http2') as { connect: Connect }
   const previous = http2.connect
-  const routes = new WeakMap<object, Route>()
   const restores = new Map<object, () => void>()
   let active = true
+  const wrapAll = (): void => {
+    for (const prototype of prototypes) {
+      if (!restores.has(prototype)) restores.set(prototype, wrapRequest(prototype, decide))
+    }
+  }
+  wrapAll()
 
   const connect: Connect = function (authority, options, ...rest) {
     const session = previous.call(this, authority, options, ...rest)
     if (!active || connectsItself(options)) return session
     routes.set(session, routeTo(authority, isObject(options) ? (options as Options) : {}))
-    // node:http2 does not export the class of its sessions.
-    const prototype = Object.getPrototypeOf(session) as { request: Request }
-    if (!restores.has(prototype)) restores.set(prototype, wrapRequest(prototype, routes, decide))
+    prototypes.add(Object.getPrototypeOf(session) as { request: Request })
+    wrapAll()
     return session
   }
   http2.connect = connect
@@ -53,7 +62,7 @@ export function interceptHttp2(decide: Decide): () => void {
   }
 }
 
-function wrapRequest(prototype: { request: Request }, routes: WeakMap<object, Route>, decide: Decide): () => void {
+function wrapRequest(prototype: { request: Request }, decide: Decide): () => void {
   const previous = prototype.request
   let active = true
   const request: Request = function (fields, ...rest) {

@@ -30,34 +30,43 @@ const CONNECTED = 'undici:client:connected'
  * is the application's to choose, and its options cannot be seen: the socket that it returns can.
  */
 export function watchConnections(opened: (requests: readonly unknown[], connection: Connection) => void): Connections {
-  const sockets = new WeakMap<object, { readonly socket: Duplex; readonly connection: Connection }>()
+  const known = new WeakMap<object, { readonly socket: Duplex; readonly connection: Connection }>()
+
+  function remember(client: object, socket: Duplex, params: ConnectParams): Connection {
+    const connection = { obstacle: obstacleOn(socket, params) }
+    known.set(client, { socket, connection })
+    return connection
+  }
 
   function onConnected(message: unknown): void {
     try {
-      look(message)
+      const { socket, connectParams } = message as { socket: Duplex; connectParams: ConnectParams }
+      const client = ownValue(socket, 'client')
+      if (!isObject(client)) return
+      const connection = remember(client, socket, connectParams)
+      const queue = ownValue(client, 'queue')
+      opened(Array.isArray(queue) ? queue : [], connection)
     } catch {
-      // What is not looked at carries nothing.
+      // What has not been looked at carries nothing.
     }
-  }
-
-  function look(message: unknown): void {
-    const { socket, connectParams } = message as { socket: Duplex; connectParams: ConnectParams }
-    const client = ownValue(socket, 'client')
-    if (typeof client !== 'object' || client === null) return
-    const connection = { obstacle: obstacleOn(socket, connectParams) }
-    sockets.set(client, { socket, connection })
-    const queue = ownValue(client, 'queue')
-    opened(Array.isArray(queue) ? queue : [], connection)
   }
   subscribe(CONNECTED, onConnected)
 
   return {
     of(client) {
-      const known = sockets.get(client)
-      return known === undefined || known.socket.destroyed ? undefined : known.connection
+      const last = known.get(client)
+      if (last !== undefined && !last.socket.destroyed) return last.connection
+      // One that was opened while nobody was looking.
+      const [socket, url] = [ownValue(client, 'socket'), ownValue(client, 'url')]
+      if (!isSocket(socket) || socket.destroyed || !(url instanceof URL)) return undefined
+      return remember(client, socket, paramsOf(url))
     },
     undo: () => void unsubscribe(CONNECTED, onConnected),
   }
+}
+
+function paramsOf({ hostname, port, protocol }: URL): ConnectParams {
+  return { hostname: hostname.replace(/^\[|\]$/g, ''), port, protocol }
 }
 
 function obstacleOn(socket: Duplex, { hostname, port, protocol }: ConnectParams): WithholdReason | undefined {
@@ -76,4 +85,12 @@ function obstacleOn(socket: Duplex, { hostname, port, protocol }: ConnectParams)
 function ownValue(owner: object, description: string): unknown {
   const key = Object.getOwnPropertySymbols(owner).find((symbol) => symbol.description === description)
   return key === undefined ? undefined : Reflect.get(owner, key)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+function isSocket(value: unknown): value is Duplex {
+  return isObject(value) && typeof Reflect.get(value, 'destroyed') === 'boolean'
 }
