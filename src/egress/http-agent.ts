@@ -25,7 +25,7 @@ interface AgentInternals {
   readonly createSocket?: unknown
   readonly getName?: unknown
 }
-interface ConnectionOptions extends Readonly<Record<string, unknown>> {
+interface ConnectionOptions {
   readonly host?: unknown
   readonly port?: unknown
   readonly socketPath?: unknown
@@ -107,10 +107,7 @@ function routeOf(agent: AgentInternals, request: ClientRequest, options: unknown
       ? undefined
       : networkTarget(scheme, effective.host ?? 'localhost', effective.port ?? agent.defaultPort)
   const elsewhere =
-    HANDED_OVER.some((name) => effective[name] !== undefined && effective[name] !== null) ||
-    connectsItself(agent) ||
-    isLookedUp(agent, target, effective) ||
-    isVerifiedAs(request, target, effective)
+    connectsItself(agent) || isLookedUp(agent, target, effective) || isVerifiedAs(request, target, effective)
   return { target, obstacle: elsewhere ? 'custom_connection' : undefined }
 }
 
@@ -155,9 +152,6 @@ function isVerifiedAs(
   if (target?.scheme !== 'https' || servername || field === undefined) return false
   return networkTarget('https', String(field).replace(/:\d*$/, ''), target.port)?.host !== target.host
 }
-
-/** Connections that are there already, given to `net.connect` among the other options. */
-const HANDED_OVER = ['fd', 'handle'] as const
 
 const CLEAR_TEXT: unknown = Reflect.get(HttpAgent.prototype, 'createConnection')
 const ENCRYPTED: unknown = Reflect.get(HttpsAgent.prototype, 'createConnection')

@@ -119,7 +119,7 @@ function connectsItself(options: unknown): boolean {
 }
 
 /** `connect` gives all of its options to `net.connect` or `tls.connect`, where these take the place of the authority. */
-const OVERRIDES = ['host', 'port', 'servername', 'lookup', 'socket', 'fd', 'handle']
+const OVERRIDES = ['host', 'port', 'servername', 'lookup', 'socket']
 
 function routeTo(authority: unknown, options: Options): Route {
   const target = targetOf(authority, options)

@@ -198,9 +198,3 @@ it('F3 https with an http agent is refused by Node, and sends nothing', async ()
   const options = { host: '127.0.0.1', port: port(), agent: new http.Agent() }
   await expect(decide(https, options)).rejects.toMatchObject({ code: 'ERR_INVALID_PROTOCOL' })
 })
-
-it('a connection that is handed over as a handle may lead anywhere', async () => {
-  const options = { host: '127.0.0.1', port: port(), handle: { close() {} } } as RequestOptions
-  const verdicts = await decide(http, options).catch((error: unknown) => error)
-  expect(verdicts).not.toContain('forwarded')
-})
