@@ -2,6 +2,7 @@
 
 import type { ClientHttp2Session } from 'node:http2'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
+import { promisify } from 'node:util'
 import { context, trace } from '@opentelemetry/api'
 import type { Decide, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
@@ -51,7 +52,7 @@ export function interceptHttp2(decide: Decide): () => void {
     wrapAll()
     return session
   }
-  http2.connect = connect
+  http2.connect = Object.defineProperty(connect, promisify.custom, { value: promised(connect) })
   syncBuiltinESMExports()
 
   return () => {
@@ -60,6 +61,18 @@ export function interceptHttp2(decide: Decide): () => void {
     if (http2.connect === connect) http2.connect = previous
     syncBuiltinESMExports()
   }
+}
+
+/** What `util.promisify` makes of `connect`: its listener takes no error. */
+function promised(connect: Connect): (authority: unknown, options: unknown) => Promise<ClientHttp2Session> {
+  return (authority, options) =>
+    new Promise((resolve, reject) => {
+      const session = connect(authority, options, () => {
+        session.off('error', reject)
+        resolve(session)
+      })
+      session.once('error', reject)
+    })
 }
 
 function wrapRequest(prototype: { request: Request }, decide: Decide): () => void {

@@ -169,11 +169,13 @@ export function createDispatchBinder(): DispatchBinder {
   }
 
   function wrap(owner: object): void {
-    const undo = [
-      ...(owns(owner, 'dispatch') ? [wrapDispatch(owner as { dispatch: Dispatch })] : []),
-      ...(owns(owner, 'compose') ? [wrapCompose(owner as { compose: Compose })] : []),
-    ]
-    if (undo.length > 0) restores.set(owner, () => undo.forEach((each) => void each()))
+    if (!owns(owner, 'dispatch')) return
+    const undoDispatch = wrapDispatch(owner as { dispatch: Dispatch })
+    const undoCompose = owns(owner, 'compose') ? wrapCompose(owner as { compose: Compose }) : undefined
+    restores.set(owner, () => {
+      undoDispatch()
+      undoCompose?.()
+    })
   }
 
   return {

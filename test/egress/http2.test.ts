@@ -5,6 +5,7 @@ import type { ClientHttp2Session, Http2Server, OutgoingHttpHeaders } from 'node:
 import http2, { createSecureServer, createServer, connect as namedConnect, sensitiveHeaders } from 'node:http2'
 import type { AddressInfo, LookupFunction } from 'node:net'
 import { connect as connectTcp } from 'node:net'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, runWithToken } from '../../src/index.ts'
@@ -157,6 +158,19 @@ it('a session over a connection of somebody else’s is left to whoever opened i
   const createConnection = (): ReturnType<typeof connectTcp> => connectTcp(Number(new URL(origin).port), '127.0.0.1')
   expect(await ask(() => http2.connect(origin, { createConnection }))).toEqual([])
   expect(arrived).toEqual([[]])
+})
+
+it('util.promisify still takes connect', async () => {
+  const connectPromised = promisify(http2.connect) as unknown as (authority: string) => Promise<ClientHttp2Session>
+  const verdicts = await runWithToken(token, () =>
+    verdictsOf(async () => {
+      const session = await connectPromised(origin)
+      await exchange(session)
+      session.close()
+    }),
+  )
+  expect(verdicts).toEqual(['forwarded'])
+  await expect(connectPromised('http://127.0.0.1:9')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
 
 it('F12 callers that share a session send their own tokens', async () => {
