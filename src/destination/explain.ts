@@ -50,9 +50,10 @@ function decideAnyone({ target, obstacle }: Hop, { rules, mode }: DecideOptions)
 
 /** A URL stands for its origin; what is written before its host becomes an `Authorization` of the application's own. */
 function hopTo(destination: string): Hop {
-  if (!/^https?:/i.test(destination)) return { target: announcedTarget(destination), obstacle: undefined }
-  if (!URL.canParse(destination)) return { target: undefined, obstacle: undefined }
-  const url = new URL(destination)
+  const url = URL.canParse(destination) ? new URL(destination) : undefined
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    return { target: announcedTarget(destination), obstacle: undefined }
+  }
   const named = url.username !== '' || url.password !== ''
   return { target: originTarget(url), obstacle: named ? 'own_credential' : undefined }
 }

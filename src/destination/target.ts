@@ -15,7 +15,10 @@ export function networkTarget(scheme: string, host: unknown, port: unknown): Net
   const number = Number(port)
   if (!Number.isInteger(number) || number < 1 || number > 65_535 || !URL.canParse(`https://${literal}`))
     return undefined
-  return { kind: 'network', scheme, host: new URL(`https://${literal}`).hostname, port: number }
+  const { hostname } = new URL(`https://${literal}`)
+  // "127.0.0.1.": a parser of URLs sees an address, a resolver sees a name and asks for it.
+  const doubtful = literal.endsWith('.') && !hostname.endsWith('.')
+  return doubtful ? undefined : { kind: 'network', scheme, host: hostname, port: number }
 }
 
 /** An address, bare or in brackets, or a plain name; a zone (`%eth0`) has no place in a URL. */

@@ -3,8 +3,10 @@
 import type { Context } from '@opentelemetry/api'
 import type { Decide } from '../destination/decision.ts'
 import { interceptAgents } from './http-agent.ts'
+import { interceptHttp2 } from './http2-session.ts'
 import { guardSockets } from './socket-guard.ts'
 import { interceptUndici } from './undici-request.ts'
+import { guardWork } from './work-guard.ts'
 
 export interface Egress {
   /** See `InjectObserver` of the propagator. */
@@ -14,13 +16,17 @@ export interface Egress {
 
 export function installEgress(decide: Decide): Egress {
   const unguardSockets = guardSockets()
+  const unguardWork = guardWork()
   const restoreAgents = interceptAgents(decide)
+  const restoreHttp2 = interceptHttp2(decide)
   const undici = interceptUndici(decide)
   return {
     onInject: (ctx) => undici.onInject(ctx),
     uninstall() {
       undici.undo()
+      restoreHttp2()
       restoreAgents()
+      unguardWork()
       unguardSockets()
     },
   }

@@ -1,8 +1,9 @@
-/** `http` and `https`: decides where Node hands a request to its agent, before any header is rendered. */
+/** `http` and `https`: sees where Node hands a request to its agent, and decides when its header is rendered. */
 
 import type { ClientRequest } from 'node:http'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import type { Decide, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
@@ -11,6 +12,8 @@ import { networkTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
 import type { WithholdReason } from '../telemetry/auth-event.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import type { HeaderWriter } from './http-header.ts'
+import { interceptRendering } from './http-header.ts'
 
 /** What `addRequest` is called with, and what it reads of the agent. Not in Node's type definitions. */
 type AddRequest = (this: AgentInternals, request: ClientRequest, options: unknown, ...legacy: unknown[]) => unknown
@@ -28,6 +31,7 @@ interface ConnectionOptions {
   readonly socketPath?: unknown
   readonly path?: unknown
   readonly lookup?: unknown
+  readonly servername?: unknown
 }
 
 /**
@@ -37,10 +41,11 @@ interface ConnectionOptions {
 export function interceptAgents(decide: Decide): () => void {
   const prototype = HttpAgent.prototype as unknown as { addRequest: AddRequest }
   const previous = prototype.addRequest
+  const writer = interceptRendering()
   let active = true
 
   const addRequest: AddRequest = function (request, options, ...legacy) {
-    if (active) authorize(this, request, options, decide)
+    if (active) authorize(this, request, options, { decide, writer })
     return previous.call(this, request, options, ...legacy)
   }
   prototype.addRequest = addRequest
@@ -48,41 +53,68 @@ export function interceptAgents(decide: Decide): () => void {
   return () => {
     active = false
     if (prototype.addRequest === addRequest) prototype.addRequest = previous
+    writer.undo()
   }
 }
 
-function authorize(agent: AgentInternals, request: ClientRequest, options: unknown, decide: Decide): void {
+interface Authorizing {
+  readonly decide: Decide
+  readonly writer: HeaderWriter
+}
+
+/** Where the request goes is known here; what it says of itself may change until it is rendered. */
+function authorize(
+  agent: AgentInternals,
+  request: ClientRequest,
+  options: unknown,
+  { decide, writer }: Authorizing,
+): void {
+  // instrumentation-http has made its client span the active one by now.
   const ctx = context.active()
   try {
-    const decision = decide(ctx, hopOf(agent, request, options))
-    if (decision === undefined) return
-    if (decision.verdict === 'forward') request.setHeader(AUTHORIZATION, `Bearer ${decision.credential.reveal()}`)
-    // instrumentation-http has made its client span the active one by now.
-    recordOnSpan(trace.getSpan(ctx), eventOf(decision))
+    const route = routeOf(agent, request, options)
+    if (request.headersSent) valueFor(ctx, request, route, decide)
+    else writer.whenRendered(request, () => valueFor(ctx, request, route, decide))
   } catch {
     // Deciding must never break a request; an undecided one leaves without a token.
   }
 }
 
-function hopOf(agent: AgentInternals, request: ClientRequest, options: unknown): Hop {
+function valueFor(ctx: Context, request: ClientRequest, route: Route, decide: Decide): string | undefined {
+  try {
+    const obstacle = fieldObstacleOf(request) ?? route.obstacle
+    const decision = decide(ctx, { ...route, obstacle, headerBytes: () => headerBytesOf(request) })
+    if (decision === undefined) return undefined
+    recordOnSpan(trace.getSpan(ctx), eventOf(decision))
+    return decision.verdict === 'forward' ? `Bearer ${decision.credential.reveal()}` : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Where the connection leads, and what is wrong with it. */
+type Route = Pick<Hop, 'target' | 'obstacle'>
+
+function routeOf(agent: AgentInternals, request: ClientRequest, options: unknown): Route {
   // What `addRequest` itself does: the agent's options override the request's.
   const own = typeof options === 'object' ? (options as ConnectionOptions | null) : undefined
   const effective: ConnectionOptions = { ...own, ...agent.options }
   // The agent's own `path` is one of a socket too: it takes the place of the request's.
   if (effective.socketPath || agent.options?.path) return { target: undefined, obstacle: 'unix_socket' }
-  const scheme = agent.protocol === 'https:' ? 'https' : agent.protocol === 'http:' ? 'http' : undefined
+  const scheme = schemeOf(agent)
   const target =
     scheme === undefined || own === undefined
       ? undefined
       : networkTarget(scheme, effective.host ?? 'localhost', effective.port ?? agent.defaultPort)
-  const obstacle = obstacleOf(agent, request, target, effective)
-  return { target, obstacle, headerBytes: () => headerBytesOf(request) }
+  const elsewhere =
+    connectsItself(agent) || isLookedUp(agent, target, effective) || isVerifiedAs(request, target, effective)
+  return { target, obstacle: elsewhere ? 'custom_connection' : undefined }
 }
 
 /** The rest of the request line, `connection`, and how the body is framed: rendered after this. */
 const LATER_BYTES = 96
 
-/** Request line and fields as they will be written, near enough: what is set later is not known here. */
+/** Request line and fields as they will be written, near enough. */
 function headerBytesOf(request: ClientRequest): number {
   const fields = Object.entries(request.getHeaders()).flatMap(([name, value]) =>
     (Array.isArray(value) ? value : [value]).map((each) => name.length + String(each).length + 4),
@@ -90,17 +122,11 @@ function headerBytesOf(request: ClientRequest): number {
   return fields.reduce((sum, bytes) => sum + bytes, request.path.length + LATER_BYTES)
 }
 
-function obstacleOf(
-  agent: AgentInternals,
-  request: ClientRequest,
-  target: NetworkTarget | undefined,
-  options: ConnectionOptions,
-): WithholdReason | undefined {
+function fieldObstacleOf(request: ClientRequest): WithholdReason | undefined {
   if (request.hasHeader(AUTHORIZATION)) return 'own_credential'
   if (request.headersSent) return 'headers_sent'
   // An absolute-form target is meant for a forward proxy, which would read the token (RFC 9112 §3.2.2).
-  if (!request.path.startsWith('/')) return 'proxied'
-  return connectsItself(agent) || isLookedUp(agent, target, options) ? 'custom_connection' : undefined
+  return request.path.startsWith('/') ? undefined : 'proxied'
 }
 
 /** Hosts that a `lookup` of the application's own has resolved, by agent: later requests may reuse those sockets. */
@@ -116,20 +142,38 @@ function isLookedUp(agent: AgentInternals, target: NetworkTarget | undefined, op
   return true
 }
 
-const BUILT_IN_CONNECTIONS: readonly unknown[] = [
-  (HttpAgent.prototype as AgentInternals).createConnection,
-  (HttpsAgent.prototype as AgentInternals).createConnection,
-]
+/**
+ * Whether the certificate would be checked for somebody else: without `servername` Node takes the name from the `Host`
+ * field, which may be a client's and repeated by a proxy.
+ */
+function isVerifiedAs(
+  request: ClientRequest,
+  target: NetworkTarget | undefined,
+  { servername }: ConnectionOptions,
+): boolean {
+  const field = request.getHeader('host')
+  if (target?.scheme !== 'https' || servername || field === undefined) return false
+  return networkTarget('https', String(field).replace(/:\d*$/, ''), target.port)?.host !== target.host
+}
+
+const CLEAR_TEXT: unknown = Reflect.get(HttpAgent.prototype, 'createConnection')
+const ENCRYPTED: unknown = Reflect.get(HttpsAgent.prototype, 'createConnection')
 const BUILT_IN_NAMES: readonly unknown[] = [
-  (HttpAgent.prototype as AgentInternals).getName,
-  (HttpsAgent.prototype as AgentInternals).getName,
+  Reflect.get(HttpAgent.prototype, 'getName'),
+  Reflect.get(HttpsAgent.prototype, 'getName'),
 ]
-const BUILT_IN_SOCKETS: unknown = (HttpAgent.prototype as AgentInternals).createSocket
+const BUILT_IN_SOCKETS: unknown = Reflect.get(HttpAgent.prototype, 'createSocket')
+
+/** By what the agent connects with: `protocol` is an option of it, and may promise more than that. */
+function schemeOf({ createConnection, protocol }: AgentInternals): 'http' | 'https' | undefined {
+  if (protocol === 'https:') return createConnection === CLEAR_TEXT ? undefined : 'https'
+  return protocol === 'http:' && createConnection !== ENCRYPTED ? 'http' : undefined
+}
 
 /** Whether the agent opens or shares its connections by code of its own, which may lead anywhere. */
 function connectsItself(agent: AgentInternals): boolean {
   return (
-    !BUILT_IN_CONNECTIONS.includes(agent.createConnection) ||
+    (agent.createConnection !== CLEAR_TEXT && agent.createConnection !== ENCRYPTED) ||
     !BUILT_IN_NAMES.includes(agent.getName) ||
     agent.createSocket !== BUILT_IN_SOCKETS
   )

@@ -3,10 +3,10 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
 import type tls from 'node:tls'
-import { context } from '@opentelemetry/api'
-import { deleteCredential, getSlot } from '../context/credential-context.ts'
+import { runAsNobody } from '../context/nobody.ts'
+import { rememberConnect, rememberTls } from './socket-opening.ts'
 
-type Connect = (this: unknown, ...args: unknown[]) => unknown
+type Connect = (this: object, ...args: unknown[]) => unknown
 
 /**
  * Opens every socket in a context without our entry; trace context stays. What a connection pool does in a socket's
@@ -16,8 +16,8 @@ type Connect = (this: unknown, ...args: unknown[]) => unknown
 export function guardSockets(): () => void {
   // The namespace object of an ES module is read-only; this one is what Node's own modules call.
   const mutableTls = createRequire(import.meta.url)('node:tls') as typeof tls
-  const undoSocket = replace(net.Socket.prototype, 'connect')
-  const undoTls = replace(mutableTls, 'connect')
+  const undoSocket = replace(net.Socket.prototype, (socket, _, args) => rememberConnect(socket, args))
+  const undoTls = replace(mutableTls, (_, socket, args) => rememberTls(socket, args))
   syncBuiltinESMExports()
   return () => {
     undoSocket()
@@ -26,21 +26,22 @@ export function guardSockets(): () => void {
   }
 }
 
-function replace(owner: object, name: 'connect'): () => void {
-  const methods = owner as Record<typeof name, Connect>
-  const previous = methods[name]
+/** Is told `this`, the result and the arguments of each call. */
+type Remember = (self: object, result: unknown, args: readonly unknown[]) => void
+
+function replace(owner: object, remember: Remember): () => void {
+  const methods = owner as { connect: Connect }
+  const previous = methods.connect
   let active = true
   const connect: Connect = function (...args) {
-    return active ? asNobody(() => previous.apply(this, args)) : previous.apply(this, args)
+    if (!active) return previous.apply(this, args)
+    const result = runAsNobody(() => previous.apply(this, args))
+    remember(this, result, args)
+    return result
   }
-  methods[name] = connect
+  methods.connect = connect
   return () => {
     active = false
-    if (methods[name] === connect) methods[name] = previous
+    if (methods.connect === connect) methods.connect = previous
   }
-}
-
-function asNobody<T>(fn: () => T): T {
-  const active = context.active()
-  return getSlot(active) === undefined ? fn() : context.with(deleteCredential(active), fn)
 }

@@ -3,6 +3,8 @@
 import type { Context, Span } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
 import { deleteCredential, getSlot } from '../context/credential-context.ts'
+import { entersProxy } from './undici-proxy.ts'
+import { contextFor } from './undici-shared.ts'
 
 /** The dispatch that is on the stack. An undici request is created inside the innermost one. */
 export interface DispatchFrame {
@@ -14,10 +16,12 @@ export interface DispatchFrame {
   /** The client span, once an instrumentation has injected for it. */
   span: Span | undefined
   /** What to do when the dispatch returns: by then the client span is known, whatever the order of subscribers. */
-  afterwards: ((frame: DispatchFrame) => void) | undefined
+  afterwards: (() => void) | undefined
+  returned: boolean
 }
 
 type Dispatch = (this: object, options: unknown, handler: unknown) => boolean
+type Compose = (this: object, ...interceptors: unknown[]) => object
 
 /** Whose work a handler is. One that two callers share is nobody's. */
 interface Binding {
@@ -28,8 +32,10 @@ interface Binding {
 }
 
 export interface DispatchBinder {
-  /** Wraps `dispatch` on `prototype` and on every prototype below it. Idempotent. */
+  /** Wraps `dispatch` and `compose` on `prototype` and on every prototype below it. Idempotent. */
   bind(prototype: object): void
+  /** Makes known a class whose instances undici makes for one request each, and dispatches again by itself. */
+  recognize(handlerClass: object): void
   readonly frame: DispatchFrame | undefined
   undo(): void
 }
@@ -37,6 +43,7 @@ export interface DispatchBinder {
 export function createDispatchBinder(): DispatchBinder {
   const bindings = new WeakMap<object, Binding>()
   const byOptions = new WeakMap<object, Binding>()
+  const ownClasses = new WeakSet<object>()
   const restores = new Map<object, () => void>()
   let frame: DispatchFrame | undefined
 
@@ -48,7 +55,8 @@ export function createDispatchBinder(): DispatchBinder {
     const active = context.active()
     const bound = bindings.get(handler) ?? queuedBindingOf(handler, options)
     if (bound === undefined) {
-      const binding = { dispatcher, caller: active, ambiguous: false, proxied: false }
+      const caller = contextFor(active, handler, options)
+      const binding = { dispatcher, caller, ambiguous: false, proxied: false }
       bindings.set(handler, binding)
       rememberOptions(options, binding)
       return binding
@@ -68,7 +76,8 @@ export function createDispatchBinder(): DispatchBinder {
   /** undici 7 wraps some handlers before a pool queues them: what comes out is known by its options only. */
   function queuedBindingOf(handler: object, options: unknown): Binding | undefined {
     if (frame !== undefined || handler.constructor?.name !== 'UnwrapHandler') return undefined
-    const bound = isObject(options) ? byOptions.get(options) : undefined
+    // A class of another's with that name has no queue to come out of.
+    const bound = isOwnHandler(handler) && isObject(options) ? byOptions.get(options) : undefined
     // Out of a queue, and nobody knows whose: it must not become that of whoever drains the queue.
     const nobody = { dispatcher: handler, caller: deleteCredential(context.active()), ambiguous: true, proxied: false }
     bindings.set(handler, bound ?? nobody)
@@ -87,17 +96,33 @@ export function createDispatchBinder(): DispatchBinder {
     const outer = frame
     const ambiguous = binding.ambiguous || outer?.ambiguous === true
     const proxied = binding.proxied || outer?.proxied === true
-    const own: DispatchFrame = { dispatcher, ambiguous, proxied, span: undefined, afterwards: undefined }
+    const own: DispatchFrame = {
+      dispatcher,
+      ambiguous,
+      proxied,
+      span: undefined,
+      afterwards: undefined,
+      returned: false,
+    }
     frame = own
     try {
       return run()
     } finally {
       frame = outer
-      own.afterwards?.(own)
+      own.returned = true
+      own.afterwards?.()
     }
   }
 
-  function wrap(owner: { dispatch: Dispatch }): void {
+  /**
+   * undici makes some of these per request and dispatches them again from timers that requests of all callers share. By
+   * identity: an application's class of the same name may well be given to two callers.
+   */
+  function isOwnHandler(handler: object): boolean {
+    return typeof handler.constructor === 'function' && ownClasses.has(handler.constructor)
+  }
+
+  function wrapDispatch(owner: { dispatch: Dispatch }): () => void {
     const previous = owner.dispatch
     let active = true
     const dispatch: Dispatch = function (options, handler) {
@@ -109,18 +134,57 @@ export function createDispatchBinder(): DispatchBinder {
       return context.with(binding.caller, () => dispatchInFrame(this, binding, run))
     }
     owner.dispatch = dispatch
-    restores.set(owner, () => {
+    return () => {
       active = false
       if (owner.dispatch === dispatch) owner.dispatch = previous
+    }
+  }
+
+  /**
+   * Between two interceptors there is no dispatcher: one that retries or redirects hands its handler to the next one,
+   * which makes another of it. So what each of them dispatches is bound as well.
+   */
+  function wrapCompose(owner: { compose: Compose }): () => void {
+    const previous = owner.compose
+    let active = true
+    const between = (dispatch: unknown): unknown => {
+      if (typeof dispatch !== 'function' || dispatch.length !== 2) return dispatch
+      const run = dispatch as (options: unknown, handler: unknown) => unknown
+      return (options: unknown, handler: unknown) => {
+        if (!active || !isObject(handler)) return run(options, handler)
+        return context.with(bindingOf(run, handler, options).caller, () => run(options, handler))
+      }
+    }
+    const bindInterceptor = (interceptor: unknown): unknown =>
+      typeof interceptor === 'function' ? (...args: unknown[]) => between(interceptor(...args)) : interceptor
+    const compose: Compose = function (...args) {
+      const interceptors: unknown[] = Array.isArray(args[0]) ? args[0] : args
+      return previous.call(this, ...interceptors.map(bindInterceptor))
+    }
+    owner.compose = compose
+    return () => {
+      active = false
+      if (owner.compose === compose) owner.compose = previous
+    }
+  }
+
+  function wrap(owner: object): void {
+    if (!owns(owner, 'dispatch')) return
+    const undoDispatch = wrapDispatch(owner as { dispatch: Dispatch })
+    const undoCompose = owns(owner, 'compose') ? wrapCompose(owner as { compose: Compose }) : undefined
+    restores.set(owner, () => {
+      undoDispatch()
+      undoCompose?.()
     })
   }
 
   return {
     bind(prototype) {
       for (let owner: object | null = prototype; owner !== null; owner = Object.getPrototypeOf(owner)) {
-        if (ownsDispatch(owner) && !restores.has(owner)) wrap(owner)
+        if (!restores.has(owner)) wrap(owner)
       }
     },
+    recognize: (handlerClass) => void ownClasses.add(handlerClass),
     get frame() {
       return frame
     },
@@ -131,25 +195,10 @@ export function createDispatchBinder(): DispatchBinder {
   }
 }
 
-const PROXY_AGENTS = ['ProxyAgent', 'Socks5ProxyAgent']
-
-/** Whether `dispatcher` leads through a proxy; `outer` is the one that has called it. */
-function entersProxy(dispatcher: object, outer: object | undefined): boolean {
-  if (PROXY_AGENTS.includes(dispatcher.constructor?.name)) return true
-  if (outer?.constructor?.name !== 'EnvHttpProxyAgent') return false
-  const direct = Object.getOwnPropertySymbols(outer).find(({ description }) => description === 'no proxy agent')
-  return direct === undefined || Reflect.get(outer, direct) !== dispatcher
-}
-
-/** undici makes one of these per request and dispatches it again, from timers that requests of all callers share. */
-function isOwnHandler(handler: object): boolean {
-  return ['RetryHandler', 'RedirectHandler', 'UnwrapHandler'].includes(handler.constructor?.name)
-}
-
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-function ownsDispatch(owner: object): owner is { dispatch: Dispatch } {
-  return Object.hasOwn(owner, 'dispatch') && typeof (owner as { dispatch?: unknown }).dispatch === 'function'
+function owns(owner: object, name: 'dispatch' | 'compose'): boolean {
+  return typeof Object.getOwnPropertyDescriptor(owner, name)?.value === 'function'
 }

@@ -3,24 +3,20 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
-import type { Decide, Hop } from '../destination/decision.ts'
+import type { Decide, Decision, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
 import { originTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
-import type { WithholdReason } from '../telemetry/auth-event.ts'
+import type { AuthEvent, WithholdReason } from '../telemetry/auth-event.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import type { Connection } from './undici-connection.ts'
+import { watchConnections } from './undici-connection.ts'
 import { watchUndiciCopies } from './undici-copies.ts'
-import type { DispatchFrame } from './undici-dispatch.ts'
+import type { DispatchBinder, DispatchFrame } from './undici-dispatch.ts'
 import { createDispatchBinder } from './undici-dispatch.ts'
-
-/** The parts of undici's internal request that its channel hands out, alike in versions 5 to 8. */
-interface UndiciRequest {
-  readonly origin?: unknown
-  readonly method?: unknown
-  readonly path?: unknown
-  headers: string | unknown[]
-  addHeader?(name: string, value: string): unknown
-}
+import type { UndiciRequest } from './undici-header.ts'
+import { addAuthorization, headerBytesOf, headerNames, removeAuthorization } from './undici-header.ts'
+import { isShared, markSharedResponses } from './undici-shared.ts'
 
 export interface UndiciInterception {
   /** Tells which client span an instrumentation injects for; true where `inject` was called for an undici request. */
@@ -32,13 +28,46 @@ const REQUEST_CREATE = 'undici:request:create'
 
 export function interceptUndici(decide: Decide): UndiciInterception {
   const binder = createDispatchBinder()
-  const stopWatching = watchUndiciCopies((prototype) => binder.bind(prototype))
+  const stopWatching = watchCopies(binder)
+  const waiting = new WeakMap<object, (connection: Connection) => void>()
+  const written = new WeakSet<UndiciRequest>()
+
+  /** Before the first byte on a new connection: decides what waited for it, and takes back what was meant for another. */
+  function onConnection(requests: readonly unknown[], connection: Connection): void {
+    for (const request of requests) {
+      if (typeof request !== 'object' || request === null) continue
+      if (connection.obstacle !== undefined && written.has(request as UndiciRequest)) {
+        written.delete(request as UndiciRequest)
+        removeAuthorization(request as UndiciRequest)
+      }
+      waiting.get(request)?.(connection)
+      waiting.delete(request)
+    }
+  }
+  const connections = watchConnections(onConnection)
 
   function onRequestCreate(message: unknown): void {
     try {
-      authorize((message as { request: UndiciRequest }).request, binder.frame, decide)
+      const { request } = message as { request: UndiciRequest }
+      const route = routeOf(request, context.active(), binder.frame)
+      const connection = route.frame === undefined ? undefined : connections.of(route.frame.dispatcher)
+      if (route.obstacle !== undefined || connection !== undefined) return authorize(request, route, connection)
+      waiting.set(request, (opened) => authorize(request, route, opened))
     } catch {
       // Deciding must never break a request; an undecided one leaves without a token.
+    }
+  }
+
+  function authorize(request: UndiciRequest, route: Route, connection: Connection | undefined): void {
+    try {
+      const decision = decisionFor(request, route, connection, decide)
+      if (decision?.verdict === 'forward') {
+        addAuthorization(request, `Bearer ${decision.credential.reveal()}`)
+        written.add(request)
+      }
+      if (decision !== undefined) tell(route, eventOf(decision))
+    } catch {
+      // As above.
     }
   }
   subscribe(REQUEST_CREATE, onRequestCreate)
@@ -51,32 +80,65 @@ export function interceptUndici(decide: Decide): UndiciInterception {
     },
     undo() {
       unsubscribe(REQUEST_CREATE, onRequestCreate)
+      connections.undo()
       stopWatching()
       binder.undo()
     },
   }
 }
 
-function authorize(request: UndiciRequest, frame: DispatchFrame | undefined, decide: Decide): void {
-  const ctx = context.active()
-  const decision = decide(ctx, hopOf(request, frame))
-  if (decision === undefined) return
-  if (decision.verdict === 'forward') addHeader(request, `Bearer ${decision.credential.reveal()}`)
-  const event = eventOf(decision)
-  if (frame === undefined) return recordOnSpan(trace.getSpan(ctx), event)
-  // instrumentation-undici may subscribe before or after us, and never makes its span the active one.
-  frame.afterwards = ({ span }) => recordOnSpan(span ?? trace.getSpan(ctx), event)
+function watchCopies(binder: DispatchBinder): () => void {
+  const marked = new Map<object, () => void>()
+  const stop = watchUndiciCopies({
+    onDispatcher: (prototype) => binder.bind(prototype),
+    onHandler: (handlerClass) => binder.recognize(handlerClass),
+    onInterceptors(interceptors) {
+      if (!marked.has(interceptors)) marked.set(interceptors, markSharedResponses(interceptors))
+    },
+  })
+  return () => {
+    stop()
+    for (const undo of marked.values()) undo()
+  }
 }
 
-function hopOf(request: UndiciRequest, frame: DispatchFrame | undefined): Hop {
+/** What is known of a request when it is created, in its caller's context. */
+interface Route extends Pick<Hop, 'target' | 'obstacle'> {
+  readonly caller: Context
+  readonly frame: DispatchFrame | undefined
+}
+
+function routeOf(request: UndiciRequest, caller: Context, frame: DispatchFrame | undefined): Route {
   const origin = parseOrigin(request.origin)
   const target = origin === undefined ? undefined : originTarget(origin)
-  return { target, obstacle: obstacleOf(request, origin, frame), headerBytes: () => headerBytesOf(request) }
+  const obstacle = obstacleOf(request, origin, caller, frame)
+  return { target, obstacle, caller, frame }
+}
+
+function decisionFor(
+  request: UndiciRequest,
+  { target, obstacle, caller }: Route,
+  connection: Connection | undefined,
+  decide: Decide,
+): Decision | undefined {
+  const headerBytes = (): number => headerBytesOf(request)
+  // Another subscriber may have added one since.
+  const own = headerNames(request.headers).includes(AUTHORIZATION) ? 'own_credential' : undefined
+  return decide(caller, { target, obstacle: obstacle ?? own ?? connection?.obstacle, headerBytes })
+}
+
+/** instrumentation-undici may subscribe before or after us, and never makes its span the active one. */
+function tell({ caller, frame }: Route, event: AuthEvent): void {
+  if (frame === undefined) return recordOnSpan(trace.getSpan(caller), event)
+  const record = (): void => recordOnSpan(frame.span ?? trace.getSpan(caller), event)
+  if (frame.returned) record()
+  else frame.afterwards = record
 }
 
 function obstacleOf(
   request: UndiciRequest,
   origin: URL | undefined,
+  caller: Context,
   frame: DispatchFrame | undefined,
 ): WithholdReason | undefined {
   // The context has no credential left to decide about.
@@ -87,18 +149,10 @@ function obstacleOf(
   // Not a dispatcher that we have wrapped: whose request this is cannot be known.
   if (frame === undefined) return 'unbound_dispatcher'
   if (frame.proxied && origin?.protocol === 'http:') return 'proxied'
+  if (isShared(caller)) return 'shared_response'
+  if (isVerifiedAs(request, origin)) return 'custom_connection'
   // `origin` is what the caller wrote; the client is connected to where it was made for.
   return connectedOrigin(frame.dispatcher) === origin?.origin ? undefined : 'custom_connection'
-}
-
-/** `host`, `connection`, the length of the body, `traceparent`: written after this, by undici and instrumentations. */
-const LATER_BYTES = 256
-
-/** Request line and fields as they will be written, near enough. */
-function headerBytesOf({ headers, path, origin }: UndiciRequest): number {
-  const line = String(path).length + String(origin).length + LATER_BYTES
-  if (typeof headers === 'string') return line + headers.length
-  return headers.reduce<number>((sum, part) => sum + String(part).length + 2, line)
 }
 
 function parseOrigin(origin: unknown): URL | undefined {
@@ -106,20 +160,14 @@ function parseOrigin(origin: unknown): URL | undefined {
   return typeof text === 'string' && URL.canParse(text) ? new URL(text) : undefined
 }
 
+/** Whether the certificate would be checked for the name in a `Host` field, and not for that of the origin. */
+function isVerifiedAs({ servername }: UndiciRequest, origin: URL | undefined): boolean {
+  return origin?.protocol === 'https:' && Boolean(servername) && servername !== origin.hostname
+}
+
 /** undici keeps the URL that a client connects to under a symbol of its own. */
 function connectedOrigin(dispatcher: object): string | undefined {
   const key = Object.getOwnPropertySymbols(dispatcher).find((symbol) => symbol.description === 'url')
   const url: unknown = key === undefined ? undefined : Reflect.get(dispatcher, key)
   return url instanceof URL ? url.origin : undefined
-}
-
-function headerNames(headers: string | unknown[]): string[] {
-  return typeof headers === 'string'
-    ? headers.split('\r\n').map((line) => line.slice(0, line.indexOf(':')).trim().toLowerCase())
-    : headers.filter((_, i) => i % 2 === 0).map((name) => String(name).toLowerCase())
-}
-
-function addHeader(request: UndiciRequest, value: string): void {
-  if (typeof request.addHeader === 'function') request.addHeader(AUTHORIZATION, value)
-  else if (Array.isArray(request.headers)) request.headers.push(AUTHORIZATION, value)
 }

@@ -18,6 +18,7 @@ export type WithholdReason =
   | 'headers_sent'
   | 'unbound_dispatcher'
   | 'ambiguous'
+  | 'shared_response'
   | 'detached'
   | 'header_too_large'
   | 'not_sealed'

@@ -69,6 +69,7 @@ describe('a token', () => {
       'verification/verifier.ts': 2,
       'propagation/propagator.ts': 1,
       'egress/http-agent.ts': 1,
+      'egress/http2-session.ts': 1,
       'egress/undici-request.ts': 1,
     })
   })

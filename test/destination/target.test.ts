@@ -27,7 +27,6 @@ describe('the host of a connection', () => {
     ['octal', '0177.0.0.1', '127.0.0.1'],
     ['one number', '2130706433', '127.0.0.1'],
     ['short', '127.1', '127.0.0.1'],
-    ['with a trailing dot', '127.0.0.1.', '127.0.0.1'],
     ['in IPv6', '::ffff:127.0.0.1', '[::ffff:7f00:1]'],
   ])('F4 an address is the same in every spelling: %s', (_, host, expected) => {
     expect(hostOf(host)).toBe(expected)
@@ -62,6 +61,7 @@ describe('F4 a host in doubt is no target', () => {
     ['a leading dot', '.profile.example'],
     ['two trailing dots', 'profile.example..'],
     ['a wildcard', '*.example'],
+    ['an address with a trailing dot, which a resolver takes for a name', '127.0.0.1.'],
     ['an address beyond its range', '256.0.0.1'],
     ['a number that is too large', '4294967296'],
     ['an address with five parts', '1.2.3.4.5'],

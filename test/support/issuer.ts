@@ -65,8 +65,8 @@ export async function startIssuer(alg = 'ES256'): Promise<TestIssuer> {
   }
 }
 
-export async function listen(server: Server, host = '127.0.0.1'): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, host, resolve))
+export async function listen(server: Server, host = '127.0.0.1', port = 0): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(port, host, resolve))
   return (server.address() as AddressInfo).port
 }
 

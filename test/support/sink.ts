@@ -22,7 +22,7 @@ export interface Sink {
 }
 
 /** `/redirect/302?https://…` redirects there with that status; everything else is answered 200. */
-export async function startSink(host = '127.0.0.1'): Promise<Sink> {
+export async function startSink(host = '127.0.0.1', on = 0): Promise<Sink> {
   const received: Received[] = []
   const chunks: Buffer[] = []
   const server = createServer((request, response) => {
@@ -37,7 +37,7 @@ export async function startSink(host = '127.0.0.1'): Promise<Sink> {
   server.on('connection', (socket) => {
     socket.on('data', (chunk: Buffer) => chunks.push(chunk))
   })
-  const port = await listen(server, host)
+  const port = await listen(server, host, on)
   return {
     port,
     origin: `http://${host}:${port}`,

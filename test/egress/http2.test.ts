@@ -1,0 +1,184 @@
+/** `node:http2`: a request goes where its session is connected, and says nothing else. */
+
+import { once } from 'node:events'
+import type { ClientHttp2Session, Http2Server, OutgoingHttpHeaders } from 'node:http2'
+import http2, { createSecureServer, createServer, connect as namedConnect, sensitiveHeaders } from 'node:http2'
+import type { AddressInfo, LookupFunction } from 'node:net'
+import { connect as connectTcp } from 'node:net'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { TokenRelay } from '../../src/index.ts'
+import { createTokenRelay, runWithToken } from '../../src/index.ts'
+import type { Certificates } from '../support/certificates.ts'
+import { createCertificates } from '../support/certificates.ts'
+import type { Verdicts } from '../support/decisions.ts'
+import { verdictsOf } from '../support/decisions.ts'
+import type { TestIssuer } from '../support/issuer.ts'
+import { startIssuer } from '../support/issuer.ts'
+
+let issuer: TestIssuer
+let relay: TokenRelay
+let token: string
+let certificates: Certificates
+let servers: readonly Http2Server[]
+let [origin, elsewhere, secure] = ['', '', '']
+const arrived: (readonly string[])[] = []
+let sensitive: readonly string[] = []
+
+beforeAll(async () => {
+  issuer = await startIssuer()
+  certificates = await createCertificates()
+  servers = [createServer(), createServer(), createSecureServer(certificates) as unknown as Http2Server]
+  const ports: number[] = []
+  for (const server of servers) {
+    server.on('stream', (stream, headers, _flags, rawHeaders) => {
+      const raw = rawHeaders as unknown as readonly string[]
+      arrived.push(raw.filter((_, i) => i % 2 === 1 && raw[i - 1] === 'authorization'))
+      sensitive = (Reflect.get(headers, sensitiveHeaders) ?? []) as string[]
+      stream.respond({ ':status': 200 })
+      stream.end('ok')
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    ports.push((server.address() as AddressInfo).port)
+  }
+  origin = `http://127.0.0.1:${ports[0]}`
+  elsewhere = `http://127.0.0.1:${ports[1]}`
+  secure = `https://localhost:${ports[2]}`
+  relay = createTokenRelay({
+    issuers: [{ issuer: issuer.issuer, audience: 'user-service' }],
+    destinations: [{ to: origin }, { to: secure }],
+  })
+  token = await issuer.token()
+})
+afterAll(async () => {
+  await relay.shutdown()
+  await issuer[Symbol.asyncDispose]()
+  for (const server of servers) server.close()
+})
+beforeEach(() => {
+  arrived.length = 0
+})
+
+type Fields = OutgoingHttpHeaders | readonly string[]
+
+async function exchange(session: ClientHttp2Session, fields?: Fields): Promise<OutgoingHttpHeaders> {
+  const stream = session.request(fields as OutgoingHttpHeaders)
+  await once(stream.resume(), 'end')
+  return stream.sentHeaders
+}
+
+async function ask(open: () => ClientHttp2Session, fields?: Fields): Promise<Verdicts> {
+  return runWithToken(token, () =>
+    verdictsOf(async () => {
+      const session = open()
+      // A server may refuse such fields; what was decided is told all the same.
+      await exchange(session, fields).catch(() => undefined)
+      session.close()
+    }),
+  )
+}
+
+it.each([
+  ['a text', () => namedConnect(origin)],
+  ['a URL', () => http2.connect(new URL(origin))],
+  ['an object', () => http2.connect({ protocol: 'http:', hostname: '127.0.0.1', port: new URL(origin).port } as URL)],
+  ['TLS', () => http2.connect(secure, { ca: certificates.ca })],
+  [
+    'TLS and the name that it has anyway',
+    () => http2.connect(secure, { ca: certificates.ca, servername: 'localhost' }),
+  ],
+])('a session that was opened with %s carries the token', async (_, open) => {
+  expect(await ask(open)).toEqual(['forwarded'])
+  expect(arrived).toEqual([[`Bearer ${token}`]])
+  expect(sensitive).toContain('authorization')
+})
+
+it.each<[string, () => Fields]>([
+  ['an object', () => ({ ':path': '/a', ':authority': new URL(origin).host, ':scheme': 'http', 'x-a': '1' })],
+  ['names and values in turn', () => [':path', '/a', ':authority', new URL(origin).host, 'x-a', '1']],
+])('fields as %s', async (_, fields) => {
+  expect(await ask(() => http2.connect(origin), fields())).toEqual(['forwarded'])
+  expect(arrived).toEqual([[`Bearer ${token}`]])
+})
+
+it('F11 neither the fields of the application nor its stream show the token', async () => {
+  const fields = { ':path': '/' }
+  const sent = await runWithToken(token, async () => {
+    const session = http2.connect(origin)
+    const shown = await exchange(session, fields)
+    session.close()
+    return shown
+  })
+  expect(arrived).toEqual([[`Bearer ${token}`]])
+  expect(fields).toEqual({ ':path': '/' })
+  expect(JSON.stringify(sent)).not.toContain(token.slice(0, 12))
+})
+
+it.each<[string, Fields]>([
+  ['an object', { Authorization: 'Basic dTpw' }],
+  ['names and values', ['Authorization', 'Basic dTpw']],
+])('F10 the application’s own Authorization wins, as %s', async (_, fields) => {
+  expect(await ask(() => http2.connect(origin), fields)).toEqual(['own_credential'])
+  expect(arrived).toEqual([['Basic dTpw']])
+})
+
+it.each<[string, () => Fields, string]>([
+  [':authority', () => ({ ':authority': new URL(elsewhere).host }), 'custom_connection'],
+  [':authority with userinfo', () => ({ ':authority': `x@${new URL(origin).host}` }), 'custom_connection'],
+  ['host', () => ({ host: new URL(elsewhere).host }), 'custom_connection'],
+  [':scheme', () => ({ ':scheme': 'https' }), 'custom_connection'],
+  [':authority in an array', () => [':authority', new URL(elsewhere).host], 'custom_connection'],
+  ['an absolute :path', () => ({ ':path': `${elsewhere}/` }), 'proxied'],
+])('F6 %s that names another origin', async (_, fields, reason) => {
+  expect(await ask(() => http2.connect(origin), fields())).toEqual([reason])
+  expect(arrived.flat()).toEqual([])
+})
+
+const lookup: LookupFunction = (_name, { all }, callback) =>
+  all ? callback(null, [{ address: '127.0.0.1', family: 4 }]) : callback(null, '127.0.0.1', 4)
+
+it.each<[string, () => object]>([
+  ['host', () => ({ host: '127.0.0.1', port: Number(new URL(elsewhere).port) })],
+  ['port', () => ({ port: Number(new URL(elsewhere).port) })],
+  ['lookup', () => ({ lookup })],
+])('F6 a %s among the options leads elsewhere', async (_, options) => {
+  const verdicts = await ask(() => http2.connect(origin, options() as http2.ClientSessionOptions))
+  expect(verdicts).toEqual(['custom_connection'])
+  expect(arrived).toEqual([[]])
+})
+
+it('F6 another port, and userinfo in the authority, are not named', async () => {
+  expect(await ask(() => http2.connect(elsewhere))).toEqual(['not_named'])
+  expect(await ask(() => http2.connect(origin.replace('//', '//user:secret@')))).toEqual(['unknown_destination'])
+  expect(arrived).toEqual([[], []])
+})
+
+it('a session over a connection of somebody else’s is left to whoever opened it', async () => {
+  const createConnection = (): ReturnType<typeof connectTcp> => connectTcp(Number(new URL(origin).port), '127.0.0.1')
+  expect(await ask(() => http2.connect(origin, { createConnection }))).toEqual([])
+  expect(arrived).toEqual([[]])
+})
+
+it('util.promisify still takes connect', async () => {
+  const connectPromised = promisify(http2.connect) as unknown as (authority: string) => Promise<ClientHttp2Session>
+  const verdicts = await runWithToken(token, () =>
+    verdictsOf(async () => {
+      const session = await connectPromised(origin)
+      await exchange(session)
+      session.close()
+    }),
+  )
+  expect(verdicts).toEqual(['forwarded'])
+  await expect(connectPromised('http://127.0.0.1:9')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+})
+
+it('F12 callers that share a session send their own tokens', async () => {
+  const session = http2.connect(origin)
+  const tokens = await Promise.all(Array.from({ length: 20 }, (_, i) => issuer.token({ sub: `user-${i}` })))
+  await Promise.all(tokens.map((each) => runWithToken(each, () => exchange(session))))
+  expect(arrived.flat().toSorted()).toEqual(tokens.map((each) => `Bearer ${each}`).toSorted())
+  await exchange(session)
+  expect(arrived.at(-1)).toEqual([])
+  session.close()
+})
