@@ -2,8 +2,7 @@
 
 import { context, defaultTextMapSetter, ROOT_CONTEXT } from '@opentelemetry/api'
 import fc from 'fast-check'
-import { Agent, request, fetch as undiciFetch } from 'undici'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Explanation, TokenRelay, VerifiedCredential } from '../../src/index.ts'
 import { createTokenRelay, runWithToken, setCredential, setDestination } from '../../src/index.ts'
 import { optionsFor } from '../support/relay.ts'
@@ -90,54 +89,14 @@ describe('says', () => {
   })
 })
 
-const label = fc.constantFrom('named', 'NAMED', 'internal', 'a', 'x-y', '*', 'xn--e1a', 'ñ', 'localhost', '')
-const host = fc.oneof(
-  fc
-    .tuple(fc.array(label, { maxLength: 3 }), fc.constantFrom('example', 'internal.example', 'example.', 'com'))
-    .map(([labels, end]) => [...labels, end].join('.')),
-  fc.constantFrom('localhost', '[::1]', '[0:0:0::1]', '127.1', '0x7f.1', 'clear.example', '[::ffff:127.0.0.1]', '。'),
-)
-const origin = fc
-  .tuple(
-    fc.constantFrom('http', 'https', 'HTTPS'),
-    fc.constantFrom('', '', '', 'u@', 'u:p@', '@'),
-    host,
-    fc.constantFrom('', ':443', ':80', ':8443', ':3000', ':0', ':65535', ':65536'),
-    fc.constantFrom('', '/', '/path?x#y', '\\x', '?x'),
-  )
-  .map(([scheme, user, name, port, rest]) => `${scheme}://${user}${name}${port}${rest}`)
-
 /** What the wire decided last, in mode report, where every decision is remembered. */
 describe('agrees with the wire', () => {
-  const nowhere = new Agent({ connect: (_, done) => done(new Error('no network'), null) })
   beforeEach(async () => {
     await relay.shutdown()
     relay = createTokenRelay({ ...BASE, egress: { mode: 'report' } })
   })
-  afterAll(() => nowhere.destroy())
 
-  it.each<readonly [string, (url: string) => Promise<unknown>, boolean]>([
-    ['fetch', (url) => undiciFetch(url, { dispatcher: nowhere }), true],
-    // It drops what stands before the host and calls without it, so that nothing is there which could be withheld for.
-    ['undici', (url) => request(url, { dispatcher: nowhere }), false],
-  ])('%s: for any URL', async (_, call, readsUserinfo) => {
-    await fc.assert(
-      fc.asyncProperty(origin, async (url) => {
-        fc.pre(readsUserinfo || !url.includes('@'))
-        const before = new Map(relay.observedDestinations().map((seen) => [seen.to, seen.requests]))
-        await runWithToken(TOKEN, () => call(url)).catch(() => undefined)
-        const seen = relay.observedDestinations().find(({ to, requests }) => before.get(to) !== requests)
-        // Some URLs are refused by the client itself: then there was no request, and nothing to agree with.
-        if (seen === undefined) return
-        const explained = await runWithToken(TOKEN, () => relay.explain(url))
-        expect(explained.destination).toBe(seen.to)
-        expect(pick(explained)).toEqual(pick(seen))
-      }),
-      { numRuns: 400 },
-    )
-    expect(relay.observedDestinations().length).toBeGreaterThan(20)
-  })
-
+  // What clients do with URLs is compared in test/egress/spellings.test.ts.
   it('carriers: for any announced destination', () => {
     const name = fc.stringMatching(/^[a-z._*/:-]{0,12}$/)
     const system = fc.constantFrom('kafka', 'rabbitmq', 'redis', 'nats', 'grpcs', 'grpc')
