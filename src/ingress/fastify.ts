@@ -40,11 +40,7 @@ export interface FastifyInstanceLike {
 export type FastifyHook = (request: FastifyRequestLike, reply: FastifyReplyLike, done: (error?: Error) => void) => void
 
 /** Structurally a plugin of Fastify 5. */
-export type FastifyTokenRelay = (
-  instance: FastifyInstanceLike,
-  options: AdmissionOptions,
-  done: (error?: Error) => void,
-) => void
+export type FastifyTokenRelay = (instance: FastifyInstanceLike, options: AdmissionOptions) => Promise<void>
 
 /**
  * The plugin: `await app.register(fastifyTokenRelay, { mode: 'require' })`. Lets a request pass that has a valid token,
@@ -58,10 +54,9 @@ export type FastifyTokenRelay = (
  * Fails to load with a TypeError where `mode` is neither `require`, the default, nor `optional`.
  */
 export const fastifyTokenRelay: FastifyTokenRelay = Object.assign<FastifyTokenRelay, object>(
-  (instance, options, done) => {
-    instance.decorateRequest('credential')
+  async (instance, options) => {
     instance.addHook('onRequest', hookFor(requirementOf(options)))
-    done()
+    instance.decorateRequest('credential')
   },
   {
     [Symbol.for('skip-override')]: true,

@@ -77,9 +77,11 @@ function requestOf({ env, req }: HonoContext): AdmissionRequest {
 }
 
 /** A request made with `app.request(…, c.env)` has the environment of another one, and a token of its own. */
-function presentsSame({ rawHeaders }: IncomingMessage, headers: Headers): boolean {
+function presentsSame(incoming: IncomingMessage, headers: Headers): boolean {
+  const { rawHeaders } = incoming
   const lines = rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'authorization')
-  return (lines.length === 0 ? null : lines.join(', ')) === headers.get('authorization')
+  const joined = lines.length === 0 ? null : lines.join(', ')
+  return joined === headers.get('authorization') && lines[0] === incoming.headers.authorization
 }
 
 const known = new WeakMap<Headers, AdmissionRequest['headers']>()

@@ -67,7 +67,8 @@ function middlewareFor(requirement: Requirement): KoaMiddleware {
     await admission.run(async () => {
       await next()
       // Koa reads it when all middleware has returned, and nobody is the caller any more.
-      ctx.body = bindBody(context.active(), ctx.body)
+      const body = bindBody(context.active(), ctx.body)
+      if (body !== ctx.body) ctx.body = body
     })
   }
 }
