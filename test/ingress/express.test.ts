@@ -10,6 +10,7 @@ import { authenticate, requireScope } from '../../src/ingress/express.ts'
 import { close, listen } from '../support/issuer.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
+import { startSink } from '../support/sink.ts'
 
 const signer = createSigner()
 const token = (claims = {}): string => signer.token(goodClaims(ISSUER, claims))
@@ -95,6 +96,30 @@ it('errors take the way of Express, whether the token had to be verified first o
     }
   }
   expect(seen).toEqual(Array(6).fill([failure, 'alice']))
+})
+
+it('work that goes on when the request is over sends no token', async () => {
+  await using sink = await startSink()
+  await relay.shutdown()
+  relay = createTokenRelay({ ...optionsFor([signer.jwk]), destinations: [{ to: sink.origin }] })
+  const app = express()
+  const later = new Promise<void>((resolve) => {
+    app.get('/', authenticate(), async (_, response) => {
+      await (await fetch(`${sink.origin}/during`)).text()
+      response.on('close', async () => {
+        await (await fetch(`${sink.origin}/after`)).text()
+        resolve()
+      })
+      response.send('done')
+    })
+  })
+  const text = token()
+  await request(app, '/', {}, text)
+  await later
+  expect(sink.received.map(({ target, authorization }) => [target, ...authorization])).toEqual([
+    ['/during', `Bearer ${text}`],
+    ['/after'],
+  ])
 })
 
 it('another middleware may answer while a token is verified, and its answer stays', async () => {

@@ -2,6 +2,7 @@
 
 import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import { context, trace } from '@opentelemetry/api'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -72,6 +73,19 @@ describe('app.request and app.fetch', () => {
       expect((await app.request('/scoped', bearer({ scope: 'none' }))).status).toBe(403)
       expect(caller()).toBe('alice')
     })
+  })
+
+  it('one verification and one set of events, however many ask', async () => {
+    const told: string[] = []
+    const span = trace.wrapSpanContext({ traceId: '1'.repeat(32), spanId: '1'.repeat(16), traceFlags: 1 })
+    const recording = Object.assign(Object.create(span), {
+      isRecording: () => true,
+      addEvent: (name: string) => told.push(name),
+    })
+    await context.with(trace.setSpan(context.active(), recording), async () => {
+      expect((await app.request('/both', bearer({ scope: 'admin' }))).status).toBe(200)
+    })
+    expect(told).toEqual(['auth.token.received', 'auth.token.verified'])
   })
 
   it('an environment that looks like a server’s is not believed', async () => {

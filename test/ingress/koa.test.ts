@@ -1,6 +1,8 @@
 /** What is particular to Koa: `ctx.body` is read when all middleware has returned. */
 
+import type { Server } from 'node:http'
 import { createServer } from 'node:http'
+import { createServer as createHttp2Server } from 'node:http2'
 import { Readable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
 import Koa from 'koa'
@@ -9,6 +11,7 @@ import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
 import { authenticate, requireScope } from '../../src/ingress/koa.ts'
 import { close, listen } from '../support/issuer.ts'
+import { statusOverHttp2 } from '../support/raw-http2.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 
@@ -140,6 +143,19 @@ it('texts, buffers, objects, null and nothing are sent as Koa sends them', async
   const unanswered = new Koa()
   unanswered.use(authenticate())
   expect(await serve(unanswered, (get) => get(token()))).toMatchObject({ status: 404, text: 'Not Found' })
+})
+
+it('E1 HTTP/2: two Authorization lines are no token', async () => {
+  const server = createHttp2Server(answering(caller).callback())
+  const port = await listen(server as unknown as Server)
+  const line = () => ['authorization', `Bearer ${token()}`] as const
+  try {
+    expect(await statusOverHttp2(port, [line()])).toBe(200)
+    expect(await statusOverHttp2(port, [line(), line()])).toBe(400)
+    expect(await statusOverHttp2(port, [line(), ['authorization', 'Basic eDp5']])).toBe(400)
+  } finally {
+    server.close()
+  }
 })
 
 it('middleware before it may look at the answer, and add to it', async () => {
