@@ -124,13 +124,42 @@ it('work that goes on when the request is over sends no token', async () => {
 
 it('another middleware may answer while a token is verified, and its answer stays', async () => {
   const app = express()
+  const seen: unknown[] = []
   app.use((_, response, next) => {
     next()
     response.status(418).send('first')
   })
   app.get('/', authenticate(), subject)
+  app.use(((error, _request, _response, _next) => void seen.push(error)) satisfies ErrorRequestHandler)
   const forged = createSigner('ES256', 'ES256-1').token(goodClaims(ISSUER))
   expect(await request(app, '/', {}, forged)).toMatchObject({ status: 418, text: 'first' })
+  // By then the first verification is over, too.
+  await relay.verify(forged).catch(() => undefined)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(seen).toEqual([])
+})
+
+it('without Express, what `next` throws is for whoever has called the middleware', async () => {
+  const failure = new Error('of the application')
+  const seen: unknown[] = []
+  const server = createServer(async (message, response) => {
+    try {
+      await authenticate()(message, response, () => {
+        throw failure
+      })
+    } catch (error) {
+      seen.push(error)
+    }
+    response.end()
+  })
+  const port = await listen(server)
+  const text = token()
+  // The second time it is known, and nothing is waited for.
+  for (const headers of [{ authorization: `Bearer ${text}` }, { authorization: `Bearer ${text}` }]) {
+    await fetch(`http://127.0.0.1:${port}/`, { headers })
+  }
+  await close(server)
+  expect(seen).toEqual([failure, failure])
 })
 
 it('without an active relay nobody passes', async () => {

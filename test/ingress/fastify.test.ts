@@ -176,6 +176,23 @@ describe('hooks', () => {
     expect(seen).toEqual(Array(2).fill([failure, 'alice']))
   })
 
+  it('another hook may answer while a token is verified, and its answer stays', async () => {
+    const lines: string[] = []
+    app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => void lines.push(line) } } })
+    app.addHook('onRequest', (_request, reply, done) => {
+      done()
+      reply.code(418).send('first')
+    })
+    await app.register(fastifyTokenRelay)
+    app.get('/', subject)
+    const forged = createSigner('ES256', 'ES256-1').token(goodClaims(ISSUER))
+    expect(await get('/', `Bearer ${forged}`)).toMatchObject({ status: 418, body: 'first' })
+    // By then the first verification is over, too.
+    await relay.verify(forged).catch(() => undefined)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(lines).toEqual([])
+  })
+
   it('without an active relay nobody passes', async () => {
     await relay.shutdown()
     app = Fastify()
