@@ -1,6 +1,8 @@
 /** Remembers where every client socket was opened to, in the words of the options that it was opened with. */
 
+import { isIPv6, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import { isLoopback } from '../verification/secure-url.ts'
 
 /** How a socket was opened. Whatever is missing was not said. */
 export interface Opening {
@@ -15,9 +17,29 @@ export interface Opening {
 
 const openings = new WeakMap<object, Opening>()
 
-/** `undefined` where the socket was not opened while the relay was active, or not by `connect`. */
+/** `undefined` where it cannot be known. */
 export function openingOf(socket: object): Opening | undefined {
-  return openings.get(socket)
+  return openings.get(socket) ?? openingSeenOn(socket)
+}
+
+/**
+ * A socket that was opened before the relay was there: where it leads by what cannot be anything else, which is its peer's
+ * address, or the name that the peer's certificate was checked for.
+ */
+function openingSeenOn(socket: object): Opening | undefined {
+  if (!(socket instanceof Socket)) return undefined
+  const { _host: name, remoteAddress: address, remotePort: port } = socket as Socket & { readonly _host?: unknown }
+  if (address === undefined || port === undefined) return undefined
+  const seen = { port, path: undefined, lookup: undefined }
+  if (socket instanceof TLSSocket) {
+    const { authorized, servername } = socket as TLSSocket & { readonly servername?: unknown }
+    return authorized && servername === name ? { ...seen, host: name, encrypted: true } : undefined
+  }
+  // Node keeps no name where it was given an address.
+  if (typeof name !== 'string') return { ...seen, host: address, encrypted: false }
+  return name === 'localhost' && isLoopback(isIPv6(address) ? `[${address}]` : address)
+    ? { ...seen, host: name, encrypted: false }
+    : undefined
 }
 
 /** Remembers a call of `net.Socket.prototype.connect`, which all functions that open a socket end in. */

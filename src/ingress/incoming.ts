@@ -53,10 +53,9 @@ function ofMessage(args: readonly unknown[]): Incoming {
     emitters: [request, response],
     lifetime: response,
     isGone: () => response.destroyed || response.headersSent || request.socket?.destroyed === true,
-    answer({ status, headers, body }) {
-      const close = leavesLargeBody(request.headers) ? { connection: 'close' } : {}
-      response.writeHead(status, { ...headers, ...close })
-      response.end(request.method === 'HEAD' ? undefined : body)
+    answer(answer) {
+      response.writeHead(answer.status, fieldsOf(answer, request.headers))
+      response.end(request.method === 'HEAD' ? undefined : answer.body)
     },
     guard: () => () => undefined,
   }
@@ -67,7 +66,14 @@ function subjectOf(request: object): object {
   return request instanceof Http2ServerRequest ? request.stream : request
 }
 
+/** The fields of `answer` to a request with `headers`. */
+export function fieldsOf(answer: Answer, headers: IncomingHttpHeaders): Record<string, string> {
+  return { ...answer.headers, ...(leavesLargeBody(headers) ? { connection: 'close' } : {}) }
+}
+
 function leavesLargeBody(headers: IncomingHttpHeaders): boolean {
+  // The streams of an HTTP/2 connection end by themselves; `connection` is not allowed there (RFC 9113 §8.2.2).
+  if (':method' in headers) return false
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > MAX_DRAINED_BYTES
 }
 

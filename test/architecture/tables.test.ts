@@ -23,6 +23,7 @@ const manifest = JSON.parse(readDocument('package.json')) as {
   dependencies: Record<string, string>
   peerDependencies: Record<string, string>
   peerDependenciesMeta: Record<string, { optional?: boolean }>
+  exports: Record<string, string | { default: string }>
 }
 
 function source(path: string): SourceFile {
@@ -303,6 +304,16 @@ describe('exports', () => {
   it('are those of index.ts, types aside', () => {
     const named = column(readTable(readme, 'Export'), 'Export').map((text) => text.replace(/\(.*/, ''))
     expect(differences(named, exportedValues(source('index.ts')))).toEqual([])
+  })
+})
+
+describe('adapters', () => {
+  it('are the exports of package.json that lie in ingress/', () => {
+    const imports = column(readTable(readme, 'Framework'), 'Import')
+    const exported = Object.entries(manifest.exports)
+      .filter(([, entry]) => typeof entry !== 'string' && entry.default.startsWith('./dist/ingress/'))
+      .map(([path]) => path.replace('.', 'otel-token-relay'))
+    expect(differences(imports, exported)).toEqual([])
   })
 })
 

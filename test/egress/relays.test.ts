@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import type { ClientHttp2Session } from 'node:http2'
 import { connect, createServer } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, LookupFunction } from 'node:net'
 import * as undici8 from 'undici'
 import * as undici5 from 'undici-5'
 import * as undici6 from 'undici-6'
@@ -43,7 +43,12 @@ afterEach(() => relay?.shutdown())
 function start(): TokenRelay {
   return createTokenRelay({
     issuers: [{ issuer: issuer.issuer, audience: 'user-service' }],
-    destinations: [{ to: named.origin }, { to: http2Origin }],
+    destinations: [
+      { to: named.origin },
+      { to: `http://localhost:${named.port}` },
+      { to: `http://elsewhere.example:${named.port}`, allowCleartext: true },
+      { to: http2Origin },
+    ],
   })
 }
 const asCaller = (fn: () => unknown): Promise<Verdicts> => runWithToken(token, () => verdictsOf(fn))
@@ -54,13 +59,29 @@ describe.each([
   ['7', undici7 as unknown as typeof undici8],
   ['8', undici8],
 ])('undici %s', (_, undici) => {
-  it('a connection of an earlier relay carries the token, one that is older than any does not', async () => {
-    const send = async (client: undici8.Client): Promise<void> => {
-      const { body } = await client.request({ path: '/', method: 'GET' })
-      await body.text()
-    }
-    const older = new undici.Client(named.origin, { keepAliveTimeout: 60_000 })
-    await send(older)
+  const send = async (client: undici8.Client): Promise<void> => {
+    const { body } = await client.request({ path: '/', method: 'GET' })
+    await body.text()
+  }
+
+  it('a connection that is older than the relay carries the token where its peer can be told', async () => {
+    const lookup: LookupFunction = (_name, { all }, done) =>
+      all === true ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4)
+    const byAddress = new undici.Client(named.origin)
+    const byName = new undici.Client(`http://localhost:${named.port}`)
+    const lookedUp = new undici.Client(`http://elsewhere.example:${named.port}`, {
+      connect: { lookup } as undici8.buildConnector.BuildOptions,
+    })
+    const clients = [byAddress, byName, lookedUp]
+    for (const client of clients) await send(client)
+    relay = start()
+    const verdicts = []
+    for (const client of clients) verdicts.push(await asCaller(() => send(client)))
+    expect(verdicts).toEqual([['forwarded'], ['forwarded'], ['custom_connection']])
+    await Promise.all(clients.map((client) => client.destroy()))
+  })
+
+  it('a connection of an earlier relay carries the token', async () => {
     relay = start()
     const earlier = new undici.Client(named.origin, { keepAliveTimeout: 60_000 })
     expect(await asCaller(() => send(earlier))).toEqual(['forwarded'])
@@ -68,9 +89,8 @@ describe.each([
     await send(earlier)
     relay = start()
     expect(await asCaller(() => send(earlier))).toEqual(['forwarded'])
-    expect(await asCaller(() => send(older))).toEqual(['custom_connection'])
-    expect(named.received.map(({ authorization }) => authorization.length)).toEqual([0, 1, 0, 1, 0])
-    await Promise.all([older, earlier].map((client) => client.destroy()))
+    expect(named.received.map(({ authorization }) => authorization.length)).toEqual([1, 0, 1])
+    await earlier.destroy()
   })
 })
 

@@ -141,14 +141,9 @@ describe('the tarball', () => {
   })
 
   it('has these entries', () => {
-    expect(Object.keys(manifest.exports)).toEqual([
-      '.',
-      './register',
-      './client',
-      './revocation',
-      './redis',
-      './package.json',
-    ])
+    const adapters = ['./express', './fastify', './koa', './hono']
+    const entries = ['.', './register', './client', './revocation', './redis', ...adapters, './package.json']
+    expect(Object.keys(manifest.exports)).toEqual(entries)
   })
 })
 
@@ -159,6 +154,10 @@ it.each([
   ],
   ['revocation', ['createMemoryRevocationList']],
   ['redis', ['RevocationStoreError', 'createRedisRevocationList']],
+  ['express', ['authenticate', 'requireScope']],
+  ['fastify', ['authenticate', 'fastifyTokenRelay', 'requireScope']],
+  ['koa', ['authenticate', 'requireScope']],
+  ['hono', ['authenticate', 'requireScope']],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()
   const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'

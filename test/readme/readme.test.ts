@@ -30,6 +30,7 @@ function kindOf(command: string): Kind {
   if (/^npm ci && npm (run \S+|test)$/.test(command)) return 'script'
   if (/^npm install( @?[\w/-]+)+$/.test(command)) return 'install'
   if (/^([A-Z_]+=\S+ )*node --(require|import) \S+ \S+$/.test(command)) return 'server'
+  if (/^node \w+\.mjs$/.test(command)) return 'server'
   throw new Error(`no test runs the command: ${command}`)
 }
 
@@ -64,6 +65,7 @@ const RUN = [
   'app.js',
   'relay.json',
   'tracing.mjs',
+  'express.mjs',
   'caller.ts',
   'message.mjs',
   'logout.mjs',
@@ -191,9 +193,10 @@ describe('the README', () => {
     expect(files.filter((file) => !existsSync(join(ROOT, file)))).toEqual([])
   })
 
-  it('installs the package and its peers, and nothing else', () => {
+  it('installs the package and its peers, and nothing else: frameworks are there already', () => {
     const installed = commandsOfKind('install').flatMap((command) => command.split(' ').slice(2))
-    expect(installed.toSorted()).toEqual([manifest.name, ...Object.keys(manifest.peerDependencies)].toSorted())
+    const peers = Object.keys(manifest.peerDependencies).filter((name) => name.startsWith('@opentelemetry/'))
+    expect(installed.toSorted()).toEqual([manifest.name, ...peers].toSorted())
   })
 
   it.each(commandsOfKind('server'))('%s: refuses a request without a token, as it stands', async (command) => {
@@ -213,6 +216,17 @@ describe('the README', () => {
     const response = await get('/', token)
     expect([response.status, await response.text()]).toEqual([200, '{}'])
     expect(profiles.received).toMatchObject([{ target: '/profiles/me', authorization: [`Bearer ${token}`] }])
+    expect(running.output()).toBe('')
+  })
+
+  it('express.mjs: one path is open, one is for callers with a scope, the others are for callers', async () => {
+    await using running = await start('node express.mjs', local.folder)
+    expect(await (await get('/health')).text()).toBe('open to all')
+    expect(await (await get('/me', await issuer.token())).text()).toBe('alice')
+    const refused = await get('/me', await issuer.token({ scope: 'invoices:read' }))
+    const challenge = 'Bearer error="insufficient_scope", scope="profiles:read"'
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([403, challenge])
+    expect((await get('/unknown')).status).toBe(401)
     expect(running.output()).toBe('')
   })
 
