@@ -3,15 +3,20 @@
 import type { TextMapPropagator } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { ensureContextManager } from './context/context-manager.ts'
-import { setCredential } from './context/credential-context.ts'
+import { setCredential, setSlot } from './context/credential-context.ts'
+import { CredentialSlot } from './context/slot.ts'
 import type { Decision } from './destination/decision.ts'
 import { createDecide } from './destination/decision.ts'
 import type { Explanation } from './destination/explain.ts'
-import { explainDestination } from './destination/explain.ts'
+import { explainDestination, hopTo } from './destination/explain.ts'
 import type { ObservedDestination, ObservedDestinations } from './destination/observed.ts'
 import { createObservedDestinations } from './destination/observed.ts'
 import { compileRules } from './destination/rules.ts'
 import { installEgress } from './egress/egress.ts'
+import type { TokenSourceOptions } from './exchange/exchangers.ts'
+import { createExchangers } from './exchange/exchangers.ts'
+import { createPreparation } from './exchange/preparation.ts'
+import type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
 import { activeRelay, hasActiveRelay, setActiveRelay } from './ingress/active-relay.ts'
 import type { Admitter } from './ingress/admission.ts'
 import { createAdmitter } from './ingress/admission.ts'
@@ -28,6 +33,7 @@ import { createRevocationCheck } from './revocation/check.ts'
 import type { RevocationEntry, RevocationList } from './revocation/list.ts'
 import { normalizeEntry } from './revocation/list.ts'
 import { createMemoryRevocationList } from './revocation/memory.ts'
+import { createCredentialWatch } from './revocation/watch.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
@@ -90,6 +96,20 @@ export interface TokenRelay extends Admitter {
    * Empty while the mode is `enforce`.
    */
   observedDestinations(): readonly ObservedDestination[]
+  /**
+   * Gets what a request of the caller to `destination` will need (`exchange` of its rule), for clients that cannot wait
+   * when they send it. Resolves at once where nothing is needed: nobody is calling, or no rule names the destination.
+   *
+   * @throws ExchangeError where no token can be had, or none that outlives `validForMillis`; TokenRejectedError where the
+   * caller's own is not good any more; the reason of `signal` where that is aborted.
+   */
+  prepare(destination: string | URL, options?: GetTokenOptions): Promise<void>
+  /**
+   * Tokens that nobody presents: of this service itself, or of whoever a refresh token was issued for. For `runAs`.
+   *
+   * @throws TypeError where no issuer has `exchange`, or a member is wrong.
+   */
+  tokenSource(options: TokenSourceOptions): TokenSource
   /** Uninstalls everything. Afterwards no request is verified, nothing is forwarded, and another relay may be created. */
   shutdown(): Promise<void>
 }
@@ -127,16 +147,16 @@ function assemble(settings: Settings): TokenRelay {
   const limits = settings.issuers.map((issuer) => issuer.maxTokenBytes)
   const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
   const list = settings.revocation.list ?? createMemoryRevocationList()
-  const { issuers, checkRevocation, verifier } = assembleVerification(settings, list)
+  const { issuers, checkRevocation, watch, verifier } = assembleVerification(settings, list)
   const observed = createObservedDestinations()
-  const deciding = { rules: compileRules(settings.rules), checkRevocation, mode: settings.egress.mode }
+  const { exchangers, preparation, deciding } = assembleExchange(settings, { issuers, checkRevocation, watch })
   const decide = createDecide(deciding, settings.egress.mode === 'report' ? reportTo(observed) : count)
-  const egress = installEgress(decide)
+  const egress = installEgress(decide, preparation.before)
   let active = true
   const propagator = createPropagator({ maxTokenBytes, decide, onInject: egress.onInject, isActive: () => active })
   const metadata = metadataOf(settings)
   const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
-  const admitter = createAdmitter({ propagator, verifier, resourceMetadata })
+  const admitter = createAdmitter({ propagator, verifier, resourceMetadata, prepare: preparation.admit })
   const instrumentation = createInstrumentation(createGate({ ...settings.ingress, metadata, admitter }), VERSION)
 
   return {
@@ -147,6 +167,11 @@ function assemble(settings: Settings): TokenRelay {
     verify: async (token) => verify(token, verifier, maxTokenBytes),
     revoke: async (what) => revoke(what, list),
     explain: (destination) => explainDestination(destination, context.active(), deciding),
+    prepare: async (destination, options = {}) => {
+      const { target } = hopTo(String(destination))
+      if (target !== undefined) await preparation.prepare(context.active(), target, options)
+    },
+    tokenSource: (options) => exchangers.source(options),
     observedDestinations: () => observed.list(),
     ready: () => isReady(issuers, list, settings.revocation.onUnavailable),
     hydrate: async () => void (await Promise.all(issuers.configured.map(({ keys }) => keys.hydrate()))),
@@ -155,6 +180,7 @@ function assemble(settings: Settings): TokenRelay {
       active = false
       instrumentation.disable()
       egress.uninstall()
+      watch.stop()
       setActiveRelay(undefined)
     },
   }
@@ -182,8 +208,29 @@ function assembleVerification(settings: Settings, list: RevocationList) {
   const { fingerprintKey, cache, revocation } = settings
   const issuers = createIssuers(settings.issuers, settings.resolveIssuer, keySetReporter)
   const checkRevocation = createRevocationCheck(list, revocation.onUnavailable)
-  const verifier = createVerifier({ issuers, checkRevocation, fingerprintKey, maxEntries: cache.maxEntries })
-  return { issuers, checkRevocation, verifier }
+  const watch = createCredentialWatch(checkRevocation)
+  const { maxEntries } = cache
+  const verifier = createVerifier({ issuers, checkRevocation, fingerprintKey, maxEntries, watch: watch.signalFor })
+  return { issuers, checkRevocation, watch, verifier }
+}
+
+type Verification = Pick<ReturnType<typeof assembleVerification>, 'issuers' | 'checkRevocation' | 'watch'>
+
+function assembleExchange(settings: Settings, { issuers, checkRevocation, watch }: Verification) {
+  const { exchanges, fingerprintKey, rules: listed, egress } = settings
+  const exchangers = createExchangers({
+    settings: exchanges,
+    issuers,
+    fingerprintKey,
+    watch: watch.signalFor,
+    attemptFor:
+      ({ timeoutMillis }) =>
+      (work) =>
+        work(AbortSignal.timeout(timeoutMillis)),
+  })
+  const rules = { rules: compileRules(listed), checkRevocation, mode: egress.mode }
+  const preparation = createPreparation({ ...rules, listed, exchangers: exchangers.byIssuer })
+  return { exchangers, preparation, deciding: { ...rules, exchanged: preparation.exchanged } }
 }
 
 function isReady({ configured }: Issuers, list: RevocationList, onUnavailable: OnUnavailable): boolean {
@@ -221,4 +268,18 @@ export async function runWithToken<T>(token: string, fn: () => T): Promise<Await
   ensureContextManager()
   const credential = await relay.verify(token)
   return await context.with(setCredential(context.active(), credential), fn)
+}
+
+/**
+ * Runs `fn` as whoever the tokens of `source` are for, for work that no request started. However long it takes, what it
+ * sends is the token that `source` has at that moment. What `fn` returns is returned.
+ *
+ * @throws ExchangeError where there is no token, before `fn` is called.
+ * @throws Error where no relay is active.
+ */
+export async function runAs<T>(source: TokenSource, fn: () => T): Promise<Awaited<T>> {
+  activeRelay()
+  ensureContextManager()
+  const slot = CredentialSlot.renewed(source, await source.get())
+  return await context.with(setSlot(context.active(), slot), fn)
 }

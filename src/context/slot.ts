@@ -14,12 +14,18 @@ export type SlotState =
   | { readonly status: 'verified'; readonly credential: VerifiedCredential }
   | { readonly status: 'rejected'; readonly error: TokenError }
 
+/** Whoever renews a token: what it has now, if that has not expired. */
+export interface CurrentCredential {
+  readonly current: VerifiedCredential | undefined
+}
+
 /**
  * Why a box and not a value: OpenTelemetry binds request and response to the context of the extraction, so a value that
  * were set after the verification would be missing in every listener of the body.
  */
 export class CredentialSlot {
   #state: SlotState
+  #source: CurrentCredential | undefined
   #settling: Promise<SlotState> | undefined
   #hasLifetime = false
   #ended = false
@@ -45,11 +51,20 @@ export class CredentialSlot {
     return new CredentialSlot({ status: 'verified', credential })
   }
 
+  /** For work that outlives a token: always the one that `source` has now. `first` is what it had at the beginning. */
+  static renewed(source: CurrentCredential, first: VerifiedCredential): CredentialSlot {
+    const slot = CredentialSlot.verified(first)
+    slot.#source = source
+    return slot
+  }
+
   static isSlot(value: unknown): value is CredentialSlot {
     return typeof value === 'object' && value !== null && #state in value
   }
 
   get state(): SlotState {
+    const current = this.#source?.current
+    if (current !== undefined) this.#state = { status: 'verified', credential: current }
     return this.#state
   }
 

@@ -1,4 +1,4 @@
-/** Forward or withhold: the one function that all ways out of the process ask. */
+/** Forward, exchange or withhold: the one function that all ways out of the process ask. */
 
 import type { Context } from '@opentelemetry/api'
 import { getSlot } from '../context/credential-context.ts'
@@ -9,12 +9,21 @@ import { isTracingSuppressed } from '../telemetry/suppression.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Target } from './pattern.ts'
 import type { Rule, Rules } from './rules.ts'
+import type { TokenRequest } from './token-request.ts'
 
 /** What happens to the caller's token at one hop. */
 export type Decision =
   | {
       readonly verdict: 'forward'
       readonly credential: VerifiedCredential
+      readonly rule: Rule
+      readonly target: Target
+    }
+  | {
+      readonly verdict: 'exchange'
+      /** What leaves, in place of `subject`. */
+      readonly credential: VerifiedCredential
+      readonly subject: VerifiedCredential
       readonly rule: Rule
       readonly target: Target
     }
@@ -45,6 +54,8 @@ export type EgressMode = 'enforce' | 'report'
 /** A relay's rules, and what they are applied with. */
 export interface DecideOptions {
   readonly rules: Rules
+  /** The other token that is at hand for a caller, where a rule wants one. */
+  readonly exchanged: (subject: VerifiedCredential, request: TokenRequest) => VerifiedCredential | undefined
   readonly checkRevocation: RevocationCheck
   readonly mode: EgressMode
 }
@@ -75,14 +86,32 @@ export function decideHop(slot: CredentialSlot, hop: Hop, options: DecideOptions
   if (target === undefined || rule === undefined) return withhold(unnamed(target, obstacle))
   const { state } = slot
   if (state.status !== 'verified') return withhold(obstacle ?? 'not_verified')
-  const { credential } = state
-  const reason =
-    obstacle ??
-    defectOf(credential, options.checkRevocation) ??
-    riskOf(slot, rule) ??
-    excessOf(credential, rule, hop) ??
-    (options.mode === 'report' ? 'report_only' : undefined)
-  return reason === undefined ? { verdict: 'forward', credential, rule, target } : withhold(reason)
+  const subject = state.credential
+  // Nothing is got for a caller, and nothing that was got is used, once its own token is not good any more.
+  const reason = obstacle ?? defectOf(subject, options.checkRevocation) ?? riskOf(slot, rule)
+  if (reason !== undefined) return withhold(reason)
+  const credential = tokenFor(rule, subject, options)
+  const defect =
+    credential === undefined
+      ? undefined
+      : ((credential === subject ? undefined : defectOf(credential, options.checkRevocation)) ??
+        excessOf(credential, rule, hop))
+  if (defect !== undefined) return withhold(defect)
+  if (options.mode === 'report') return withhold('report_only')
+  if (credential === undefined) return withhold('not_exchanged')
+  return credential === subject
+    ? { verdict: 'forward', credential, rule, target }
+    : { verdict: 'exchange', credential, subject, rule, target }
+}
+
+/** What the destination is to get; `undefined` where that is not at hand. */
+function tokenFor(
+  { exchange }: Rule,
+  subject: VerifiedCredential,
+  { exchanged }: DecideOptions,
+): VerifiedCredential | undefined {
+  if (exchange === undefined) return subject
+  return exchanged(subject, exchange.request) ?? (exchange.onFailure === 'forward' ? subject : undefined)
 }
 
 function unnamed(target: Target | undefined, obstacle: WithholdReason | undefined): WithholdReason {

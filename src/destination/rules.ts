@@ -1,6 +1,16 @@
 /** The named destinations, compiled once, found in constant time. */
 
 import type { Pattern, Target } from './pattern.ts'
+import type { TokenRequest } from './token-request.ts'
+
+/** Which other token a destination gets, and how it is got. */
+export interface ExchangeRule {
+  readonly request: TokenRequest
+  /** `ingress`: got for each caller before its request is handled. `call`: when it is first needed. */
+  readonly prepare: 'call' | 'ingress'
+  /** `forward`: the caller's own token, where the other one cannot be had. */
+  readonly onFailure: 'withhold' | 'forward'
+}
 
 /** One named destination and how a token may go there. */
 export interface Rule {
@@ -13,6 +23,8 @@ export interface Rule {
   readonly detached: 'withhold' | 'allow'
   /** Largest header section, the token included, that the destination is known to read. */
   readonly maxHeaderBytes: number
+  /** `undefined`: the caller's own token is forwarded. */
+  readonly exchange: ExchangeRule | undefined
 }
 
 export interface Rules {

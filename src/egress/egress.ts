@@ -2,6 +2,7 @@
 
 import type { Context } from '@opentelemetry/api'
 import type { Decide } from '../destination/decision.ts'
+import type { Before } from './deferred-dispatch.ts'
 import { interceptAgents } from './http-agent.ts'
 import { guardSockets } from './socket-guard.ts'
 import { interceptUndici } from './undici-request.ts'
@@ -12,10 +13,10 @@ export interface Egress {
   uninstall(): void
 }
 
-export function installEgress(decide: Decide): Egress {
+export function installEgress(decide: Decide, before: Before): Egress {
   const unguardSockets = guardSockets()
   const restoreAgents = interceptAgents(decide)
-  const undici = interceptUndici(decide)
+  const undici = interceptUndici(decide, before)
   return {
     onInject: (ctx) => undici.onInject(ctx),
     uninstall() {

@@ -56,7 +56,7 @@ function authorize(agent: AgentInternals, request: ClientRequest, options: unkno
   try {
     const decision = decide(ctx, hopOf(agent, request, options))
     if (decision === undefined) return
-    if (decision.verdict === 'forward') request.setHeader(AUTHORIZATION, `Bearer ${decision.credential.reveal()}`)
+    if (decision.verdict !== 'withhold') request.setHeader(AUTHORIZATION, `Bearer ${decision.credential.reveal()}`)
     // instrumentation-http has made its client span the active one by now.
     recordOnSpan(trace.getSpan(ctx), eventOf(decision))
   } catch {

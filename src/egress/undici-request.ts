@@ -5,10 +5,12 @@ import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import type { Decide, Decision, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
+import type { NetworkTarget } from '../destination/pattern.ts'
 import { originTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
 import type { WithholdReason } from '../telemetry/auth-event.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import type { Before } from './deferred-dispatch.ts'
 import { watchUndiciCopies } from './undici-copies.ts'
 import type { DispatchFrame } from './undici-dispatch.ts'
 import { createDispatchBinder } from './undici-dispatch.ts'
@@ -30,8 +32,11 @@ export interface UndiciInterception {
 
 const REQUEST_CREATE = 'undici:request:create'
 
-export function interceptUndici(decide: Decide): UndiciInterception {
-  const binder = createDispatchBinder()
+export function interceptUndici(decide: Decide, before: Before): UndiciInterception {
+  const binder = createDispatchBinder((ctx, dispatcher, options) => {
+    const target = targetOf(dispatcher, options)
+    return target === undefined ? undefined : before(ctx, target)
+  })
   const stopWatching = watchUndiciCopies((prototype) => binder.bind(prototype))
 
   function onRequestCreate(message: unknown): void {
@@ -64,11 +69,17 @@ function authorize(request: UndiciRequest, frame: DispatchFrame | undefined, dec
   const ctx = context.active()
   const decision = frame?.ambiguous ? AMBIGUOUS : decide(ctx, hopOf(request, frame))
   if (decision === undefined) return
-  if (decision.verdict === 'forward') addHeader(request, `Bearer ${decision.credential.reveal()}`)
+  if (decision.verdict !== 'withhold') addHeader(request, `Bearer ${decision.credential.reveal()}`)
   const event = eventOf(decision)
   if (frame === undefined) return recordOnSpan(trace.getSpan(ctx), event)
   // instrumentation-undici may subscribe before or after us, and never makes its span the active one.
   frame.afterwards = ({ span }) => recordOnSpan(span ?? trace.getSpan(ctx), event)
+}
+
+/** Where a dispatch goes, before there is a request. */
+function targetOf(dispatcher: object, options: object): NetworkTarget | undefined {
+  const origin = parseOrigin(connectedOrigin(dispatcher) ?? (options as { origin?: unknown }).origin)
+  return origin === undefined ? undefined : originTarget(origin)
 }
 
 function hopOf(request: UndiciRequest, frame: DispatchFrame | undefined): Hop {

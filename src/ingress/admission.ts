@@ -76,9 +76,12 @@ export interface AdmitterOptions {
   readonly verifier: Verifier
   /** URL that challenges name as `resource_metadata`. */
   readonly resourceMetadata: string | undefined
+  /** Gets what requests of this caller may need; `undefined` where there is nothing to wait for. */
+  readonly prepare: (credential: VerifiedCredential) => Promise<void> | undefined
 }
 
-export function createAdmitter({ propagator, verifier, resourceMetadata }: AdmitterOptions): SlotAdmitter {
+export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
+  const { propagator, verifier, resourceMetadata, prepare } = options
   function refuse(error: TokenError): Refused {
     recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.rejected', code: error.code })
     return { admitted: false, error, answer: answerFor(error, resourceMetadata) }
@@ -89,13 +92,14 @@ export function createAdmitter({ propagator, verifier, resourceMetadata }: Admit
     const isNew = slot.state.status === 'unverified' || slot.state.status === 'rejected'
     if (isNew) recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.received' })
     const settled = slot.settle(verifier)
-    const conclude = (state: SlotState): SlotAdmission => {
+    const conclude = (state: SlotState): SlotAdmission | Promise<SlotAdmission> => {
       const error = refusalOf(state, mode)
       if (error !== undefined) return refuse(error)
       if (state.status !== 'verified') return { admitted: true, credential: undefined }
       const { credential } = state
       if (isNew) recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.verified', credential })
-      return { admitted: true, credential }
+      const admission: SlotAdmission = { admitted: true, credential }
+      return prepare(credential)?.then(() => admission) ?? admission
     }
     return settled instanceof Promise ? settled.then(conclude) : conclude(settled)
   }

@@ -21,6 +21,7 @@ export type WithholdReason =
   | 'detached'
   | 'header_too_large'
   | 'not_sealed'
+  | 'not_exchanged'
   | 'report_only'
 
 /** Where an outgoing carrier goes, as far as it may be told. */
@@ -42,8 +43,16 @@ export type AuthEvent =
   | {
       readonly name: 'auth.token.forwarded'
       readonly credential: VerifiedCredential
+      /** The caller's own token, where another one was forwarded. */
+      readonly subject: VerifiedCredential | undefined
       readonly rule: string
       readonly destination: DestinationAttributes
+    }
+  | {
+      readonly name: 'auth.token.exchanged' | 'auth.token.renewed'
+      readonly credential: VerifiedCredential
+      /** The token it was exchanged for; `undefined` where a service asked for itself. */
+      readonly subject: VerifiedCredential | undefined
     }
   | {
       readonly name: 'auth.token.withheld'

@@ -6,7 +6,7 @@ import type { WithholdReason } from './auth-event.ts'
 
 /** `rule` is a configured one: nothing that comes from a request is repeated. */
 export interface DecisionMeasurement {
-  readonly verdict: 'forward' | 'withhold'
+  readonly verdict: 'forward' | 'exchange' | 'withhold'
   readonly reason: WithholdReason | undefined
   readonly rule: string | undefined
 }

@@ -27,7 +27,15 @@ function attributesOf(event: AuthEvent): Attributes {
     case 'auth.key_set.stale':
       return { 'auth.token.issuer': event.issuer, 'auth.key_set.stale_age': Math.floor(event.ageMillis / 1000) }
     case 'auth.token.forwarded':
-      return { ...tokenAttributes(event.credential), ...event.destination, 'auth.decision.rule': event.rule }
+      return {
+        ...tokenAttributes(event.credential),
+        ...subjectAttributes(event.subject),
+        ...event.destination,
+        'auth.decision.rule': event.rule,
+      }
+    case 'auth.token.exchanged':
+    case 'auth.token.renewed':
+      return { ...tokenAttributes(event.credential), ...subjectAttributes(event.subject) }
     case 'auth.token.withheld':
       return {
         ...event.destination,
@@ -35,6 +43,10 @@ function attributesOf(event: AuthEvent): Attributes {
         ...(event.rule === undefined ? {} : { 'auth.decision.rule': event.rule }),
       }
   }
+}
+
+function subjectAttributes(subject: VerifiedCredential | undefined): Attributes {
+  return subject === undefined ? {} : { 'auth.token.subject_fingerprint': subject.fingerprint }
 }
 
 function tokenAttributes(credential: VerifiedCredential): Attributes {

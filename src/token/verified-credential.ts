@@ -40,6 +40,11 @@ export interface VerifiedCredential {
   /** How long the raw token is, in bytes. */
   readonly byteLength: number
   /**
+   * Aborts when the token expires or is revoked, half a second late at most, for streams and other long work. Its reason
+   * is a `TokenRejectedError`. Does not keep the process alive.
+   */
+  readonly signal: AbortSignal
+  /**
    * The raw token. It is a bearer credential: whoever reads it is the caller. Never log it, never store it, and send it
    * nowhere: the relay already forwards it to the destinations that were named.
    */
@@ -55,11 +60,14 @@ export interface VerifiedFacts {
   readonly claims: Claims
   readonly scopeClaims: readonly string[]
   readonly fingerprintKey: string
+  /** Watches over the token from now on. */
+  readonly watch: (token: VerifiedCredential) => AbortSignal
 }
 
 class VerifiedToken extends Credential implements VerifiedCredential {
   readonly #facts: VerifiedFacts
   #fingerprint: string | undefined
+  #signal: AbortSignal | undefined
   readonly #scopes: readonly string[]
   readonly #audience: readonly string[]
 
@@ -116,6 +124,11 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   get fingerprint(): string {
     this.#fingerprint ??= fingerprint(this.#facts.signingInput, this.#facts.fingerprintKey)
     return this.#fingerprint
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= this.#facts.watch(this)
+    return this.#signal
   }
 
   #text(claim: string): string | undefined {

@@ -6,7 +6,7 @@ import { decodeCompactJws } from '../token/compact-jws.ts'
 import type { Credential } from '../token/credential.ts'
 import { InsufficientScopeError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import { own } from '../token/own.ts'
-import type { VerifiedCredential } from '../token/verified-credential.ts'
+import type { VerifiedCredential, VerifiedFacts } from '../token/verified-credential.ts'
 import { createVerifiedCredential } from '../token/verified-credential.ts'
 import { checkClaims, validityOf } from './claim-rules.ts'
 import { checkHeader } from './header-rules.ts'
@@ -32,6 +32,7 @@ export interface VerifierOptions {
   readonly checkRevocation: RevocationCheck
   readonly fingerprintKey: string | undefined
   readonly maxEntries: number
+  readonly watch: VerifiedFacts['watch']
 }
 
 /** What vouches for a token. */
@@ -40,7 +41,8 @@ interface Evidence extends Omit<VerifiedToken, 'credential'> {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
-export function createVerifier({ issuers, checkRevocation, fingerprintKey, maxEntries }: VerifierOptions): Verifier {
+export function createVerifier(options: VerifierOptions): Verifier {
+  const { issuers, checkRevocation, fingerprintKey, maxEntries, watch } = options
   const verified = createVerifiedTokens(maxEntries, issuers.isCurrent)
   const singleFlight = createSingleFlight<VerifiedToken>()
 
@@ -68,6 +70,7 @@ export function createVerifier({ issuers, checkRevocation, fingerprintKey, maxEn
       claims,
       scopeClaims,
       fingerprintKey: fingerprintKey ?? name,
+      watch,
     }
     const token = { ...evidence, issuer, credential: createVerifiedCredential(facts) }
     // Frozen by now, so that a rule cannot change what the next one sees.
