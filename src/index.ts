@@ -26,6 +26,7 @@ export type {
   ProtectedResourceOptions,
   ResolveIssuer,
   RevocationOptions,
+  TelemetryOptions,
   TokenRelayOptions,
 } from './options.ts'
 export type { TokenRelay } from './relay.ts'

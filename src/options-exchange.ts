@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import type { ExchangeRule } from './destination/rules.ts'
+import { unusableFile } from './exchange/client-authentication.ts'
 import type { ClientSettings } from './exchange/settings.ts'
 import { group, list, millis, secureUrl, text } from './options-parts.ts'
 import { own } from './token/own.ts'
@@ -25,6 +26,9 @@ const NEEDED: Readonly<Record<(typeof METHODS)[number], readonly (readonly strin
   tls_client_auth: [['certificateFile'], ['certificateKeyFile']],
   self_signed_tls_client_auth: [['certificateFile'], ['certificateKeyFile']],
 }
+
+/** What is of no use but for one way to prove oneself. A certificate may come with any. */
+const PROOFS = ['clientSecret', 'clientSecretFile', 'privateKeyFile']
 
 export const exchangeSchema = group({
   tokenEndpoint: secureUrl('expected an https URL, or http on the loopback interface').optional(),
@@ -55,15 +59,19 @@ export const exchangeSchema = group({
     for (const names of NEEDED[options.clientAuthentication]) {
       if (!names.some(given)) refuse(names[0] ?? '', `required with ${options.clientAuthentication}`)
     }
+    for (const name of PROOFS) {
+      const isMeant = NEEDED[options.clientAuthentication].some((names) => names.includes(name))
+      if (given(name) && !isMeant) refuse(name, `is not used with ${options.clientAuthentication}`)
+    }
     if (given('clientSecret') && given('clientSecretFile')) refuse('clientSecret', 'contradicts clientSecretFile')
     if (given('certificateFile') !== given('certificateKeyFile')) {
       refuse(given('certificateFile') ? 'certificateKeyFile' : 'certificateFile', 'certificate and key go together')
     }
     if (options.actor && options.grant === 'jwt_bearer') refuse('actor', 'is for the grant token_exchange only')
   })
-  .transform(({ renewBeforeSeconds, maxLifetimeSeconds, ...options }): ClientSettings => {
+  .transform(({ renewBeforeSeconds, maxLifetimeSeconds, ...options }, check): ClientSettings => {
     const optional = (name: string): string | undefined => own(options, name) as string | undefined
-    return {
+    const settings: ClientSettings = {
       ...options,
       tokenEndpoint: optional('tokenEndpoint'),
       clientSecret: optional('clientSecret'),
@@ -76,8 +84,12 @@ export const exchangeSchema = group({
       renewBeforeMillis: renewBeforeSeconds * 1000,
       maxLifetimeMillis: maxLifetimeSeconds * 1000,
     }
+    const unusable = unusableFile(settings)
+    if (unusable !== undefined) check.addIssue({ code: 'custom', path: [unusable], message: UNUSABLE })
+    return settings
   })
 
+const UNUSABLE = 'a file is missing, or does not hold what is expected'
 const NAMES = 'expected a name or a list of names'
 const names = z.union([text(NAMES).transform((name) => [name]), list(text(NAMES), NAMES)], NAMES).default([])
 const SCOPE = 'expected scopes, as a list or separated by spaces'

@@ -5,6 +5,7 @@ import type { Pattern } from './destination/pattern.ts'
 import { isCleartext, PatternError, parsePattern } from './destination/pattern.ts'
 import type { Rule } from './destination/rules.ts'
 import { keyOf } from './destination/rules.ts'
+import type { ClientSettings } from './exchange/settings.ts'
 import { exchangeRuleSchema, exchangeSchema } from './options-exchange.ts'
 import { absent, aFunction, group, list, millis, SCOPES, scope, secureUrl, text } from './options-parts.ts'
 import type { RevocationList } from './revocation/list.ts'
@@ -86,6 +87,11 @@ export const issuerSchema = group({
   if (jwks === undefined && jwksUri === undefined && parseSecureUrl(issuer.issuer) === undefined) {
     const message = 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks'
     check.addIssue({ code: 'custom', path: ['issuer'], message })
+  }
+  const exchange = own(issuer, 'exchange') as ClientSettings | undefined
+  if (exchange !== undefined && exchange.tokenEndpoint === undefined && parseSecureUrl(issuer.issuer) === undefined) {
+    const message = 'required: discovery needs an issuer that is an https URL, or http on the loopback interface'
+    check.addIssue({ code: 'custom', path: ['exchange', 'tokenEndpoint'], message })
   }
 })
 
@@ -180,6 +186,9 @@ export const optionsSchema = z
           .min(0, 'expected 0 to 10000000 entries')
           .max(10_000_000, 'expected 0 to 10000000 entries')
           .default(10_000),
+      }).prefault(absent),
+      telemetry: group({
+        actors: z.enum(['hash', 'plain'], 'expected hash or plain').default('hash'),
       }).prefault(absent),
       fingerprintKey: z.string('expected at least 16 characters').min(16, 'expected at least 16 characters').optional(),
     },

@@ -233,6 +233,15 @@ export interface RevocationOptions {
   readonly onUnavailable?: OnUnavailable
 }
 
+/** What is told about tokens. */
+export interface TelemetryOptions {
+  /**
+   * How those who act for a token's subject (`sub` of `act`, RFC 8693 §4.1) stand in `auth.token.actors`: as keyed
+   * hashes, or as `plain` text, where they are names of services and never of people. Default `hash`.
+   */
+  readonly actors?: 'hash' | 'plain'
+}
+
 /** How verified tokens are remembered. */
 export interface CacheOptions {
   /** Most tokens that are remembered, fewer where they are large. 0 to 10000000; 0 remembers none. Default 10000. */
@@ -264,6 +273,8 @@ export interface TokenRelayOptions {
   readonly revocation?: RevocationOptions
   /** How verified tokens are remembered. */
   readonly cache?: CacheOptions
+  /** What is told about tokens. */
+  readonly telemetry?: TelemetryOptions
   /**
    * Key of the fingerprints in events, at least 16 characters, the same in all services that share traces. Default: the
    * issuer's name, which makes fingerprints comparable everywhere but lets whoever holds a token recompute its own.
@@ -288,6 +299,7 @@ export interface Settings {
   readonly egress: { readonly mode: EgressMode }
   readonly revocation: { readonly list: RevocationList | undefined; readonly onUnavailable: OnUnavailable }
   readonly cache: { readonly maxEntries: number }
+  readonly telemetry: { readonly actors: 'hash' | 'plain' }
   readonly fingerprintKey: string | undefined
 }
 
@@ -313,7 +325,10 @@ export class OptionError extends TypeError {
  * @throws TypeError with code `ERR_RELAY_OPTION` that names the first wrong option by its path and never shows its value.
  */
 export function parseOptions(options: unknown): Settings {
-  const { issuers, destinations, ingress, egress, revocation, cache, ...rest } = checked(optionsSchema, options)
+  const { issuers, destinations, ingress, egress, revocation, cache, telemetry, ...rest } = checked(
+    optionsSchema,
+    options,
+  )
   const resolve = own(rest, 'resolveIssuer') as ResolveIssuer | undefined
   return {
     issuers: issuers.map(settingsOf),
@@ -328,6 +343,7 @@ export function parseOptions(options: unknown): Settings {
     egress,
     revocation: { ...revocation, list: own(revocation, 'list') as RevocationList | undefined },
     cache,
+    telemetry,
     fingerprintKey: own(rest, 'fingerprintKey') as Settings['fingerprintKey'],
   }
 }

@@ -38,7 +38,7 @@ import { measureDecision } from './telemetry/decision-metrics.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
 import { TokenRejectedError } from './token/errors.ts'
-import type { VerifiedCredential } from './token/verified-credential.ts'
+import type { CredentialTraits, VerifiedCredential } from './token/verified-credential.ts'
 import { isVerifiedCredential } from './token/verified-credential.ts'
 import type { Issuers } from './verification/issuers.ts'
 import { createIssuers } from './verification/issuers.ts'
@@ -98,14 +98,17 @@ export interface TokenRelay extends Admitter {
   observedDestinations(): readonly ObservedDestination[]
   /**
    * Gets what a request of the caller to `destination` will need (`exchange` of its rule), for clients that cannot wait
-   * when they send it. Resolves at once where nothing is needed: nobody is calling, or no rule names the destination.
+   * when they send it. Resolves at once where nothing would be sent anyway: nobody is calling, no rule names the
+   * destination, or `egress.mode` is `report`.
    *
    * @throws ExchangeError where no token can be had, or none that outlives `validForMillis`; TokenRejectedError where the
-   * caller's own is not good any more; the reason of `signal` where that is aborted.
+   * caller's own is not good any more, UndecidedError where that cannot be found out; the reason of `signal` where that
+   * is aborted.
    */
   prepare(destination: string | URL, options?: GetTokenOptions): Promise<void>
   /**
-   * Tokens that nobody presents: of this service itself, or of whoever a refresh token was issued for. For `runAs`.
+   * Tokens that nobody presents: of this service itself, or of whoever a refresh token was issued for. For `runAs`. Make
+   * one source and keep it: each has a token of its own.
    *
    * @throws TypeError where no issuer has `exchange`, or a member is wrong.
    */
@@ -147,9 +150,10 @@ function assemble(settings: Settings): TokenRelay {
   const limits = settings.issuers.map((issuer) => issuer.maxTokenBytes)
   const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
   const list = settings.revocation.list ?? createMemoryRevocationList()
-  const { issuers, checkRevocation, watch, verifier } = assembleVerification(settings, list)
+  const { watch, verifier, ...verification } = assembleVerification(settings, list)
+  const { issuers } = verification
   const observed = createObservedDestinations()
-  const { exchangers, preparation, deciding } = assembleExchange(settings, { issuers, checkRevocation, watch })
+  const { exchangers, preparation, deciding } = assembleExchange(settings, verification)
   const decide = createDecide(deciding, settings.egress.mode === 'report' ? reportTo(observed) : count)
   const egress = installEgress(decide, preparation.before)
   let active = true
@@ -205,24 +209,23 @@ function metadataOf({ ingress, issuers }: Settings): ResourceMetadata | undefine
 }
 
 function assembleVerification(settings: Settings, list: RevocationList) {
-  const { fingerprintKey, cache, revocation } = settings
+  const { fingerprintKey, cache, revocation, telemetry } = settings
   const issuers = createIssuers(settings.issuers, settings.resolveIssuer, keySetReporter)
   const checkRevocation = createRevocationCheck(list, revocation.onUnavailable)
   const watch = createCredentialWatch(checkRevocation)
-  const { maxEntries } = cache
-  const verifier = createVerifier({ issuers, checkRevocation, fingerprintKey, maxEntries, watch: watch.signalFor })
-  return { issuers, checkRevocation, watch, verifier }
+  const traits: CredentialTraits = { fingerprintKey, actors: telemetry.actors, watch: watch.signalFor }
+  const verifier = createVerifier({ issuers, checkRevocation, traits, maxEntries: cache.maxEntries })
+  return { issuers, checkRevocation, watch, traits, verifier }
 }
 
-type Verification = Pick<ReturnType<typeof assembleVerification>, 'issuers' | 'checkRevocation' | 'watch'>
+type Verification = Pick<ReturnType<typeof assembleVerification>, 'issuers' | 'checkRevocation' | 'traits'>
 
-function assembleExchange(settings: Settings, { issuers, checkRevocation, watch }: Verification) {
-  const { exchanges, fingerprintKey, rules: listed, egress } = settings
+function assembleExchange(settings: Settings, { issuers, checkRevocation, traits }: Verification) {
+  const { exchanges, rules: listed, egress } = settings
   const exchangers = createExchangers({
     settings: exchanges,
     issuers,
-    fingerprintKey,
-    watch: watch.signalFor,
+    traits,
     attemptFor:
       ({ timeoutMillis }) =>
       (work) =>
@@ -272,14 +275,17 @@ export async function runWithToken<T>(token: string, fn: () => T): Promise<Await
 
 /**
  * Runs `fn` as whoever the tokens of `source` are for, for work that no request started. However long it takes, what it
- * sends is the token that `source` has at that moment. What `fn` returns is returned.
+ * sends is the token that `source` has at that moment; while it has none, nothing. What `fn` returns is returned.
  *
  * @throws ExchangeError where there is no token, before `fn` is called.
+ * @throws TypeError where `source` gives something else than a token that the relay has verified.
  * @throws Error where no relay is active.
  */
 export async function runAs<T>(source: TokenSource, fn: () => T): Promise<Awaited<T>> {
   activeRelay()
   ensureContextManager()
-  const slot = CredentialSlot.renewed(source, await source.get())
+  const first = await source.get()
+  if (!isVerifiedCredential(first)) throw new TypeError('source: expected tokens that the relay has verified')
+  const slot = CredentialSlot.renewed(source, first)
   return await context.with(setSlot(context.active(), slot), fn)
 }

@@ -90,18 +90,16 @@ export function decideHop(slot: CredentialSlot, hop: Hop, options: DecideOptions
   // Nothing is got for a caller, and nothing that was got is used, once its own token is not good any more.
   const reason = obstacle ?? defectOf(subject, options.checkRevocation) ?? riskOf(slot, rule)
   if (reason !== undefined) return withhold(reason)
+  if (options.mode === 'report') return withhold(excessOf(subject, rule, hop) ?? 'report_only')
   const credential = tokenFor(rule, subject, options)
-  const defect =
-    credential === undefined
-      ? undefined
-      : ((credential === subject ? undefined : defectOf(credential, options.checkRevocation)) ??
-        excessOf(credential, rule, hop))
-  if (defect !== undefined) return withhold(defect)
-  if (options.mode === 'report') return withhold('report_only')
   if (credential === undefined) return withhold('not_exchanged')
-  return credential === subject
-    ? { verdict: 'forward', credential, rule, target }
-    : { verdict: 'exchange', credential, subject, rule, target }
+  const isOther = credential !== subject
+  const defect =
+    (isOther ? defectOf(credential, options.checkRevocation) : undefined) ?? excessOf(credential, rule, hop)
+  if (defect !== undefined) return withhold(defect)
+  return isOther
+    ? { verdict: 'exchange', credential, subject, rule, target }
+    : { verdict: 'forward', credential, rule, target }
 }
 
 /** What the destination is to get; `undefined` where that is not at hand. */

@@ -112,7 +112,7 @@ export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
       const run = (): boolean => previous.call(this, options, handler)
       const dispatchBound = (): boolean => context.with(binding.caller, () => dispatchInFrame(this, binding, run))
       const waiting = frame === undefined && isObject(options) ? before(binding.caller, this, options) : undefined
-      return waiting === undefined ? dispatchBound() : dispatchAfter(waiting, dispatchBound, handler)
+      return waiting === undefined ? dispatchBound() : dispatchAfter(waiting, dispatchBound, handler, options)
     }
     owner.dispatch = dispatch
     restores.set(owner, () => {

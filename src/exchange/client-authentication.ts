@@ -1,30 +1,43 @@
 /** How this service proves to a token endpoint which client it is. */
 
-import type { webcrypto } from 'node:crypto'
-import { createPrivateKey } from 'node:crypto'
 import type { SecureContextOptions } from 'node:tls'
-import type { JWK } from 'jose'
-import { importJWK, importPKCS8 } from 'jose'
+import { createSecureContext } from 'node:tls'
 import type { ClientAuth } from 'oauth4webapi'
 import { ClientSecretBasic, ClientSecretPost, PrivateKeyJwt, TlsClientAuth } from 'oauth4webapi'
-import type { RotatedFile } from './file.ts'
-import { openRotatedFile } from './file.ts'
+import { readSigningKey } from './private-key.ts'
+import { openRotatedFiles } from './rotated-files.ts'
 import type { ClientSettings } from './settings.ts'
 
+/** What a client proves itself with may have been rotated since the last request: asked for each. */
 export interface ClientCredentials {
-  /** For the next request: what it proves itself with may have been rotated since the last one. */
-  authentication(): Promise<ClientAuth>
+  authentication(): ClientAuth
   /** Certificate, key and authorities for the connection; the same object until one of them changes. */
   tls(): SecureContextOptions
 }
 
-/** Reads every file once, so that a wrong path is found at start. */
 export function createClientCredentials(settings: ClientSettings): ClientCredentials {
-  const authentication = authenticationFor(settings)
-  return { authentication, tls: tlsFor(settings) }
+  return { authentication: authenticationFor(settings), tls: tlsFor(settings) }
 }
 
-function authenticationFor(settings: ClientSettings): () => Promise<ClientAuth> {
+/** The option whose file is missing or holds something else, where there is one: better found at start. */
+export function unusableFile(settings: ClientSettings): keyof ClientSettings | undefined {
+  if (!works(authenticationFor(settings))) {
+    return settings.clientAuthentication === 'private_key_jwt' ? 'privateKeyFile' : 'clientSecretFile'
+  }
+  if (!works(tlsFor({ ...settings, certificateFile: undefined, certificateKeyFile: undefined }))) return 'caFile'
+  return works(tlsFor(settings)) ? undefined : 'certificateFile'
+}
+
+function works(read: () => unknown): boolean {
+  try {
+    read()
+    return true
+  } catch {
+    return false
+  }
+}
+
+function authenticationFor(settings: ClientSettings): () => ClientAuth {
   switch (settings.clientAuthentication) {
     case 'client_secret_basic':
       return withSecret(settings, ClientSecretBasic)
@@ -34,65 +47,34 @@ function authenticationFor(settings: ClientSettings): () => Promise<ClientAuth> 
       return withPrivateKey(settings)
     case 'tls_client_auth':
     case 'self_signed_tls_client_auth':
-      return async () => TlsClientAuth()
+      return TlsClientAuth
   }
 }
 
-function withSecret(
-  { clientSecret, clientSecretFile }: ClientSettings,
-  create: (secret: string) => ClientAuth,
-): () => Promise<ClientAuth> {
-  if (clientSecretFile === undefined) return async () => create(clientSecret ?? '')
-  const file = openRotatedFile(clientSecretFile)
-  file.read()
-  // Files that hold one line tend to end it.
-  return async () => create(file.read().toString().trim())
+function withSecret(settings: ClientSettings, create: (secret: string) => ClientAuth): () => ClientAuth {
+  const { clientSecret = '', clientSecretFile } = settings
+  if (clientSecretFile === undefined) return () => create(clientSecret)
+  // Files that hold one line tend to end it. An empty one is half-written.
+  return openRotatedFiles([clientSecretFile], ([contents]) => create(String(contents).trim()))
 }
 
-function withPrivateKey({ privateKeyFile = '', keyId }: ClientSettings): () => Promise<ClientAuth> {
-  const file = openRotatedFile(privateKeyFile)
-  file.read()
-  return async () => {
-    const { key, kid } = await importPrivateKey(file.read().toString())
-    const named = keyId ?? kid
-    return PrivateKeyJwt(named === undefined ? key : { key, kid: named })
-  }
-}
-
-/** A JWK, or PEM in one of the usual wrappings. The algorithm follows from the key. */
-async function importPrivateKey(text: string): Promise<{ key: webcrypto.CryptoKey; kid?: string | undefined }> {
-  if (text.trimStart().startsWith('{')) {
-    const jwk = JSON.parse(text) as JWK
-    const alg = jwk.alg ?? algorithmFor(jwk.kty ?? '', jwk.crv)
-    return { key: (await importJWK(jwk, alg)) as webcrypto.CryptoKey, kid: jwk.kid }
-  }
-  const key = createPrivateKey(text)
-  const { kty = '', crv } = key.export({ format: 'jwk' })
-  return { key: await importPKCS8(key.export({ type: 'pkcs8', format: 'pem' }).toString(), algorithmFor(kty, crv)) }
-}
-
-const CURVES: Readonly<Record<string, string>> = { 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512' }
-
-function algorithmFor(kty: string, crv: string | undefined): string {
-  if (kty === 'RSA') return 'RS256'
-  return kty === 'OKP' ? 'EdDSA' : (CURVES[crv ?? ''] ?? 'ES256')
+function withPrivateKey({ privateKeyFile = '', keyId }: ClientSettings): () => ClientAuth {
+  return openRotatedFiles([privateKeyFile], ([contents]) => {
+    const { key, kid = '' } = readSigningKey(String(contents))
+    const name = keyId ?? kid
+    return PrivateKeyJwt(name === '' ? key : { key, kid: name })
+  })
 }
 
 function tlsFor({ certificateFile, certificateKeyFile, caFile }: ClientSettings): () => SecureContextOptions {
-  const open = (path: string | undefined): RotatedFile | undefined =>
-    path === undefined ? undefined : openRotatedFile(path)
-  const files = { cert: open(certificateFile), key: open(certificateKeyFile), ca: open(caFile) }
-  const readAll = (): SecureContextOptions =>
-    Object.fromEntries(
-      Object.entries(files).flatMap(([name, file]) => (file === undefined ? [] : [[name, file.read()]])),
-    )
-  let known = readAll()
-
-  return () => {
-    const fresh = readAll()
-    // A file that was not read again is the same buffer.
-    const same = Object.entries(fresh).every(([name, contents]) => Reflect.get(known, name) === contents)
-    if (!same) known = fresh
-    return known
-  }
+  const given = Object.entries({ cert: certificateFile, key: certificateKeyFile, ca: caFile }).flatMap(
+    ([name, path]) => (path === undefined ? [] : [{ name, path }]),
+  )
+  const paths = given.map(({ path }) => path)
+  return openRotatedFiles(paths, (contents) => {
+    const material: SecureContextOptions = Object.fromEntries(given.map(({ name }, index) => [name, contents[index]]))
+    // In the middle of a rotation the key may be the old one and the certificate the new one: that throws here.
+    createSecureContext(material)
+    return material
+  })
 }

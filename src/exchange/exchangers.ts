@@ -34,20 +34,19 @@ export interface Exchangers {
   source(options: TokenSourceOptions): TokenSource
 }
 
-export interface ExchangersOptions extends Pick<ExchangerOptions, 'fingerprintKey' | 'watch'> {
+export interface ExchangersOptions extends Pick<ExchangerOptions, 'traits'> {
   readonly settings: ReadonlyMap<string, ClientSettings>
   readonly issuers: Issuers
   readonly attemptFor: (settings: ClientSettings) => Attempt
 }
 
 export function createExchangers(options: ExchangersOptions): Exchangers {
-  const { settings, issuers, attemptFor, fingerprintKey, watch } = options
+  const { settings, issuers, attemptFor, traits } = options
   const byIssuer = new Map<string, Exchanger>()
   for (const issuer of issuers.configured) {
     const own = settings.get(issuer.issuer)
     if (own === undefined) continue
-    const attempt = attemptFor(own)
-    byIssuer.set(issuer.issuer, createExchanger({ issuer, settings: own, fingerprintKey, watch, attempt }))
+    byIssuer.set(issuer.issuer, createExchanger({ issuer, settings: own, traits, attempt: attemptFor(own) }))
   }
 
   function exchangerFor(name: string | undefined): Exchanger {

@@ -1,6 +1,8 @@
 /** Gets the tokens that a decision will need, before it is made: deciding itself never waits. */
 
 import type { Context } from '@opentelemetry/api'
+import { context } from '@opentelemetry/api'
+import type { CredentialSlot } from '../context/slot.ts'
 import type { DecideOptions, Decision } from '../destination/decision.ts'
 import { decideHop, slotOf } from '../destination/decision.ts'
 import type { Target } from '../destination/pattern.ts'
@@ -16,10 +18,10 @@ export interface Preparation {
   /** What to wait for before a hop to `target` is decided; `undefined` where that would change nothing. Never rejects. */
   before(ctx: Context, target: Target): Promise<void> | undefined
   /**
-   * Gets what the caller of `ctx` needs at `target`, for a call that takes `validForMillis`. Resolves where nothing is
-   * needed: nobody is calling, or no rule names the destination.
+   * Gets what the caller of `ctx` needs at `target`, for a call that takes `validForMillis`. Resolves where nothing would
+   * be sent anyway: nobody is calling, no rule names the destination, or the mode is `report`.
    *
-   * @throws ExchangeError, TokenRejectedError, UndecidedError
+   * @throws ExchangeError, TokenRejectedError, UndecidedError, and the reason of `signal`.
    */
   prepare(ctx: Context, target: Target, options: GetTokenOptions): Promise<void>
   /** Gets what every request of this caller may need, as the rules say. Never rejects; `undefined` where all is there. */
@@ -36,37 +38,69 @@ export function createPreparation({ exchangers, listed, ...deciding }: Preparati
   const exchanged: DecideOptions['exchanged'] = (subject, request) =>
     exchangers.get(subject.issuer)?.current(subject, request)
   const options: DecideOptions = { ...deciding, exchanged }
-  const hasExchange = listed.some(({ exchange }) => exchange !== undefined)
+  const enforces = deciding.mode === 'enforce'
+  const exchanges = listed.some(({ exchange }) => exchange !== undefined)
   const atIngress = listed.flatMap(({ exchange }) => (exchange?.prepare === 'ingress' ? [exchange] : []))
 
   async function get(subject: VerifiedCredential, { request }: ExchangeRule, getOptions?: GetTokenOptions) {
     const exchanger = exchangers.get(subject.issuer)
     if (exchanger === undefined) throw new ExchangeError('ERR_TOKEN_EXCHANGE_REFUSED')
-    await exchanger.prepare(subject, request, getOptions)
+    await exchanger.get(subject, request, getOptions)
+  }
+
+  function decide(slot: CredentialSlot, target: Target): Decision {
+    return decideHop(slot, { target, obstacle: undefined }, options)
+  }
+
+  /** What the caller lacks at `target`, and nothing else keeps it from being sent there. */
+  function lackingAt(ctx: Context, slot: CredentialSlot, target: Target): Promise<void> | undefined {
+    const decision = decide(slot, target)
+    const { state } = slot
+    if (decision.verdict === 'exchange' || state.status !== 'verified') return undefined
+    const wanted = exchangeFor(decision)
+    if (wanted === undefined) return undefined
+    return context.with(ctx, () => get(state.credential, wanted)).catch(ignore)
+  }
+
+  /** For calls that send the caller's own token where there is no other one, the failure is none. */
+  async function getOrFallBack(subject: VerifiedCredential, rule: ExchangeRule, getOptions: GetTokenOptions) {
+    try {
+      await get(subject, rule, getOptions)
+    } catch (error) {
+      if (!(error instanceof ExchangeError) || rule.onFailure === 'withhold') throw error
+    }
   }
 
   return {
     exchanged,
     before(ctx, target) {
-      if (!hasExchange) return undefined
-      const slot = slotOf(ctx)
-      if (slot?.state.status !== 'verified') return undefined
-      const decision = decideHop(slot, { target, obstacle: undefined }, options)
-      const wanted = isMissing(decision) ? decision.rule?.exchange : undefined
-      return wanted === undefined ? undefined : get(slot.state.credential, wanted).catch(ignore)
+      const slot = enforces ? slotOf(ctx) : undefined
+      if (slot === undefined || !(exchanges || slot.isRenewed)) return undefined
+      if (options.rules.match(target) === undefined) return undefined
+      const renewal = slot.renewal()
+      return renewal === undefined ? lackingAt(ctx, slot, target) : renewal.then(() => lackingAt(ctx, slot, target))
     },
     async prepare(ctx, target, getOptions) {
-      const slot = slotOf(ctx)
-      if (slot?.state.status !== 'verified') return
-      const { credential } = slot.state
-      const decision = decideHop(slot, { target, obstacle: undefined }, options)
-      if (decision.rule === undefined) return
+      const slot = enforces ? slotOf(ctx) : undefined
+      if (slot === undefined || options.rules.match(target) === undefined) return
+      await slot.renewal(getOptions)
+      getOptions.signal?.throwIfAborted()
+      const decision = decide(slot, target)
       refuseUseless(decision)
-      if (decision.rule.exchange !== undefined) return get(credential, decision.rule.exchange, getOptions)
+      const wanted = exchangeFor(decision)
+      const { state } = slot
+      if (wanted !== undefined && state.status === 'verified') {
+        await context.with(ctx, () => getOrFallBack(state.credential, wanted, getOptions))
+      }
+      // Meanwhile it may have been revoked, or have been got for less than this call takes.
+      const outcome = decide(slot, target)
+      refuseUseless(outcome)
+      if (outcome.verdict === 'withhold') return
       const until = Date.now() + (getOptions.validForMillis ?? 0)
-      if (credential.expiresAtMillis <= until) throw new ExchangeError('ERR_TOKEN_EXCHANGE_LIFETIME')
+      if (outcome.credential.expiresAtMillis <= until) throw new ExchangeError('ERR_TOKEN_EXCHANGE_LIFETIME')
     },
     admit(subject) {
+      if (!enforces) return undefined
       const missing = atIngress.filter(({ request }) => exchanged(subject, request) === undefined)
       if (missing.length === 0) return undefined
       return Promise.all(missing.map((wanted) => get(subject, wanted).catch(ignore))).then(ignore)
@@ -74,10 +108,10 @@ export function createPreparation({ exchangers, listed, ...deciding }: Preparati
   }
 }
 
-/** Whether the rule wants another token than the one that would leave now. */
-function isMissing({ rule, ...decision }: Decision): boolean {
-  if (rule?.exchange === undefined) return false
-  return decision.verdict === 'forward' || (decision.verdict === 'withhold' && decision.reason === 'not_exchanged')
+/** Which other token the rule wants, where one would be used. */
+function exchangeFor(decision: Decision): ExchangeRule | undefined {
+  const isUsed = decision.verdict !== 'withhold' || decision.reason === 'not_exchanged'
+  return isUsed ? decision.rule?.exchange : undefined
 }
 
 /** No token is got for a caller whose own is not good any more. */

@@ -19,7 +19,10 @@ export interface TokenResponse {
   readonly refreshToken: string | undefined
 }
 
-/** Runs work that may fail and be tried again: time-out, retry and circuit breaker. */
+/**
+ * Runs work that may fail and be tried again: time-out, retry and circuit breaker. The work rejects with an
+ * {@link ExchangeError} and with nothing else; only a `retryable` one is worth another try.
+ */
 export type Attempt = <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>
 
 export interface TokenEndpoint {
@@ -48,29 +51,27 @@ export function createTokenEndpoint(issuer: string, settings: ClientSettings, at
   }
 
   async function ask({ type, parameters }: Grant, signal: AbortSignal): Promise<TokenResponse> {
-    const [url, authentication] = await Promise.all([locate(), credentials.authentication()]).catch(unavailable)
-    const server = { issuer, token_endpoint: url }
+    const server = { issuer, token_endpoint: await locate() }
+    const authentication = credentials.authentication()
     // Clear text has been refused with the options, the loopback interface excepted.
     const options = { [customFetch]: fetch, [allowInsecureRequests]: true, signal }
-    const response = await genericTokenEndpointRequest(server, client, authentication, type, parameters, options).catch(
-      unavailable,
-    )
-    return read(response)
+    return read(await genericTokenEndpointRequest(server, client, authentication, type, parameters, options))
   }
 
   return {
     async request(grant) {
       try {
-        return await attempt((signal) => ask(grant, signal))
+        return await attempt((signal) => ask(grant, signal).catch(translate))
       } catch (error) {
-        throw error instanceof ExchangeError ? error : new ExchangeError('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
+        return translate(error)
       }
     },
   }
 }
 
-function unavailable(): never {
-  throw new ExchangeError('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
+/** Errors of libraries may hold what was sent or received: none of them is kept. */
+function translate(error: unknown): never {
+  throw error instanceof ExchangeError ? error : new ExchangeError('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
 }
 
 /** 4xx means that the issuer will not give a token, however often it is asked; 429 and 408 that it will later. */
@@ -78,7 +79,7 @@ async function read(response: Response): Promise<TokenResponse> {
   const { status } = response
   const isRefusal = status >= 400 && status < 500 && status !== 429 && status !== 408
   if (isRefusal) throw new ExchangeError('ERR_TOKEN_EXCHANGE_REFUSED')
-  if (status !== 200) unavailable()
+  if (status !== 200) throw new ExchangeError('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
   const body: unknown = await response.json().catch(() => undefined)
   const token = isJson(response) && typeof body === 'object' && body !== null ? membersOf({ ...body }) : undefined
   if (token === undefined) throw new ExchangeError('ERR_TOKEN_EXCHANGE_RESULT')
@@ -96,13 +97,18 @@ function membersOf(body: Readonly<Record<string, unknown>>): TokenResponse | und
   }
   const [accessToken, tokenType] = [text('access_token'), text('token_type')]
   if (accessToken === undefined || tokenType === undefined) return undefined
-  const seconds = Number(own(body, 'expires_in'))
+  const seconds = secondsIn(own(body, 'expires_in'))
   return {
     accessToken,
     tokenType,
-    expiresInSeconds: Number.isFinite(seconds) && seconds > 0 ? seconds : undefined,
+    expiresInSeconds: Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined,
     scope: text('scope'),
     issuedTokenType: text('issued_token_type'),
     refreshToken: text('refresh_token'),
   }
+}
+
+/** A number; some servers write it as a text. */
+function secondsIn(value: unknown): number {
+  return typeof value === 'number' || (typeof value === 'string' && /^\d+$/.test(value)) ? Number(value) : Number.NaN
 }

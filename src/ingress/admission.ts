@@ -7,6 +7,7 @@ import { ensureContextManager } from '../context/context-manager.ts'
 import type { CredentialSlot, SlotState } from '../context/slot.ts'
 import type { RelayPropagator } from '../propagation/propagator.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import { rememberOrigin } from '../telemetry/token-origins.ts'
 import type { Answer } from '../token/challenge.ts'
 import { answerFor } from '../token/challenge.ts'
 import type { TokenError } from '../token/errors.ts'
@@ -97,7 +98,7 @@ export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
       if (error !== undefined) return refuse(error)
       if (state.status !== 'verified') return { admitted: true, credential: undefined }
       const { credential } = state
-      if (isNew) recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.verified', credential })
+      if (isNew) tellVerified(credential)
       const admission: SlotAdmission = { admitted: true, credential }
       return prepare(credential)?.then(() => admission) ?? admission
     }
@@ -122,6 +123,12 @@ export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
       return allowed ? undefined : refuse(new InsufficientScopeError(scopes))
     },
   }
+}
+
+function tellVerified(credential: VerifiedCredential): void {
+  const span = trace.getActiveSpan()
+  recordOnSpan(span, { name: 'auth.token.verified', credential })
+  rememberOrigin(credential, span)
 }
 
 function refusalOf(state: SlotState, mode: 'require' | 'optional'): TokenError | undefined {

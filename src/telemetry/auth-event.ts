@@ -49,9 +49,14 @@ export type AuthEvent =
       readonly destination: DestinationAttributes
     }
   | {
-      readonly name: 'auth.token.exchanged' | 'auth.token.renewed'
+      readonly name: 'auth.token.exchanged'
       readonly credential: VerifiedCredential
       /** The token it was exchanged for; `undefined` where a service asked for itself. */
+      readonly subject: VerifiedCredential | undefined
+    }
+  | {
+      readonly name: 'auth.token.renewed'
+      readonly credential: VerifiedCredential
       readonly subject: VerifiedCredential | undefined
     }
   | {

@@ -2,13 +2,17 @@
 
 import type { Attributes, Span } from '@opentelemetry/api'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
+import { actorsOf } from '../token/verified-credential.ts'
 import type { AuthEvent } from './auth-event.ts'
+import { linksTo } from './token-origins.ts'
 
 /** Records `event` on `span`. Costs nothing where the span is unsampled, has ended, or is not there. Never throws. */
 export function recordOnSpan(span: Span | undefined, event: AuthEvent): void {
   if (span === undefined || !span.isRecording()) return
   try {
     span.addEvent(event.name, attributesOf(event))
+    const isExchanged = event.name === 'auth.token.forwarded' && event.subject !== undefined
+    if (isExchanged) span.addLinks(linksTo(event.credential))
   } catch {
     // A span of a broken SDK must not break the request it belongs to.
   }
@@ -54,6 +58,8 @@ function tokenAttributes(credential: VerifiedCredential): Attributes {
     'auth.token.issuer': credential.issuer,
     'auth.token.fingerprint': credential.fingerprint,
   }
+  const actors = actorsOf(credential)
+  if (actors.length > 0) attributes['auth.token.actors'] = [...actors]
   const remaining = (credential.expiresAtMillis - Date.now()) / 1000
   if (Number.isFinite(remaining)) attributes['auth.token.expires_in'] = Math.max(0, Math.floor(remaining))
   return attributes

@@ -1,5 +1,6 @@
 /** Where the endpoints of an issuer are (OpenID Connect Discovery 1.0 §4, RFC 8414 §3). */
 
+import { own } from '../token/own.ts'
 import type { FetchLimits } from './bounded-json.ts'
 import { DocumentError, fetchJson } from './bounded-json.ts'
 import { parseSecureUrl } from './secure-url.ts'
@@ -15,10 +16,10 @@ export async function discoverJwksUri(issuer: string, limits: FetchLimits): Prom
  */
 export async function discoverTokenEndpoint(issuer: string, mutualTls: boolean, limits: FetchLimits): Promise<string> {
   const metadata = await discoverMetadata(issuer, limits)
-  const aliases = metadata['mtls_endpoint_aliases']
-  const hasAlias = mutualTls && isObject(aliases) && aliases['token_endpoint'] !== undefined
+  const aliases = own(metadata, 'mtls_endpoint_aliases')
+  const alias = mutualTls && isObject(aliases) ? own(aliases, 'token_endpoint') : undefined
   // Such an alias is another host by its nature; its certificate is checked as every other one.
-  if (hasAlias) return secureUrlOf(aliases['token_endpoint']).href
+  if (alias !== undefined) return secureUrlOf(alias).href
   return endpointIn(metadata, 'token_endpoint', issuer)
 }
 
@@ -56,7 +57,7 @@ async function fetchUnlessMissing(url: string, limits: FetchLimits): Promise<unk
 
 /** An endpoint on another host takes an explicit option, so that a tampered document cannot move it. */
 function endpointIn(metadata: Readonly<Record<string, unknown>>, name: string, issuer: string): string {
-  const url = secureUrlOf(metadata[name])
+  const url = secureUrlOf(own(metadata, name))
   if (url.host !== new URL(issuer).host) throw new DocumentError()
   return url.href
 }

@@ -1,9 +1,11 @@
 /** Checks a token that this service was given to use elsewhere, as far as it can be looked into. */
 
-import { decodeCompactJws } from '../token/compact-jws.ts'
+import type { DecodedJws } from '../token/compact-jws.ts'
+import { decodeCompactJws, isJws } from '../token/compact-jws.ts'
 import { Credential } from '../token/credential.ts'
 import { TokenRejectedError } from '../token/errors.ts'
-import type { VerifiedCredential, VerifiedFacts } from '../token/verified-credential.ts'
+import { own } from '../token/own.ts'
+import type { CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import { createVerifiedCredential } from '../token/verified-credential.ts'
 import { checkClaims } from './claim-rules.ts'
 import { checkHeader } from './header-rules.ts'
@@ -18,8 +20,7 @@ export interface IssuedToken {
   readonly audience: readonly string[] | null
   /** What the response says of a token that does not speak for itself: claims in all but name (RFC 6749 §5.1). */
   readonly described: Readonly<Record<string, unknown>>
-  readonly fingerprintKey: string | undefined
-  readonly watch: VerifiedFacts['watch']
+  readonly traits: CredentialTraits
 }
 
 /**
@@ -29,33 +30,25 @@ export interface IssuedToken {
  * @throws TokenError where it is not acceptable, or cannot be checked now.
  */
 export async function verifyIssuedToken(issued: IssuedToken): Promise<VerifiedCredential> {
-  const { text, issuer, described, fingerprintKey, watch } = issued
+  const { text, issuer, described, traits } = issued
   const decoded = decodeCompactJws(text)
   if (decoded === undefined && isJws(text)) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
-  const claims = decoded === undefined ? described : await verifiedClaims(decoded, issued)
   return createVerifiedCredential({
+    ...traits,
     credential: new Credential(text),
     signingInput: decoded?.signingInput ?? text,
     issuer: issuer.issuer,
-    claims,
+    claims: decoded === undefined ? described : await verifiedClaims(decoded, issued),
     scopeClaims: issuer.scopeClaims,
-    fingerprintKey: fingerprintKey ?? issuer.issuer,
-    watch,
   })
 }
 
-async function verifiedClaims(
-  { header, payload }: NonNullable<ReturnType<typeof decodeCompactJws>>,
-  { text, issuer, audience }: IssuedToken,
-): Promise<Readonly<Record<string, unknown>>> {
-  const policy: Issuer = { ...issuer, audience, typ: null, requiredClaims: ['exp'], maxTokenAgeSeconds: undefined }
-  if (payload['iss'] !== issuer.issuer) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
+async function verifiedClaims({ header, payload }: DecodedJws, { text, issuer, audience }: IssuedToken) {
+  // A service's own token need not say when it was issued, or to whom; every one must end.
+  const policy: Issuer = { ...issuer, audience, requiredClaims: ['exp'] }
+  if (own(payload, 'iss') !== issuer.issuer) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
   const code = checkHeader(header, policy) ?? checkClaims(payload, policy)
   if (code !== undefined) throw new TokenRejectedError(code)
   await verifySignature(text, await issuer.keys.candidates(header), policy)
   return payload
-}
-
-function isJws(text: string): boolean {
-  return text.split('.', 4).length === 3
 }

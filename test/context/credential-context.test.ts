@@ -19,6 +19,7 @@ const credentialOf = (sub: string): ReturnType<typeof createVerifiedCredential> 
     scopeClaims: ['scope', 'scp', 'roles'],
     fingerprintKey: 'key',
     watch: () => new AbortController().signal,
+    actors: 'hash',
   })
 const [alice, bob] = [credentialOf('alice'), credentialOf('bob')]
 

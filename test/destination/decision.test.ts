@@ -53,6 +53,7 @@ function credentialWith(exp?: number): VerifiedCredential {
     scopeClaims: ['scope', 'scp', 'roles'],
     fingerprintKey: 'key',
     watch: () => new AbortController().signal,
+    actors: 'hash',
   })
 }
 const credential = credentialWith(NOW + 300)

@@ -25,6 +25,7 @@ const KINDS: readonly (readonly [string, Kind])[] = [
       scopeClaims: ['scope', 'scp', 'roles'],
       fingerprintKey: 'a key of at least sixteen',
       watch: () => new AbortController().signal,
+      actors: 'hash',
     }),
   ],
 ]

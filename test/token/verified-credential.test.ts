@@ -20,6 +20,7 @@ function credentialWith(claims: Record<string, unknown>): VerifiedCredential {
     scopeClaims: ['scope', 'scp', 'roles'],
     fingerprintKey: KEY,
     watch: () => new AbortController().signal,
+    actors: 'hash',
   })
 }
 
