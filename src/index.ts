@@ -9,7 +9,6 @@ export {
 export { setDestination } from './context/destination-context.ts'
 export type { Explanation } from './destination/explain.ts'
 export type { ObservedDestination } from './destination/observed.ts'
-export type { TokenSourceOptions } from './exchange/exchangers.ts'
 export type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
 export type { Admission, AdmissionOptions, AdmissionRequest, Admitted, Admitter, Refused } from './ingress/admission.ts'
 export type { RelayInstrumentation } from './ingress/instrumentation.ts'
@@ -29,6 +28,7 @@ export type {
   TelemetryOptions,
   TokenRelayOptions,
 } from './options.ts'
+export type { TokenSourceOptions } from './options-token-source.ts'
 export type { TokenRelay } from './relay.ts'
 export { createTokenRelay, RelayActiveError, runAs, runWithToken } from './relay.ts'
 export type { RevocationEntry, RevocationFacts, RevocationList } from './revocation/list.ts'

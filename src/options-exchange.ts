@@ -91,10 +91,10 @@ export const exchangeSchema = group({
 
 const UNUSABLE = 'a file is missing, or does not hold what is expected'
 const NAMES = 'expected a name or a list of names'
-const names = z.union([text(NAMES).transform((name) => [name]), list(text(NAMES), NAMES)], NAMES).default([])
+export const names = z.union([text(NAMES).transform((name) => [name]), list(text(NAMES), NAMES)], NAMES).default([])
 const SCOPE = 'expected scopes, as a list or separated by spaces'
 const scopeToken = text(SCOPE).regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, SCOPE)
-const scopes = z
+export const scopes = z
   .union(
     [text(SCOPE).transform((value) => value.split(' ').filter((name) => name !== '')), list(scopeToken, SCOPE)],
     SCOPE,

@@ -3,9 +3,11 @@
 import type * as z from 'zod'
 import type { EgressMode } from './destination/decision.ts'
 import type { Rule } from './destination/rules.ts'
+import type { TokenSourceSettings } from './exchange/exchangers.ts'
 import type { ClientAuthentication, ClientSettings } from './exchange/settings.ts'
 import type { IngressMode } from './ingress/gate.ts'
 import { issuerSchema, optionsSchema } from './options-schema.ts'
+import { tokenSourceSchema } from './options-token-source.ts'
 import type { OnUnavailable } from './revocation/check.ts'
 import type { RevocationList } from './revocation/list.ts'
 import { own } from './token/own.ts'
@@ -346,6 +348,15 @@ export function parseOptions(options: unknown): Settings {
     telemetry,
     fingerprintKey: own(rest, 'fingerprintKey') as Settings['fingerprintKey'],
   }
+}
+
+/**
+ * Checks the options of a token source.
+ *
+ * @throws TypeError with code `ERR_RELAY_OPTION`, as {@link parseOptions} does.
+ */
+export function parseTokenSource(options: unknown): TokenSourceSettings {
+  return checked(tokenSourceSchema, options)
 }
 
 /** What was left out is there as `undefined`, so that nobody reads it from a polluted `Object.prototype`. */

@@ -13,7 +13,6 @@ import type { ObservedDestination, ObservedDestinations } from './destination/ob
 import { createObservedDestinations } from './destination/observed.ts'
 import { compileRules } from './destination/rules.ts'
 import { installEgress } from './egress/egress.ts'
-import type { TokenSourceOptions } from './exchange/exchangers.ts'
 import { createExchangers } from './exchange/exchangers.ts'
 import { createPreparation } from './exchange/preparation.ts'
 import type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
@@ -26,7 +25,8 @@ import { createInstrumentation } from './ingress/instrumentation.ts'
 import type { ResourceMetadata } from './ingress/resource-metadata.ts'
 import { createResourceMetadata } from './ingress/resource-metadata.ts'
 import type { Settings, TokenRelayOptions } from './options.ts'
-import { parseOptions } from './options.ts'
+import { OptionError, parseOptions, parseTokenSource } from './options.ts'
+import type { TokenSourceOptions } from './options-token-source.ts'
 import { createPropagator } from './propagation/propagator.ts'
 import type { OnUnavailable } from './revocation/check.ts'
 import { createRevocationCheck } from './revocation/check.ts'
@@ -110,7 +110,7 @@ export interface TokenRelay extends Admitter {
    * Tokens that nobody presents: of this service itself, or of whoever a refresh token was issued for. For `runAs`. Make
    * one source and keep it: each has a token of its own.
    *
-   * @throws TypeError where no issuer has `exchange`, or a member is wrong.
+   * @throws TypeError with code `ERR_RELAY_OPTION` where no issuer has `exchange`, or a member is wrong.
    */
   tokenSource(options: TokenSourceOptions): TokenSource
   /** Uninstalls everything. Afterwards no request is verified, nothing is forwarded, and another relay may be created. */
@@ -175,7 +175,11 @@ function assemble(settings: Settings): TokenRelay {
       const { target } = hopTo(String(destination))
       if (target !== undefined) await preparation.prepare(context.active(), target, options)
     },
-    tokenSource: (options) => exchangers.source(options),
+    tokenSource(options) {
+      const source = exchangers.source(parseTokenSource(options))
+      if (source === undefined) throw new OptionError('issuer', 'expected the name of one that has exchange')
+      return source
+    },
     observedDestinations: () => observed.list(),
     ready: () => isReady(issuers, list, settings.revocation.onUnavailable),
     hydrate: async () => void (await Promise.all(issuers.configured.map(({ keys }) => keys.hydrate()))),

@@ -8,30 +8,19 @@ import type { ClientSettings } from './settings.ts'
 import type { Attempt } from './token-endpoint.ts'
 import type { TokenSource } from './token-source.ts'
 
-/** Which tokens a {@link TokenSource} of a relay has. */
-export interface TokenSourceOptions {
-  /** Whose tokens. Default: those of the one issuer that has `exchange`; required where there are several. */
-  readonly issuer?: string
-  /**
-   * `client_credentials` (RFC 6749 §4.4): tokens of this service itself. `refresh_token` (§6): tokens of whoever
-   * `refreshToken` was issued for.
-   */
-  readonly grant: 'client_credentials' | 'refresh_token'
-  /** For the grant `refresh_token`. One that is rotated takes its place, in memory only. */
-  readonly refreshToken?: string
-  /** What the tokens are for (RFC 8693 §2.1, RFC 8707 §2). Default: what the issuer thinks. */
-  readonly audience?: readonly string[]
-  readonly resource?: readonly string[]
-  /** What they may allow: more than that is refused. Default: what the issuer thinks. */
-  readonly scope?: readonly string[]
+/** Which tokens a source has. */
+export interface TokenSourceSettings {
+  /** `undefined`: the one issuer that has `exchange`. */
+  readonly issuer: string | undefined
+  /** `undefined`: those of the service itself. */
+  readonly refreshToken: string | undefined
+  readonly request: TokenRequest
 }
 
 export interface Exchangers {
   readonly byIssuer: ReadonlyMap<string, Exchanger>
-  /**
-   * @throws TypeError that names the wrong member, never its value.
-   */
-  source(options: TokenSourceOptions): TokenSource
+  /** `undefined` where no such issuer has `exchange`, or it is not clear which one is meant. */
+  source(settings: TokenSourceSettings): TokenSource | undefined
 }
 
 export interface ExchangersOptions extends Pick<ExchangerOptions, 'traits'> {
@@ -49,22 +38,14 @@ export function createExchangers(options: ExchangersOptions): Exchangers {
     byIssuer.set(issuer.issuer, createExchanger({ issuer, settings: own, traits, attempt: attemptFor(own) }))
   }
 
-  function exchangerFor(name: string | undefined): Exchanger {
-    const only = byIssuer.size === 1 ? [...byIssuer.values()][0] : undefined
-    const exchanger = name === undefined ? only : byIssuer.get(name)
-    if (exchanger === undefined) throw new TypeError('issuer: expected the name of one that has exchange')
-    return exchanger
-  }
-
   return {
     byIssuer,
-    source({ issuer, grant, refreshToken, audience = [], resource = [], scope = [] }) {
-      const exchanger = exchangerFor(issuer)
-      const request: TokenRequest = { audience, resource, scope, tokenType: 'access_token' }
-      if (grant === 'client_credentials') return exchanger.clientCredentials(request)
-      if (grant !== 'refresh_token') throw new TypeError('grant: expected client_credentials or refresh_token')
-      if (typeof refreshToken !== 'string' || refreshToken === '') throw new TypeError('refreshToken: expected a text')
-      return exchanger.refreshToken(refreshToken, request)
+    source({ issuer, refreshToken, request }) {
+      const only = byIssuer.size === 1 ? [...byIssuer.values()][0] : undefined
+      const exchanger = issuer === undefined ? only : byIssuer.get(issuer)
+      return refreshToken === undefined
+        ? exchanger?.clientCredentials(request)
+        : exchanger?.refreshToken(refreshToken, request)
     },
   }
 }
