@@ -245,7 +245,7 @@ describe('what is asked', () => {
     ['an audience that is no name', { ...own, audience: 5 }, 'audience: '],
     ['a refresh token that nobody uses', { ...own, refreshToken: 'm4rk3r' }, 'refreshToken: '],
     ['what is no option', { ...own, realm: 'm4rk3r' }, 'realm: '],
-    ['a scope with a space in it', { ...own, scope: ['a b'] }, 'scope: '],
+    ['a scope with a space in it', { ...own, scope: ['a b'] }, 'scope[0]: '],
   ])('of a source with %s is a TypeError', (_, options, message) => {
     const create = () => rig.relay.tokenSource(options as TokenSourceOptions)
     expect(create).toThrow(TypeError)

@@ -37,7 +37,7 @@ describe('is sent', () => {
     expect(claimsOf(tokens)).toMatchObject({ aud: 'billing', sub: 'alice', scope: 'invoices:read' })
   })
 
-  it.each<readonly [string, TokenAnswer, string?]>([
+  it.each<readonly [name: string, answer: TokenAnswer, text?: string]>([
     ['with fewer scopes', { claims: { scope: '' } }],
     ['with one scope of two', { claims: { scope: 'invoices:read' }, members: { scope: 'invoices:read' } }],
     ['with its type in other letters', { members: { token_type: 'bEARER' } }],
@@ -50,7 +50,8 @@ describe('is sent', () => {
     ['that is opaque', opaque(), 'b3BhcXVl'],
     ['that is opaque, with every character of RFC 6750', opaque({ access_token: 'aZ09-._~+/==' }), 'aZ09-._~+/=='],
     ['that is opaque and encrypted: five segments', opaque({ access_token: 'a.b.c.d.e' }), 'a.b.c.d.e'],
-  ])('a token %s', async (_, answer, text) => {
+  ])('a token %s', async (...row) => {
+    const [, answer, text] = row as unknown as readonly [string, TokenAnswer, string?]
     const [prepared, tokens] = await attempt(answer)
     expect([prepared, tokens.length]).toEqual(['done', 1])
     if (text !== undefined) expect(tokens).toEqual([text])
@@ -59,7 +60,7 @@ describe('is sent', () => {
 
 const HOUR = 3_600
 const now = (): number => Math.floor(Date.now() / 1000)
-const jwt = (claims: object, header: object = {}): TokenAnswer => ({
+const jwt = (claims: object, header: Readonly<Record<string, unknown>> = {}): TokenAnswer => ({
   members: { access_token: createSigner().token(goodClaims(rig.issuer.issuer, { aud: 'billing', ...claims }), header) },
 })
 
@@ -116,7 +117,8 @@ describe('F16 is refused, and nothing leaves', () => {
     ['nothing', () => ({ body: '' })],
     ['F17 a page', () => ({ body: '<html>sign in</html>', headers: { 'content-type': 'text/html' } })],
     ['F17 JSON that says it is a page', () => ({ headers: { 'content-type': 'text/html' } })],
-  ])('%s', async (_, answer, changes) => {
+  ])('%s', async (...row) => {
+    const [, answer, changes] = row as unknown as readonly [string, () => TokenAnswer, RelayChanges?]
     if (changes !== undefined) await rig.relayWith(changes)
     const [prepared, tokens] = await attempt(answer(), { oid: 'alice-oid', scope: 'profiles:read invoices:read' })
     expect([prepared, tokens]).toEqual(['ERR_TOKEN_EXCHANGE_RESULT', []])

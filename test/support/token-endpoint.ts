@@ -21,7 +21,8 @@ export interface TokenQuestion {
 
 /** What a response is made of: claims of the token, members of the response, or a whole answer. */
 export interface TokenAnswer {
-  readonly claims?: JWTPayload
+  /** `undefined` removes one. */
+  readonly claims?: Readonly<Record<string, unknown>>
   readonly header?: Partial<JWTHeaderParameters>
   readonly members?: Readonly<Record<string, unknown>>
   readonly status?: number
@@ -90,7 +91,7 @@ async function bodyOf(issuer: TestIssuer, { parameters }: TokenQuestion, { claim
       sub: subject.sub ?? 'service',
       scope: parameters.get('scope') ?? subject['scope'],
       ...claims,
-    },
+    } as JWTPayload,
     header,
   )
   const type = isExchange ? { issued_token_type: parameters.get('requested_token_type') } : {}
