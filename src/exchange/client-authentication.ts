@@ -16,7 +16,10 @@ export interface ClientCredentials {
 }
 
 export function createClientCredentials(settings: ClientSettings): ClientCredentials {
-  return { authentication: authenticationFor(settings), tls: tlsFor(settings) }
+  const credentials = { authentication: authenticationFor(settings), tls: tlsFor(settings) }
+  // From now on there is something to fall back on, whatever happens to the files.
+  for (const read of Object.values(credentials)) works(read)
+  return credentials
 }
 
 /** The option whose file is missing or holds something else, where there is one: better found at start. */

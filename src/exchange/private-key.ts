@@ -37,10 +37,10 @@ function algorithmOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }:
     case 'ec':
       return { name: 'ECDSA', namedCurve: CURVES[details?.namedCurve ?? ''] ?? '' }
     case 'rsa':
-    case 'rsa-pss': {
-      const name = type === 'rsa-pss' || alg.startsWith('PS') ? 'RSA-PSS' : 'RSASSA-PKCS1-v1_5'
-      return { name, hash: `SHA-${/\d{3}$/.exec(alg)?.[0] ?? '256'}` }
-    }
+      return {
+        name: alg.startsWith('PS') ? 'RSA-PSS' : 'RSASSA-PKCS1-v1_5',
+        hash: `SHA-${/\d{3}$/.exec(alg)?.[0] ?? '256'}`,
+      }
     default:
       throw new Error('not a key of a supported kind')
   }
