@@ -49,7 +49,7 @@ async function exchangeMessages(target: URL, init: RequestInit, options: Request
     headers,
     ...(signal === undefined ? {} : { signal }),
   })
-  request.once('response', resolve).once('error', reject).end(body)
+  request.once('response', resolve).on('error', reject).end(body)
   const response = await promise
   const text = await readText(response)
   const type = response.headers['content-type']

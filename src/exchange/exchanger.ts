@@ -55,6 +55,7 @@ const WHATEVER_IS_DEFAULT: TokenRequest = { audience: [], resource: [], scope: [
 
 /** What an entry may weigh on average, in bytes: large tokens take the place of several. */
 const BYTES_PER_ENTRY = 8_192
+const MAX_ENTRY_BYTES = 4 * 65_536
 
 export function createExchanger({ issuer, settings, traits, attempt }: ExchangerOptions): Exchanger {
   const endpoint = createTokenEndpoint(issuer.issuer, settings, attempt)
@@ -62,7 +63,8 @@ export function createExchanger({ issuer, settings, traits, attempt }: Exchanger
   // stands for it.
   const bySubject = new LRUCache<string, Exchanged>({
     max: settings.maxEntries,
-    maxSize: settings.maxEntries * BYTES_PER_ENTRY,
+    // One token always fits: otherwise nobody would find the exchange that is under way for it.
+    maxSize: Math.max(settings.maxEntries * BYTES_PER_ENTRY, MAX_ENTRY_BYTES),
     // The text and its claims, and as much for what it was exchanged for.
     sizeCalculation: (_, text) => text.length * 4,
   })

@@ -192,6 +192,23 @@ describe('tls_client_auth', () => {
     expect(last(secure).parameters.has('client_secret')).toBe(false)
   })
 
+  it('F17 the token endpoint is found in the metadata: on the host of the issuer, or where certificates are asked for', async () => {
+    const { tokenEndpoint: _, ...found } = await clientCalled('user-service')
+    const attempt = async (metadata: object, changes: object = {}): Promise<unknown> => {
+      for (const name of Object.keys(rig.issuer.metadata)) Reflect.deleteProperty(rig.issuer.metadata, name)
+      Object.assign(rig.issuer.metadata, metadata)
+      return (await asking({ ...found, ...changes, tokenEndpoint: undefined as never }))()
+    }
+    const aliases = { mtls_endpoint_aliases: { token_endpoint: secure.url } }
+    expect(await attempt(aliases)).toBe('got')
+    // Another host takes an explicit option, so that a tampered document cannot move it.
+    expect(await attempt({ token_endpoint: secure.url })).toBe('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
+    expect(await attempt({})).toBe('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
+    const secret = { clientAuthentication: 'client_secret_basic', clientSecret: 'a' }
+    expect(await attempt(aliases, secret)).toBe('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
+    expect(secure.requests).toHaveLength(1)
+  })
+
   it('is refused without one, and the authority is not that of Node.js', async () => {
     const { tokenEndpoint = '', caFile = '' } = await clientCalled('user-service')
     expect(await (await asking({ tokenEndpoint, caFile, clientSecret: 'a' }))()).toBe('ERR_TOKEN_EXCHANGE_UNAVAILABLE')

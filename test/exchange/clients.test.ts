@@ -91,6 +91,8 @@ describe.each(COPIES)('undici %s waits', (version, undici) => {
   it('whoever aborts while it waits is told at once, and nothing is sent', async () => {
     const ready = Promise.withResolvers<void>()
     rig.endpoint.answer = { after: ready.promise }
+    // Nothing but the abort can end the waiting.
+    await rig.relayWith({ ...two({}), exchange: { timeoutMillis: 600_000 } })
     await asAlice(async () => {
       const controller = new AbortController()
       const calls = [

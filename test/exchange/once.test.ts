@@ -194,6 +194,14 @@ describe('one exchange for all who wait', () => {
     expect(rig.endpoint.requests).toHaveLength(4)
   })
 
+  it('one large token is kept, too, where there is room for one', async () => {
+    await rig.relayWith({ exchange: { maxEntries: 1 }, issuer: { maxTokenBytes: 65_536 } })
+    await rig.as(await rig.issuer.token({ padding: 'x'.repeat(10_000) }), async () => {
+      await Promise.all([rig.relay.prepare(rig.sink.origin), rig.relay.prepare(rig.sink.origin)])
+    })
+    expect(rig.endpoint.requests).toHaveLength(1)
+  })
+
   it('propagation.inject does not wait: what is not prepared stays', async () => {
     await rig.relayWith({ destination: { to: 'grpcs://billing.example' } })
     await rig.as(await rig.issuer.token(), async () => {
