@@ -40,8 +40,14 @@ const rule = {
   seal: false,
   detached: 'withhold',
   maxHeaderBytes: 16_384,
+  exchange: undefined,
 } as const
-const deciding = { rules: compileRules([rule]), checkRevocation: () => 'good' as const, mode: 'enforce' as const }
+const deciding = {
+  rules: compileRules([rule]),
+  exchanged: () => undefined,
+  checkRevocation: () => 'good' as const,
+  mode: 'enforce' as const,
+}
 const decide = createDecide(deciding, () => undefined)
 const carrier = { traceparent: `00-${span.traceId}-${span.spanId}-01`, authorization: `Bearer ${token}` }
 const bare = { host: 'service' }

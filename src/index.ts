@@ -9,12 +9,15 @@ export {
 export { setDestination } from './context/destination-context.ts'
 export type { Explanation } from './destination/explain.ts'
 export type { ObservedDestination } from './destination/observed.ts'
+export type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
 export type { Admission, AdmissionOptions, AdmissionRequest, Admitted, Admitter, Refused } from './ingress/admission.ts'
 export type { RelayInstrumentation } from './ingress/instrumentation.ts'
 export type {
   CacheOptions,
+  DestinationExchangeOptions,
   DestinationOptions,
   EgressOptions,
+  ExchangeOptions,
   IngressOptions,
   IntrospectionOptions,
   IssuerOptions,
@@ -22,12 +25,20 @@ export type {
   ProtectedResourceOptions,
   ResolveIssuer,
   RevocationOptions,
+  TelemetryOptions,
   TokenRelayOptions,
 } from './options.ts'
+export type { TokenSourceOptions } from './options-token-source.ts'
 export type { TokenRelay } from './relay.ts'
-export { createTokenRelay, RelayActiveError, runWithToken } from './relay.ts'
+export { createTokenRelay, RelayActiveError, runAs, runWithToken } from './relay.ts'
 export type { RevocationEntry, RevocationFacts, RevocationList } from './revocation/list.ts'
-export type { TokenErrorCode, TokenRejectedCode, UndecidedCode } from './token/errors.ts'
-export { InsufficientScopeError, TokenError, TokenRejectedError, UndecidedError } from './token/errors.ts'
+export type { ExchangeCode, TokenErrorCode, TokenRejectedCode, UndecidedCode } from './token/errors.ts'
+export {
+  ExchangeError,
+  InsufficientScopeError,
+  TokenError,
+  TokenRejectedError,
+  UndecidedError,
+} from './token/errors.ts'
 export type { Claims, VerifiedCredential } from './token/verified-credential.ts'
 export type { ClaimRule } from './verification/issuer.ts'

@@ -5,7 +5,10 @@ import type { Pattern } from './destination/pattern.ts'
 import { isCleartext, PatternError, parsePattern } from './destination/pattern.ts'
 import type { Rule } from './destination/rules.ts'
 import { keyOf } from './destination/rules.ts'
+import type { ClientSettings } from './exchange/settings.ts'
 import { isPlainPath } from './ingress/public-path.ts'
+import { exchangeRuleSchema, exchangeSchema } from './options-exchange.ts'
+import { absent, aFunction, group, list, millis, SCOPES, scope, secureUrl, text } from './options-parts.ts'
 import type { RevocationList } from './revocation/list.ts'
 import { own } from './token/own.ts'
 import type { ClaimRule } from './verification/issuer.ts'
@@ -14,18 +17,6 @@ import { parseSecureUrl } from './verification/secure-url.ts'
 
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
 
-const text = (problem: string) => z.string(problem).min(1, problem)
-const millis = (fallback: number, min = 1) =>
-  z
-    .int(`expected whole milliseconds, at least ${min}`)
-    .min(min, `expected whole milliseconds, at least ${min}`)
-    .default(fallback)
-const secureUrl = (problem: string) => text(problem).refine((url) => parseSecureUrl(url) !== undefined, problem)
-const list = <T extends z.ZodType>(item: T, problem: string) => z.array(item, problem).min(1, problem)
-
-/** An absent group of options has the defaults of its members, and inherits none from a polluted `Object.prototype`. */
-const absent = (): Record<string, never> => Object.create(null) as Record<string, never>
-const group = <T extends z.core.$ZodLooseShape>(shape: T) => z.strictObject(shape, 'expected an object')
 const AUDIENCE = 'required: a name, a list of names, or null to accept tokens for any audience'
 const TYP = 'expected a media type such as at+jwt, or null'
 
@@ -36,12 +27,6 @@ const keySetSchema = group({
   staleMillis: millis(3_600_000, 0),
   maxBytes: z.int('expected whole bytes').min(1, 'expected whole bytes, at least 1').default(1_048_576),
 })
-
-const SCOPES = 'expected a list of scopes'
-// RFC 6749 §3.3. It also keeps them within the character set of a challenge (RFC 6750 §3).
-const scope = text(SCOPES).regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, SCOPES)
-const aFunction = <T extends (...args: never[]) => unknown>(problem: string) =>
-  z.custom<T>((value) => typeof value === 'function', problem)
 
 const SECRET = 'required: the secret of the client'
 const introspectionSchema = group({
@@ -94,6 +79,7 @@ export const issuerSchema = group({
   claimRules: z.array(aFunction<ClaimRule>('expected a function'), 'expected a list of functions').default([]),
   keySet: keySetSchema.prefault(absent),
   introspection: introspectionSchema.optional(),
+  exchange: exchangeSchema.optional(),
 }).superRefine((issuer, check) => {
   const [jwks, jwksUri] = [own(issuer, 'jwks'), own(issuer, 'jwksUri')]
   if (jwks !== undefined && jwksUri !== undefined) {
@@ -102,6 +88,11 @@ export const issuerSchema = group({
   if (jwks === undefined && jwksUri === undefined && parseSecureUrl(issuer.issuer) === undefined) {
     const message = 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks'
     check.addIssue({ code: 'custom', path: ['issuer'], message })
+  }
+  const exchange = own(issuer, 'exchange') as ClientSettings | undefined
+  if (exchange !== undefined && exchange.tokenEndpoint === undefined && parseSecureUrl(issuer.issuer) === undefined) {
+    const message = 'required: discovery needs an issuer that is an https URL, or http on the loopback interface'
+    check.addIssue({ code: 'custom', path: ['exchange', 'tokenEndpoint'], message })
   }
 })
 
@@ -115,6 +106,7 @@ const destinationSchema = group({
     .min(256, 'expected 256 to 1048576 bytes')
     .max(1_048_576, 'expected 256 to 1048576 bytes')
     .default(16_384),
+  exchange: exchangeRuleSchema.optional(),
 }).transform((rule, check): Rule => {
   const refuse = (key: string, message: string): never => {
     check.addIssue({ code: 'custom', path: [key], message })
@@ -131,7 +123,8 @@ const destinationSchema = group({
   const seal = own(rule, 'seal')
   if (pattern.kind === 'network' && seal !== undefined) return refuse('seal', 'is for messaging destinations only')
   const { to, detached, maxHeaderBytes } = rule
-  return { to, pattern, seal: pattern.kind === 'messaging' && seal !== false, detached, maxHeaderBytes }
+  const exchange = own(rule, 'exchange') as Rule['exchange']
+  return { to, pattern, seal: pattern.kind === 'messaging' && seal !== false, detached, maxHeaderBytes, exchange }
 })
 
 function patternOf(to: string): Pattern | string {
@@ -196,11 +189,20 @@ export const optionsSchema = z
           .max(10_000_000, 'expected 0 to 10000000 entries')
           .default(10_000),
       }).prefault(absent),
+      telemetry: group({
+        actors: z.enum(['hash', 'plain'], 'expected hash or plain').default('hash'),
+      }).prefault(absent),
       fingerprintKey: z.string('expected at least 16 characters').min(16, 'expected at least 16 characters').optional(),
     },
     'required: an object with issuers',
   )
   .superRefine((options, check) => {
+    const exchanges = options.issuers.some((issuer) => own(issuer, 'exchange') !== undefined)
+    options.destinations.forEach((rule, index) => {
+      if (rule?.exchange === undefined || exchanges) return
+      const message = 'no issuer has exchange: how this service asks for other tokens'
+      check.addIssue({ code: 'custom', path: ['destinations', index, 'exchange'], message })
+    })
     if (options.issuers.length > 0 || own(options, 'resolveIssuer') !== undefined) return
     check.addIssue({ code: 'custom', path: ['issuers'], message: 'required: at least one issuer' })
   })

@@ -3,8 +3,11 @@
 import type * as z from 'zod'
 import type { EgressMode } from './destination/decision.ts'
 import type { Rule } from './destination/rules.ts'
+import type { TokenSourceSettings } from './exchange/exchangers.ts'
+import type { ClientAuthentication, ClientSettings } from './exchange/settings.ts'
 import type { IngressMode } from './ingress/gate.ts'
 import { issuerSchema, optionsSchema } from './options-schema.ts'
+import { tokenSourceSchema } from './options-token-source.ts'
 import type { OnUnavailable } from './revocation/check.ts'
 import type { RevocationList } from './revocation/list.ts'
 import { checkOptions, OptionError } from './token/checked-options.ts'
@@ -42,6 +45,68 @@ export interface IntrospectionOptions {
   readonly timeoutMillis?: number
   /** How long an answer is used again, in milliseconds, and never past `exp`. 0 asks every time; default 5000. */
   readonly cacheMillis?: number
+}
+
+/**
+ * This service as a client of the issuer, for tokens of its own making: other ones for the callers' (`exchange` of a
+ * destination), and its own ones (`relay.tokenSource`). Files are looked at before each use: rotate them as you like.
+ */
+export interface ExchangeOptions {
+  /** Where tokens are asked for: https, or http on the loopback interface. Default: what the issuer's metadata says. */
+  readonly tokenEndpoint?: string
+  /** What this service is called at the issuer. */
+  readonly clientId: string
+  /**
+   * How it proves that: with a secret (RFC 6749 §2.3.1), with a signature (RFC 7523 §2.2), or with the certificate of
+   * its connection (RFC 8705 §2). Default `client_secret_basic`.
+   */
+  readonly clientAuthentication?: ClientAuthentication
+  /** The secret, for `client_secret_basic` and `client_secret_post`. */
+  readonly clientSecret?: string
+  /** A file that holds nothing but the secret. Excludes `clientSecret`. */
+  readonly clientSecretFile?: string
+  /** A file with the private key for `private_key_jwt`: PEM, or a JWK. */
+  readonly privateKeyFile?: string
+  /** The `kid` of that key at the issuer. Default: that of the JWK, or none. */
+  readonly keyId?: string
+  /** A file with the certificate chain of the connection (PEM), and one with its key. */
+  readonly certificateFile?: string
+  readonly certificateKeyFile?: string
+  /** A file with the authorities that the token endpoint's certificate may come from (PEM). Default: those of Node.js. */
+  readonly caFile?: string
+  /** `token_exchange` (RFC 8693), or `jwt_bearer` (RFC 7523 §2.1), which Microsoft calls on-behalf-of. Default `token_exchange`. */
+  readonly grant?: 'token_exchange' | 'jwt_bearer'
+  /** Names this service as the actor, with a token of its own (RFC 8693 §2.1). Default false. */
+  readonly actor?: boolean
+  /** The claim in which the caller's token and the other one must agree. Default `sub`. */
+  readonly subjectClaim?: string
+  /** Total time for one attempt, in milliseconds. Positive; default 5000. */
+  readonly timeoutMillis?: number
+  /** How long before its expiry a token is replaced, in seconds; one that lives shorter is replaced half-way. Default 30. */
+  readonly renewBeforeSeconds?: number
+  /** Longest life of a token that is taken from the issuer, in seconds. Positive; default 86400. */
+  readonly maxLifetimeSeconds?: number
+  /** Most callers for whom tokens are remembered; the least recently seen one goes first. 1 to 1000000; default 10000. */
+  readonly maxEntries?: number
+}
+
+/** The token that a destination gets in place of the caller's own. At least one member says for whom or for what it is. */
+export interface DestinationExchangeOptions {
+  /** `audience` of the request (RFC 8693 §2.1): what the destination is called at the issuer. */
+  readonly audience?: string | readonly string[]
+  /** `resource` of the request (RFC 8707 §2): URI of the destination. */
+  readonly resource?: string | readonly string[]
+  /** What the token may allow, as a list or separated by spaces: more than that is refused. Default: what the caller's allows. */
+  readonly scope?: string | readonly string[]
+  /** `access_token` or `jwt` (RFC 8693 §3). Default `access_token`. */
+  readonly tokenType?: 'access_token' | 'jwt'
+  /**
+   * When it is got: with the first `call` that needs it, which then waits for it, or at `ingress`, before a request is
+   * handled. Clients over `node:http` cannot wait: prepare at `ingress`, or with `relay.prepare`. Default `call`.
+   */
+  readonly prepare?: 'call' | 'ingress'
+  /** `forward` sends the caller's own token where the other one cannot be had. Default `withhold`. */
+  readonly onFailure?: 'withhold' | 'forward'
 }
 
 /** An authorization server whose access tokens are accepted (RFC 9068 §4). */
@@ -84,6 +149,8 @@ export interface IssuerOptions {
    * say beside its signature (`audience`, `requiredClaims`, …), the answer has to say too.
    */
   readonly introspection?: IntrospectionOptions
+  /** This service as a client of the issuer. Default: it is none. */
+  readonly exchange?: ExchangeOptions
 }
 
 /** A place to which callers' tokens may go. */
@@ -112,6 +179,8 @@ export interface DestinationOptions {
    * 16384, which is what Node.js reads.
    */
   readonly maxHeaderBytes?: number
+  /** Another token in place of the caller's own. Needs `exchange` of an issuer. Default: the caller's own is forwarded. */
+  readonly exchange?: DestinationExchangeOptions
 }
 
 /** How requests are sent on. */
@@ -176,6 +245,15 @@ export interface RevocationOptions {
   readonly onUnavailable?: OnUnavailable
 }
 
+/** What is told about tokens. */
+export interface TelemetryOptions {
+  /**
+   * How those who act for a token's subject (`sub` of `act`, RFC 8693 §4.1) stand in `auth.token.actors`: as keyed
+   * hashes, or as `plain` text, where they are names of services and never of people. Default `hash`.
+   */
+  readonly actors?: 'hash' | 'plain'
+}
+
 /** How verified tokens are remembered. */
 export interface CacheOptions {
   /** Most tokens that are remembered, fewer where they are large. 0 to 10000000; 0 remembers none. Default 10000. */
@@ -207,6 +285,8 @@ export interface TokenRelayOptions {
   readonly revocation?: RevocationOptions
   /** How verified tokens are remembered. */
   readonly cache?: CacheOptions
+  /** What is told about tokens. */
+  readonly telemetry?: TelemetryOptions
   /**
    * Key of the fingerprints in events, at least 16 characters, the same in all services that share traces. Default: the
    * issuer's name, which makes fingerprints comparable everywhere but lets whoever holds a token recompute its own.
@@ -219,6 +299,8 @@ export interface Settings {
   readonly issuers: readonly IssuerSettings[]
   readonly resolveIssuer: IssuerResolver | undefined
   readonly rules: readonly Rule[]
+  /** This service as a client of issuers, by their names. */
+  readonly exchanges: ReadonlyMap<string, ClientSettings>
   readonly ingress: {
     readonly mode: IngressMode
     readonly publicPaths: readonly string[]
@@ -231,6 +313,7 @@ export interface Settings {
   readonly egress: { readonly mode: EgressMode }
   readonly revocation: { readonly list: RevocationList | undefined; readonly onUnavailable: OnUnavailable }
   readonly cache: { readonly maxEntries: number }
+  readonly telemetry: { readonly actors: 'hash' | 'plain' }
   readonly fingerprintKey: string | undefined
 }
 
@@ -240,12 +323,16 @@ export interface Settings {
  * @throws TypeError with code `ERR_RELAY_OPTION` that names the first wrong option by its path and never shows its value.
  */
 export function parseOptions(options: unknown): Settings {
-  const { issuers, destinations, ingress, egress, revocation, cache, ...rest } = checked(optionsSchema, options)
+  const { issuers, destinations, ingress, egress, revocation, cache, telemetry, ...rest } = checked(
+    optionsSchema,
+    options,
+  )
   const resolve = own(rest, 'resolveIssuer') as ResolveIssuer | undefined
   return {
     issuers: issuers.map(settingsOf),
     resolveIssuer: resolve === undefined ? undefined : checkedResolver(resolve),
     rules: destinations,
+    exchanges: exchangesOf(issuers),
     ingress: {
       ...ingress,
       resourceMetadata: own(ingress, 'resourceMetadata') as string | undefined,
@@ -254,6 +341,7 @@ export function parseOptions(options: unknown): Settings {
     egress,
     revocation: { ...revocation, list: own(revocation, 'list') as RevocationList | undefined },
     cache,
+    telemetry,
     fingerprintKey: own(rest, 'fingerprintKey') as Settings['fingerprintKey'],
   }
 }
@@ -264,8 +352,17 @@ function protectedResourceOf(described: unknown): Settings['ingress']['protected
   return { resource, scopesSupported: own(optional, 'scopesSupported') as readonly string[] | undefined }
 }
 
+/**
+ * Checks the options of a token source.
+ *
+ * @throws TypeError with code `ERR_RELAY_OPTION`, as {@link parseOptions} does.
+ */
+export function parseTokenSource(options: unknown): TokenSourceSettings {
+  return checked(tokenSourceSchema, options)
+}
+
 /** What was left out is there as `undefined`, so that nobody reads it from a polluted `Object.prototype`. */
-function settingsOf(issuer: z.output<typeof issuerSchema>): IssuerSettings {
+function settingsOf({ exchange: _, ...issuer }: z.output<typeof issuerSchema>): IssuerSettings {
   const optional = (name: keyof IssuerSettings) => own(issuer, name)
   return {
     ...issuer,
@@ -277,12 +374,22 @@ function settingsOf(issuer: z.output<typeof issuerSchema>): IssuerSettings {
   }
 }
 
+function exchangesOf(issuers: readonly z.output<typeof issuerSchema>[]): Settings['exchanges'] {
+  return new Map(
+    issuers.flatMap((issuer): [string, ClientSettings][] => {
+      const settings = own(issuer, 'exchange') as ClientSettings | undefined
+      return settings === undefined ? [] : [[issuer.issuer, settings]]
+    }),
+  )
+}
+
 function checkedResolver(resolve: ResolveIssuer): IssuerResolver {
   return async (name) => {
     const options = await resolve(name)
     if (options === undefined || options === null) return undefined
     const settings = settingsOf(checked(issuerSchema, options))
     if (settings.issuer !== name) throw new OptionError('issuer', 'is another one than was asked for')
+    if (Object.hasOwn(options, 'exchange')) throw new OptionError('exchange', 'cannot be resolved')
     if (settings.introspection !== undefined) throw new OptionError('introspection', 'cannot be resolved')
     return settings
   }

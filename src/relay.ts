@@ -3,15 +3,19 @@
 import type { TextMapPropagator } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { ensureContextManager } from './context/context-manager.ts'
-import { setCredential } from './context/credential-context.ts'
+import { setCredential, setSlot } from './context/credential-context.ts'
+import { CredentialSlot } from './context/slot.ts'
 import type { Decision } from './destination/decision.ts'
 import { createDecide } from './destination/decision.ts'
 import type { Explanation } from './destination/explain.ts'
-import { explainDestination } from './destination/explain.ts'
+import { explainDestination, hopTo } from './destination/explain.ts'
 import type { ObservedDestination, ObservedDestinations } from './destination/observed.ts'
 import { createObservedDestinations } from './destination/observed.ts'
 import { compileRules } from './destination/rules.ts'
 import { installEgress } from './egress/egress.ts'
+import { createExchangers } from './exchange/exchangers.ts'
+import { createPreparation } from './exchange/preparation.ts'
+import type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
 import { activeRelay, hasActiveRelay, setActiveRelay } from './ingress/active-relay.ts'
 import type { Admitter } from './ingress/admission.ts'
 import { createAdmitter } from './ingress/admission.ts'
@@ -21,18 +25,20 @@ import { createInstrumentation } from './ingress/instrumentation.ts'
 import type { ResourceMetadata } from './ingress/resource-metadata.ts'
 import { createResourceMetadata } from './ingress/resource-metadata.ts'
 import type { Settings, TokenRelayOptions } from './options.ts'
-import { parseOptions } from './options.ts'
+import { OptionError, parseOptions, parseTokenSource } from './options.ts'
+import type { TokenSourceOptions } from './options-token-source.ts'
 import { createPropagator } from './propagation/propagator.ts'
 import type { OnUnavailable } from './revocation/check.ts'
 import { createRevocationCheck } from './revocation/check.ts'
 import type { RevocationEntry, RevocationList } from './revocation/list.ts'
 import { normalizeEntry } from './revocation/list.ts'
 import { createMemoryRevocationList } from './revocation/memory.ts'
+import { createCredentialWatch } from './revocation/watch.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
 import { TokenRejectedError } from './token/errors.ts'
-import type { VerifiedCredential } from './token/verified-credential.ts'
+import type { CredentialTraits, VerifiedCredential } from './token/verified-credential.ts'
 import { isVerifiedCredential } from './token/verified-credential.ts'
 import type { Issuers } from './verification/issuers.ts'
 import { createIssuers } from './verification/issuers.ts'
@@ -92,6 +98,23 @@ export interface TokenRelay extends Admitter {
    * Empty while the mode is `enforce`.
    */
   observedDestinations(): readonly ObservedDestination[]
+  /**
+   * Gets what a request of the caller to `destination` will need (`exchange` of its rule), for clients that cannot wait
+   * when they send it. Resolves at once where nothing would be sent anyway: nobody is calling, no rule names the
+   * destination, or `egress.mode` is `report`.
+   *
+   * @throws ExchangeError where no token can be had, or none that outlives `validForMillis`; TokenRejectedError where the
+   * caller's own is not good any more, UndecidedError where that cannot be found out; the reason of `signal` where that
+   * is aborted.
+   */
+  prepare(destination: string | URL, options?: GetTokenOptions): Promise<void>
+  /**
+   * Tokens that nobody presents: of this service itself, or of whoever a refresh token was issued for. For `runAs`. Make
+   * one source and keep it: each has a token of its own.
+   *
+   * @throws TypeError with code `ERR_RELAY_OPTION` where no issuer has `exchange`, or a member is wrong.
+   */
+  tokenSource(options: TokenSourceOptions): TokenSource
   /** Uninstalls everything. Afterwards no request is verified, nothing is forwarded, and another relay may be created. */
   shutdown(): Promise<void>
 }
@@ -129,16 +152,17 @@ function assemble(settings: Settings): TokenRelay {
   const limits = settings.issuers.map((issuer) => issuer.maxTokenBytes)
   const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
   const list = settings.revocation.list ?? createMemoryRevocationList()
-  const { issuers, checkRevocation, verifier } = assembleVerification(settings, list)
+  const { watch, verifier, ...verification } = assembleVerification(settings, list)
+  const { issuers } = verification
   const observed = createObservedDestinations()
-  const deciding = { rules: compileRules(settings.rules), checkRevocation, mode: settings.egress.mode }
+  const { exchangers, preparation, deciding } = assembleExchange(settings, verification)
   const decide = createDecide(deciding, settings.egress.mode === 'report' ? reportTo(observed) : count)
-  const egress = installEgress(decide)
+  const egress = installEgress(decide, preparation.before)
   let active = true
   const propagator = createPropagator({ maxTokenBytes, decide, onInject: egress.onInject, isActive: () => active })
   const metadata = metadataOf(settings)
   const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
-  const admitter = createAdmitter({ propagator, verifier, resourceMetadata })
+  const admitter = createAdmitter({ propagator, verifier, resourceMetadata, prepare: preparation.admit })
   const instrumentation = createInstrumentation(createGate({ ...settings.ingress, metadata, admitter }), VERSION)
 
   return {
@@ -149,6 +173,15 @@ function assemble(settings: Settings): TokenRelay {
     verify: async (token) => verify(token, verifier, maxTokenBytes),
     revoke: async (what) => revoke(what, list),
     explain: (destination) => explainDestination(destination, context.active(), deciding),
+    prepare: async (destination, options = {}) => {
+      const { target } = hopTo(String(destination))
+      if (target !== undefined) await preparation.prepare(context.active(), target, options)
+    },
+    tokenSource(options) {
+      const source = exchangers.source(parseTokenSource(options))
+      if (source === undefined) throw new OptionError('issuer', 'expected the name of one that has exchange')
+      return source
+    },
     observedDestinations: () => observed.list(),
     ready: () => isReady(issuers, list, settings.revocation.onUnavailable),
     hydrate: async () => void (await Promise.all(issuers.configured.map(({ keys }) => keys.hydrate()))),
@@ -157,6 +190,7 @@ function assemble(settings: Settings): TokenRelay {
       active = false
       instrumentation.disable()
       egress.uninstall()
+      watch.stop()
       setActiveRelay(undefined)
     },
   }
@@ -181,11 +215,27 @@ function metadataOf({ ingress, issuers }: Settings): ResourceMetadata | undefine
 }
 
 function assembleVerification(settings: Settings, list: RevocationList) {
-  const { fingerprintKey, cache, revocation } = settings
+  const { fingerprintKey, cache, revocation, telemetry } = settings
   const issuers = createIssuers(settings.issuers, settings.resolveIssuer, keySetReporter)
   const checkRevocation = createRevocationCheck(list, revocation.onUnavailable)
-  const verifier = createVerifier({ issuers, checkRevocation, fingerprintKey, maxEntries: cache.maxEntries })
-  return { issuers, checkRevocation, verifier }
+  const watch = createCredentialWatch(checkRevocation)
+  const traits: CredentialTraits = { fingerprintKey, actors: telemetry.actors, watch: watch.signalFor }
+  const verifier = createVerifier({ issuers, checkRevocation, traits, maxEntries: cache.maxEntries })
+  return { issuers, checkRevocation, watch, traits, verifier }
+}
+
+type Verification = Pick<ReturnType<typeof assembleVerification>, 'issuers' | 'checkRevocation' | 'traits'>
+
+function assembleExchange(settings: Settings, { issuers, checkRevocation, traits }: Verification) {
+  const { exchanges, rules: listed, egress } = settings
+  const exchangers = createExchangers({
+    settings: exchanges,
+    issuers,
+    traits,
+  })
+  const rules = { rules: compileRules(listed), checkRevocation, mode: egress.mode }
+  const preparation = createPreparation({ ...rules, listed, exchangers: exchangers.byIssuer })
+  return { exchangers, preparation, deciding: { ...rules, exchanged: preparation.exchanged } }
 }
 
 function isReady({ configured }: Issuers, list: RevocationList, onUnavailable: OnUnavailable): boolean {
@@ -222,4 +272,21 @@ export async function runWithToken<T>(token: string, fn: () => T): Promise<Await
   ensureContextManager()
   const credential = await relay.verify(token)
   return await context.with(setCredential(context.active(), credential), fn)
+}
+
+/**
+ * Runs `fn` as whoever the tokens of `source` are for, for work that no request started. However long it takes, what it
+ * sends is the token that `source` has at that moment; while it has none, nothing. What `fn` returns is returned.
+ *
+ * @throws ExchangeError where there is no token, before `fn` is called.
+ * @throws TypeError where `source` gives something else than a token that the relay has verified.
+ * @throws Error where no relay is active.
+ */
+export async function runAs<T>(source: TokenSource, fn: () => T): Promise<Awaited<T>> {
+  activeRelay()
+  ensureContextManager()
+  const first = await source.get()
+  if (!isVerifiedCredential(first)) throw new TypeError('source: expected tokens that the relay has verified')
+  const slot = CredentialSlot.renewed(source, first)
+  return await context.with(setSlot(context.active(), slot), fn)
 }

@@ -58,6 +58,7 @@ describe('defaults', () => {
       ],
       resolveIssuer: undefined,
       rules: [],
+      exchanges: new Map(),
       ingress: {
         mode: 'require',
         publicPaths: [],
@@ -68,6 +69,7 @@ describe('defaults', () => {
       egress: { mode: 'enforce' },
       revocation: { list: undefined, onUnavailable: 'reject' },
       cache: { maxEntries: 10_000 },
+      telemetry: { actors: 'hash' },
       fingerprintKey: undefined,
     })
   })

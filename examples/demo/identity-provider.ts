@@ -1,15 +1,23 @@
-/** A real authorization server (oidc-provider): logs alice in and issues RFC 9068 access tokens, signed with ES256. */
+/** A real authorization server (oidc-provider): logs alice in, issues RFC 9068 access tokens (ES256), exchanges them. */
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
+import type { JSONWebKeySet } from 'jose'
 import type { Context } from 'oidc-provider'
 import { errors, Provider } from 'oidc-provider'
 import { close, listen } from './loopback.ts'
 import { ProviderStore } from './provider-store.ts'
+import type { ExchangeTarget } from './token-exchange.ts'
+import { addActor, addTokenExchange, TOKEN_EXCHANGE } from './token-exchange.ts'
 
 export interface IdentityProvider extends AsyncDisposable {
   readonly issuer: string
+}
+
+export interface IdentityProviderOptions {
+  /** Told every token that comes out of an exchange. */
+  readonly onExchanged: (token: string) => void
 }
 
 /** The only user there is. */
@@ -22,17 +30,30 @@ export const OTHER_API = 'https://other.demo.example'
 export const APP = 'app'
 /** The client whose tokens are valid for one second. */
 export const HASTY_APP = 'hasty-app'
-export const SCOPE = 'profiles:read'
+/** What alice lets her apps do. */
+export const SCOPE = 'profiles:read invoices:read'
+/** The audience of billing-service, which takes no tokens of ours: they have to be exchanged. */
+export const BILLING = 'https://billing.demo.example'
+export const BILLING_SCOPE = 'invoices:read'
+/** The service that may exchange tokens, and its secret. */
+export const EXCHANGER = { clientId: 'profile-service', clientSecret: 'profile-service-of-the-demo' }
 /** Nothing listens there: whoever logs in reads the code off the redirect. */
 export const REDIRECT_URI = 'https://app.demo.example/callback'
 
 const LOGIN_PATH = '/login/'
 const FIVE_MINUTES = 300
 
-export async function startIdentityProvider(): Promise<IdentityProvider> {
+export async function startIdentityProvider({ onExchanged }: IdentityProviderOptions): Promise<IdentityProvider> {
   const server = createServer()
   const issuer = await listen(server)
-  const provider = new Provider(issuer, configuration())
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const key = { alg: 'ES256', use: 'sig', kid: 'demo' }
+  const provider = new Provider(issuer, configuration({ ...privateKey.export({ format: 'jwk' }), ...key }))
+  addTokenExchange(provider, {
+    jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), ...key }] as JSONWebKeySet['keys'] },
+    targetOf: (audience) => (audience === BILLING ? api(BILLING, BILLING_SCOPE) : undefined),
+    onIssued: onExchanged,
+  })
   const handle = provider.callback()
 
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -52,12 +73,13 @@ async function logIn(provider: Provider, request: IncomingMessage, response: Ser
 }
 
 // oidc-provider says on the console which of its defaults are not meant for production. None of those is left here.
-function configuration(): object {
+function configuration(signingKey: object): object {
   return {
     adapter: ProviderStore,
-    jwks: { keys: [signingKey()] },
+    jwks: { keys: [signingKey] },
     cookies: { keys: [randomUUID()] },
-    clients: [APP, HASTY_APP].map(client),
+    clients: [...[APP, HASTY_APP].map(app), service()],
+    formats: { customizers: { jwt: addActor } },
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     findAccount: (_ctx: Context, accountId: string) => ({ accountId, claims: () => ({ sub: accountId }) }),
     interactions: { url: (_ctx: Context, { uid }: { readonly uid: string }) => `${LOGIN_PATH}${uid}` },
@@ -73,13 +95,18 @@ function configuration(): object {
   }
 }
 
-function signingKey(): object {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  return { ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig' }
+function app(clientId: string): object {
+  return { client_id: clientId, token_endpoint_auth_method: 'none', redirect_uris: [REDIRECT_URI] }
 }
 
-function client(clientId: string): object {
-  return { client_id: clientId, token_endpoint_auth_method: 'none', redirect_uris: [REDIRECT_URI] }
+function service(): object {
+  return {
+    client_id: EXCHANGER.clientId,
+    client_secret: EXCHANGER.clientSecret,
+    grant_types: [TOKEN_EXCHANGE],
+    redirect_uris: [],
+    response_types: [],
+  }
 }
 
 /** What a consent page would ask: alice lets every app read her profile. */
@@ -93,7 +120,11 @@ async function consent({ oidc }: Context): Promise<object> {
 
 function resourceServer(_ctx: Context, resource: string): object {
   if (resource !== OUR_API && resource !== OTHER_API) throw new errors.InvalidTarget()
-  return { scope: SCOPE, audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }
+  return api(resource, SCOPE)
+}
+
+function api(audience: string, scope: string): ExchangeTarget {
+  return { scope, audience, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }
 }
 
 function lifetimeOf(_ctx: Context, _token: object, { clientId }: { readonly clientId: string }): number {

@@ -15,12 +15,13 @@ const paint: Paint = (look, text) => styleText(look, text)
 
 const SIGNS = { holds: paint('green', '✓'), fails: paint('red', '✗'), skipped: paint('dim', '–') }
 
-export function printStage({ issuer, userService, profileService, thirdParty }: Stage): void {
+export function printStage({ issuer, userService, profileService, billingService, thirdParty }: Stage): void {
   const relay = 'without auth code, under --require otel-token-relay/register'
   const rows = [
-    ['identity provider', issuer, 'oidc-provider: RFC 9068 access tokens, ES256'],
+    ['identity provider', issuer, 'oidc-provider: RFC 9068 access tokens, ES256, RFC 8693 exchange'],
     [userService.name, userService.url, `Express (CommonJS) ${relay}`],
     [profileService.name, profileService.url, `Fastify (ES module) ${relay}`],
+    [billingService.name, billingService.url, `node:http (ES module) ${relay}, another audience`],
     ['third party', thirdParty.url, 'not named as a destination'],
   ] as const
   for (const [name, url, remark] of rows) print(`  ${name.padEnd(18)} ${url.padEnd(23)} ${paint('dim', remark)}`)
@@ -72,7 +73,7 @@ export function printInvitation({ userService, receiver }: Stage, page: Page, pa
   const token = `-H "authorization: Bearer $(curl -s ${page.url}/token)"`
   print('', 'Everything keeps running until Ctrl-C. Try:', '')
   print(`  curl -i ${userService.url}/users/42`)
-  for (const path of ['/users/42', '/users/42/picture', '/users/42/weather']) {
+  for (const path of ['/users/42', '/users/42/invoices', '/users/42/picture', '/users/42/weather']) {
     print(`  curl -s ${token} ${userService.url}${path}`)
   }
   const traces =

@@ -2,7 +2,7 @@
 
 import { foreignEndpoint, foreignSettings } from './foreign-endpoint.ts'
 import type { IdentityProvider } from './identity-provider.ts'
-import { APP, OUR_API, REDIRECT_URI, SCOPE, startIdentityProvider } from './identity-provider.ts'
+import { APP, BILLING, EXCHANGER, OUR_API, REDIRECT_URI, SCOPE, startIdentityProvider } from './identity-provider.ts'
 import { keepLatest } from './keep-latest.ts'
 import { logIn } from './login.ts'
 import type { OtlpReceiver } from './otlp-receiver.ts'
@@ -17,6 +17,7 @@ export interface Stage {
   readonly issuer: string
   readonly userService: Service
   readonly profileService: Service
+  readonly billingService: Service
   readonly thirdParty: ThirdParty
   /** What is behind a `host:port`. */
   readonly names: HostNames
@@ -31,15 +32,35 @@ export interface Stage {
 /** Starts everything; what has been started is ended with `stack`. */
 export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
   const receiver = foreignEndpoint() === undefined ? stack.use(await startOtlpReceiver()) : undefined
-  const provider = stack.use(await startIdentityProvider())
+  const issuedTokens: string[] = []
+  const keep = (token: string): void => keepLatest(issuedTokens, [token], MAX_TOKENS)
+  const provider = stack.use(await startIdentityProvider({ onExchanged: keep }))
   const thirdParty = stack.use(await startThirdParty())
-  const common = { ...telemetry(receiver), ...verification(provider) }
+  const traces = telemetry(receiver)
 
+  const billingService = stack.use(
+    await startService({
+      name: 'billing-service',
+      file: 'billing-service/server.mjs',
+      env: { ...traces, ...verification(provider, BILLING), TOKEN_RELAY_TELEMETRY_ACTORS: 'plain' },
+    }),
+  )
   const profileService = stack.use(
     await startService({
       name: 'profile-service',
       file: 'profile-service/server.mjs',
-      env: { ...common, PICTURES_URL: thirdParty.url },
+      env: {
+        ...traces,
+        PICTURES_URL: thirdParty.url,
+        BILLING_URL: billingService.url,
+        // What to exchange, and for whom, is more than variables can say.
+        TOKEN_RELAY_CONFIG_FILE: 'profile-service/relay.cjs',
+        ISSUER: provider.issuer,
+        AUDIENCE: OUR_API,
+        BILLING_AUDIENCE: BILLING,
+        CLIENT_ID: EXCHANGER.clientId,
+        CLIENT_SECRET: EXCHANGER.clientSecret,
+      },
     }),
   )
   const userService = stack.use(
@@ -47,7 +68,8 @@ export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
       name: 'user-service',
       file: 'user-service/server.cjs',
       env: {
-        ...common,
+        ...traces,
+        ...verification(provider, OUR_API),
         PROFILE_SERVICE_URL: profileService.url,
         WEATHER_URL: thirdParty.url,
         // The only place to which tokens may go. The third party is not in the list.
@@ -58,16 +80,19 @@ export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
   const names = new Map([
     [new URL(profileService.url).host, profileService.name],
     [new URL(userService.url).host, userService.name],
+    [new URL(billingService.url).host, billingService.name],
     [new URL(thirdParty.url).host, 'third-party'],
   ])
-  return { issuer: provider.issuer, userService, profileService, thirdParty, names, receiver, ...tokenDesk(provider) }
+  const { issuer } = provider
+  const services = { userService, profileService, billingService, thirdParty }
+  return { issuer, ...services, names, receiver, issuedTokens, issueToken: tokenDesk(provider, keep) }
 }
 
-/** What both services are told about tokens. */
-function verification({ issuer }: IdentityProvider): Record<string, string> {
+/** What services are told about tokens. */
+function verification({ issuer }: IdentityProvider, audience: string): Record<string, string> {
   return {
     TOKEN_RELAY_ISSUER: issuer,
-    TOKEN_RELAY_AUDIENCE: OUR_API,
+    TOKEN_RELAY_AUDIENCE: audience,
     // Spares us waiting the default five seconds more until a token counts as expired: there is one clock here.
     TOKEN_RELAY_CLOCK_TOLERANCE_SECONDS: '0',
   }
@@ -87,14 +112,10 @@ function telemetry(receiver: OtlpReceiver | undefined): Record<string, string | 
 
 const MAX_TOKENS = 100
 
-function tokenDesk({ issuer }: IdentityProvider): Pick<Stage, 'issuedTokens' | 'issueToken'> {
-  const issuedTokens: string[] = []
-  return {
-    issuedTokens,
-    async issueToken({ clientId = APP, resource = OUR_API } = {}) {
-      const token = await logIn({ issuer, clientId, resource, redirectUri: REDIRECT_URI, scope: SCOPE })
-      keepLatest(issuedTokens, [token], MAX_TOKENS)
-      return token
-    },
+function tokenDesk({ issuer }: IdentityProvider, keep: (token: string) => void): Stage['issueToken'] {
+  return async ({ clientId = APP, resource = OUR_API } = {}) => {
+    const token = await logIn({ issuer, clientId, resource, redirectUri: REDIRECT_URI, scope: SCOPE })
+    keep(token)
+    return token
   }
 }

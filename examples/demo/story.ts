@@ -5,7 +5,7 @@ import { tokenHistory } from './auth-event.ts'
 import { expiredToken, forge } from './bad-tokens.ts'
 import type { Check } from './check.ts'
 import { check, skipped } from './check.ts'
-import { OTHER_API, USER } from './identity-provider.ts'
+import { BILLING_SCOPE, OTHER_API, USER } from './identity-provider.ts'
 import type { Span } from './span.ts'
 import type { Stage } from './stage.ts'
 import { holdsToken } from './token-search.ts'
@@ -17,7 +17,9 @@ export interface Part {
   readonly checks: readonly Check[]
 }
 
-/** The part whose trace shows most: a token is received, verified, forwarded and withheld in it. */
+/** The part in whose trace a token is exchanged. */
+export const EXCHANGE = 'profile-service asks billing-service, which takes no tokens but its own'
+/** The part in whose trace a token is received, verified, forwarded and withheld. */
 export const REDIRECT = 'profile-service redirects user-service to a third party'
 
 export async function* playStory(stage: Stage): AsyncGenerator<Part> {
@@ -27,6 +29,7 @@ export async function* playStory(stage: Stage): AsyncGenerator<Part> {
   yield refusal(stage, 'A token that has expired', await expiredToken(stage), 'ERR_TOKEN_EXPIRED')
   yield refusal(stage, 'A token for another API', await stage.issueToken({ resource: OTHER_API }), 'ERR_TOKEN_AUDIENCE')
   yield refusal(stage, 'A token with another name written in', forge(token), 'ERR_TOKEN_SIGNATURE')
+  yield exchange(stage, token)
   yield redirect(stage, token)
   yield directCall(stage, token)
   yield nothingWrittenDown(stage)
@@ -61,6 +64,26 @@ async function refusal(stage: Stage, title: string, token: string | undefined, c
       ...(await checkTrace(stage, traceId, {
         'user-service': `${token === undefined ? '' : 'received, '}rejected (${code})`,
         'profile-service': 'not called',
+      })),
+    ],
+  }
+}
+
+/** billing-service takes tokens for itself only: profile-service gets one there, for this caller, that allows less. */
+async function exchange(stage: Stage, token: string): Promise<Part> {
+  const { status, body, traceId } = await call(stage, '/users/42/invoices', token)
+  const { caller, actor, scopes } = body.profile?.billing ?? {}
+  return {
+    title: EXCHANGE,
+    traceId,
+    checks: [
+      check('answered 200', status, 200),
+      check(`billing-service saw ${USER}, for whom profile-service acts`, [caller, actor], [USER, 'profile-service']),
+      check('its token allows no more than was asked for', scopes, [BILLING_SCOPE]),
+      ...(await checkTrace(stage, traceId, {
+        'user-service': `received, verified, forwarded (rule ${stage.profileService.url})`,
+        'profile-service': `received, verified, exchanged, forwarded (rule ${stage.billingService.url})`,
+        'billing-service': 'received, verified',
       })),
     ],
   }
@@ -101,9 +124,10 @@ async function directCall(stage: Stage, token: string): Promise<Part> {
   }
 }
 
-async function nothingWrittenDown({ receiver, userService, profileService, issuedTokens }: Stage): Promise<Part> {
+async function nothingWrittenDown(stage: Stage): Promise<Part> {
+  const { receiver, userService, profileService, billingService, issuedTokens } = stage
   const bodies = receiver?.bodies ?? []
-  const lines = [userService, profileService].flatMap(({ output }) => output)
+  const lines = [userService, profileService, billingService].flatMap(({ output }) => output)
   const printed = { lines: lines.length > 0, token: lines.some((line) => holdsToken(line, issuedTokens)) }
   const exported = { bodies: bodies.length > 0, token: bodies.some((body) => holdsToken(body, issuedTokens)) }
   const claim = 'no token in anything that the services exported'
@@ -119,8 +143,13 @@ async function nothingWrittenDown({ receiver, userService, profileService, issue
 
 interface Call {
   readonly status: number
-  readonly body: { readonly caller?: string; readonly profile?: { readonly caller?: string } }
+  readonly body: { readonly caller?: string; readonly profile?: Profile }
   readonly traceId: string
+}
+
+interface Profile {
+  readonly caller?: string
+  readonly billing?: { readonly caller?: string; readonly actor?: string; readonly scopes?: readonly string[] }
 }
 
 /** Calls user-service in a new trace. */
@@ -152,19 +181,22 @@ async function checkTrace(stage: Stage, traceId: string, expected: Record<string
     service,
     history,
   }))
-  const { receiver, profileService } = stage
+  const { receiver, profileService, billingService } = stage
   if (receiver === undefined) return claims.map(({ claim }) => skipped(claim, ELSEWHERE))
 
   const own = (spans: readonly Span[]): Span[] => spans.filter((span) => span.traceId === traceId)
-  await receiver.waitFor((spans) => isComplete(own(spans), profileService.url), TRACE_MILLIS).catch(() => undefined)
+  await receiver
+    .waitFor((spans) => isComplete(own(spans), [profileService.url, billingService.url]), TRACE_MILLIS)
+    .catch(() => undefined)
   const spans = own(receiver.spans())
   return claims.map(({ claim, service, history }) => check(claim, tokenHistory(spans, service), history))
 }
 
-/** The server span ends last in its process; its client spans say whether profile-service has something to tell too. */
-function isComplete(spans: readonly Span[], profileServiceUrl: string): boolean {
+/** The server span ends last in its process; its client spans say whether the services behind it have something to tell. */
+function isComplete(spans: readonly Span[], urls: readonly string[]): boolean {
   const calls = spans.filter(
-    ({ kind, attributes }) => kind === 'client' && String(attributes['url.full']).startsWith(`${profileServiceUrl}/`),
+    ({ kind, attributes }) =>
+      kind === 'client' && urls.some((url) => String(attributes['url.full']).startsWith(`${url}/`)),
   )
   const answered = (call: Span): boolean => spans.some((span) => span.parentSpanId === call.spanId)
   return spans.some((span) => span.service === 'user-service' && span.kind === 'server') && calls.every(answered)

@@ -91,7 +91,9 @@ function markOf(event: SpanEvent, share: (millis: number) => number): TraceMark 
   const { name, timeMillis, attributes } = event
   const fingerprint = attributes['auth.token.fingerprint']
   const remaining = attributes['auth.token.expires_in']
-  const token = fingerprint === undefined ? '' : `${fingerprint}, ${remaining} s left`
+  const actors = attributes['auth.token.actors']
+  const acting = Array.isArray(actors) ? `, ${actors.join(' for ')} acts` : ''
+  const token = fingerprint === undefined ? '' : `${fingerprint}, ${remaining} s left${acting}`
   return { name, at: share(timeMillis), detail: reasonOf(event) || token }
 }
 

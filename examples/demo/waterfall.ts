@@ -12,6 +12,8 @@ const MARKS: Readonly<Record<string, { readonly sign: string; readonly look: Loo
   'auth.token.received': { sign: '↓', look: 'cyan' },
   'auth.token.verified': { sign: '✓', look: 'green' },
   'auth.token.rejected': { sign: '✗', look: 'red' },
+  'auth.token.exchanged': { sign: '⇄', look: 'green' },
+  'auth.token.renewed': { sign: '⇄', look: 'green' },
   'auth.token.forwarded': { sign: '→', look: 'green' },
   'auth.token.withheld': { sign: '⊘', look: 'yellow' },
 }

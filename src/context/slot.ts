@@ -5,6 +5,7 @@ import type { Presented } from '../token/bearer.ts'
 import { Credential } from '../token/credential.ts'
 import { TokenError, TokenRejectedError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
+import { isVerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
 
 /** `unverified` becomes `verified` or `rejected`, once. `absent` means that there was no token to verify. */
@@ -14,12 +15,25 @@ export type SlotState =
   | { readonly status: 'verified'; readonly credential: VerifiedCredential }
   | { readonly status: 'rejected'; readonly error: TokenError }
 
+/** Whoever renews a token. An application may bring one of its own, so that nothing it returns is believed. */
+export interface CredentialSource {
+  /** What it has now, if that has not expired. */
+  readonly current: unknown
+  get(options: RenewalOptions): Promise<unknown>
+}
+
+export interface RenewalOptions {
+  readonly validForMillis?: number
+  readonly signal?: AbortSignal
+}
+
 /**
  * Why a box and not a value: OpenTelemetry binds request and response to the context of the extraction, so a value that
  * were set after the verification would be missing in every listener of the body.
  */
 export class CredentialSlot {
   #state: SlotState
+  #source: CredentialSource | undefined
   #settling: Promise<SlotState> | undefined
   #hasLifetime = false
   #ended = false
@@ -45,12 +59,54 @@ export class CredentialSlot {
     return new CredentialSlot({ status: 'verified', credential })
   }
 
+  /** For work that outlives a token: always the one that `source` has now. `first` is what it had at the beginning. */
+  static renewed(source: CredentialSource, first: VerifiedCredential): CredentialSlot {
+    const slot = CredentialSlot.verified(first)
+    slot.#source = source
+    return slot
+  }
+
   static isSlot(value: unknown): value is CredentialSlot {
     return typeof value === 'object' && value !== null && #state in value
   }
 
   get state(): SlotState {
+    const current = this.#current()
+    if (current !== undefined) this.#state = { status: 'verified', credential: current }
     return this.#state
+  }
+
+  /** Whether somebody renews the token. */
+  get isRenewed(): boolean {
+    return this.#source !== undefined
+  }
+
+  /**
+   * Waits until the token that somebody renews is there, and valid for `validForMillis`; `undefined` where it is already,
+   * or nobody renews it. Never rejects: what could not be had is missing then.
+   */
+  renewal(options: RenewalOptions = {}): Promise<void> | undefined {
+    const { validForMillis = 0 } = options
+    const current = this.#current()
+    const lasts = current !== undefined && current.expiresAtMillis > Date.now() + validForMillis
+    return this.#source === undefined || lasts ? undefined : this.#renew(this.#source, options)
+  }
+
+  async #renew(source: CredentialSource, options: RenewalOptions): Promise<void> {
+    try {
+      await source.get(options)
+    } catch {
+      // The state stays as it is, and expires.
+    }
+  }
+
+  #current(): VerifiedCredential | undefined {
+    try {
+      const current = this.#source?.current
+      return isVerifiedCredential(current) ? current : undefined
+    } catch {
+      return undefined
+    }
   }
 
   /** Whether the request that the token came with is over. Work that goes on under it does so without a caller. */

@@ -1,4 +1,4 @@
-/** Forward or withhold: the one function that all ways out of the process ask. */
+/** Forward, exchange or withhold: the one function that all ways out of the process ask. */
 
 import type { Context } from '@opentelemetry/api'
 import { getSlot } from '../context/credential-context.ts'
@@ -9,12 +9,21 @@ import { isTracingSuppressed } from '../telemetry/suppression.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Target } from './pattern.ts'
 import type { Rule, Rules } from './rules.ts'
+import type { TokenRequest } from './token-request.ts'
 
 /** What happens to the caller's token at one hop. */
 export type Decision =
   | {
       readonly verdict: 'forward'
       readonly credential: VerifiedCredential
+      readonly rule: Rule
+      readonly target: Target
+    }
+  | {
+      readonly verdict: 'exchange'
+      /** What leaves, in place of `subject`. */
+      readonly credential: VerifiedCredential
+      readonly subject: VerifiedCredential
       readonly rule: Rule
       readonly target: Target
     }
@@ -45,6 +54,8 @@ export type EgressMode = 'enforce' | 'report'
 /** A relay's rules, and what they are applied with. */
 export interface DecideOptions {
   readonly rules: Rules
+  /** The other token that is at hand for a caller, where a rule wants one. */
+  readonly exchanged: (subject: VerifiedCredential, request: TokenRequest) => VerifiedCredential | undefined
   readonly checkRevocation: RevocationCheck
   readonly mode: EgressMode
 }
@@ -80,14 +91,30 @@ export function decideHop(slot: CredentialSlot, hop: Hop, options: DecideOptions
   if (target === undefined || rule === undefined) return withhold(unnamed(target, obstacle))
   const { state } = slot
   if (state.status !== 'verified') return withhold(obstacle ?? 'not_verified')
-  const { credential } = state
-  const reason =
-    obstacle ??
-    defectOf(credential, options.checkRevocation) ??
-    riskOf(slot, rule) ??
-    excessOf(credential, rule, hop) ??
-    (options.mode === 'report' ? 'report_only' : undefined)
-  return reason === undefined ? { verdict: 'forward', credential, rule, target } : withhold(reason)
+  const subject = state.credential
+  // Nothing is got for a caller, and nothing that was got is used, once its own token is not good any more.
+  const reason = obstacle ?? defectOf(subject, options.checkRevocation) ?? riskOf(slot, rule)
+  if (reason !== undefined) return withhold(reason)
+  if (options.mode === 'report') return withhold(excessOf(subject, rule, hop) ?? 'report_only')
+  const credential = tokenFor(rule, subject, options)
+  if (credential === undefined) return withhold('not_exchanged')
+  const isOther = credential !== subject
+  const defect =
+    (isOther ? defectOf(credential, options.checkRevocation) : undefined) ?? excessOf(credential, rule, hop)
+  if (defect !== undefined) return withhold(defect)
+  return isOther
+    ? { verdict: 'exchange', credential, subject, rule, target }
+    : { verdict: 'forward', credential, rule, target }
+}
+
+/** What the destination is to get; `undefined` where that is not at hand. */
+function tokenFor(
+  { exchange }: Rule,
+  subject: VerifiedCredential,
+  { exchanged }: DecideOptions,
+): VerifiedCredential | undefined {
+  if (exchange === undefined) return subject
+  return exchanged(subject, exchange.request) ?? (exchange.onFailure === 'forward' ? subject : undefined)
 }
 
 function unnamed(target: Target | undefined, obstacle: WithholdReason | undefined): WithholdReason {

@@ -13,7 +13,7 @@ export interface Explanation {
   readonly destination: string | undefined
   /** `to` of the rule that names it. */
   readonly rule: string | undefined
-  readonly verdict: 'forward' | 'withhold'
+  readonly verdict: 'forward' | 'exchange' | 'withhold'
   /** Why the token would be withheld. */
   readonly reason: WithholdReason | undefined
 }
@@ -45,11 +45,12 @@ function decideAnyone({ target, obstacle }: Hop, { rules, mode }: DecideOptions)
       : rule === undefined
         ? 'not_named'
         : (obstacle ?? (rule.seal ? 'not_sealed' : mode === 'report' ? 'report_only' : undefined))
-  return { verdict: reason === undefined ? 'forward' : 'withhold', reason, rule: rule?.to }
+  const verdict = rule?.exchange === undefined ? 'forward' : 'exchange'
+  return { verdict: reason === undefined ? verdict : 'withhold', reason, rule: rule?.to }
 }
 
 /** A URL stands for its origin; what is written before its host becomes an `Authorization` of the application's own. */
-function hopTo(destination: string): Hop {
+export function hopTo(destination: string): Hop {
   const url = URL.canParse(destination) ? new URL(destination) : undefined
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
     return { target: announcedTarget(destination), obstacle: undefined }

@@ -5,10 +5,11 @@ import type { Decision } from './decision.ts'
 import type { Target } from './pattern.ts'
 
 export function eventOf(decision: Decision): AuthEvent {
-  return decision.verdict === 'forward'
+  return decision.verdict !== 'withhold'
     ? {
         name: 'auth.token.forwarded',
         credential: decision.credential,
+        subject: decision.verdict === 'exchange' ? decision.subject : undefined,
         rule: decision.rule.to,
         destination: attributesOf(decision.target),
       }

@@ -12,7 +12,7 @@ export interface ObservedDestination {
   /** `to` of the rule that names it, where there is one. */
   readonly rule: string | undefined
   /** The last verdict there, and why the token was withheld. */
-  readonly verdict: 'forward' | 'withhold'
+  readonly verdict: 'forward' | 'exchange' | 'withhold'
   readonly reason: WithholdReason | undefined
   /** How many requests went there. */
   readonly requests: number

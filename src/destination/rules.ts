@@ -2,6 +2,16 @@
 
 import type { NetworkTarget, Pattern, Target } from './pattern.ts'
 import { parsePattern } from './pattern.ts'
+import type { TokenRequest } from './token-request.ts'
+
+/** Which other token a destination gets, and how it is got. */
+export interface ExchangeRule {
+  readonly request: TokenRequest
+  /** `ingress`: got for each caller before its request is handled. `call`: when it is first needed. */
+  readonly prepare: 'call' | 'ingress'
+  /** `forward`: the caller's own token, where the other one cannot be had. */
+  readonly onFailure: 'withhold' | 'forward'
+}
 
 /** One named destination and how a token may go there. */
 export interface Rule {
@@ -14,6 +24,8 @@ export interface Rule {
   readonly detached: 'withhold' | 'allow'
   /** Largest header section, the token included, that the destination is known to read. */
   readonly maxHeaderBytes: number
+  /** `undefined`: the caller's own token is forwarded. */
+  readonly exchange: ExchangeRule | undefined
 }
 
 export interface Rules {

@@ -2,6 +2,7 @@
 
 import type { Context } from '@opentelemetry/api'
 import type { Decide } from '../destination/decision.ts'
+import type { Before } from './deferred-dispatch.ts'
 import { interceptAgents } from './http-agent.ts'
 import { interceptHttp2 } from './http2-session.ts'
 import { guardSockets } from './socket-guard.ts'
@@ -14,12 +15,12 @@ export interface Egress {
   uninstall(): void
 }
 
-export function installEgress(decide: Decide): Egress {
+export function installEgress(decide: Decide, before: Before): Egress {
   const unguardSockets = guardSockets()
   const unguardWork = guardWork()
   const restoreAgents = interceptAgents(decide)
   const restoreHttp2 = interceptHttp2(decide)
-  const undici = interceptUndici(decide)
+  const undici = interceptUndici(decide, before)
   return {
     onInject: (ctx) => undici.onInject(ctx),
     uninstall() {

@@ -86,7 +86,7 @@ function valueFor(ctx: Context, request: ClientRequest, route: Route, decide: De
     const decision = decide(ctx, { ...route, obstacle, headerBytes: () => headerBytesOf(request) })
     if (decision === undefined) return undefined
     recordOnSpan(trace.getSpan(ctx), eventOf(decision))
-    return decision.verdict === 'forward' ? `Bearer ${decision.credential.reveal()}` : undefined
+    return decision.verdict !== 'withhold' ? `Bearer ${decision.credential.reveal()}` : undefined
   } catch {
     return undefined
   }

@@ -99,7 +99,7 @@ function valueFor(fields: Http2Fields, { target, obstacle }: Route, decide: Deci
     const decision = decide(ctx, { target, obstacle: obstacleOf(fields, target) ?? obstacle })
     if (decision === undefined) return undefined
     recordOnSpan(trace.getSpan(ctx), eventOf(decision))
-    return decision.verdict === 'forward' ? `Bearer ${decision.credential.reveal()}` : undefined
+    return decision.verdict !== 'withhold' ? `Bearer ${decision.credential.reveal()}` : undefined
   } catch {
     // Deciding must never break a request; an undecided one leaves without a token.
     return undefined

@@ -3,6 +3,7 @@
 import type { Context, Span } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
 import { deleteCredential, getSlot } from '../context/credential-context.ts'
+import { dispatchAfter } from './deferred-dispatch.ts'
 import { entersProxy } from './undici-proxy.ts'
 import { contextFor } from './undici-shared.ts'
 
@@ -40,7 +41,10 @@ export interface DispatchBinder {
   undo(): void
 }
 
-export function createDispatchBinder(): DispatchBinder {
+/** What to wait for before a dispatch; see {@link Before}. */
+type BeforeDispatch = (caller: Context, dispatcher: object, options: object) => Promise<void> | undefined
+
+export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
   const bindings = new WeakMap<object, Binding>()
   const byOptions = new WeakMap<object, Binding>()
   const ownClasses = new WeakSet<object>()
@@ -131,7 +135,9 @@ export function createDispatchBinder(): DispatchBinder {
       // Kept with the handler: a queue dispatches it again without the proxy agent on the stack.
       binding.proxied ||= entersProxy(this, frame?.dispatcher)
       const run = (): boolean => previous.call(this, options, handler)
-      return context.with(binding.caller, () => dispatchInFrame(this, binding, run))
+      const dispatchBound = (): boolean => context.with(binding.caller, () => dispatchInFrame(this, binding, run))
+      const waiting = frame === undefined && isObject(options) ? before(binding.caller, this, options) : undefined
+      return waiting === undefined ? dispatchBound() : dispatchAfter(waiting, dispatchBound, handler, options)
     }
     owner.dispatch = dispatch
     return () => {

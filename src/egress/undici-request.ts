@@ -5,10 +5,12 @@ import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import type { Decide, Decision, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
+import type { NetworkTarget } from '../destination/pattern.ts'
 import { originTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
 import type { AuthEvent, WithholdReason } from '../telemetry/auth-event.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import type { Before } from './deferred-dispatch.ts'
 import type { Connection } from './undici-connection.ts'
 import { watchConnections } from './undici-connection.ts'
 import { watchUndiciCopies } from './undici-copies.ts'
@@ -26,8 +28,11 @@ export interface UndiciInterception {
 
 const REQUEST_CREATE = 'undici:request:create'
 
-export function interceptUndici(decide: Decide): UndiciInterception {
-  const binder = createDispatchBinder()
+export function interceptUndici(decide: Decide, before: Before): UndiciInterception {
+  const binder = createDispatchBinder((ctx, dispatcher, options) => {
+    const target = targetOf(dispatcher, options)
+    return target === undefined ? undefined : before(ctx, target)
+  })
   const stopWatching = watchCopies(binder)
   const waiting = new WeakMap<object, (connection: Connection) => void>()
   const written = new WeakSet<UndiciRequest>()
@@ -61,7 +66,7 @@ export function interceptUndici(decide: Decide): UndiciInterception {
   function authorize(request: UndiciRequest, route: Route, connection: Connection | undefined): void {
     try {
       const decision = decisionFor(request, route, connection, decide)
-      if (decision?.verdict === 'forward') {
+      if (decision !== undefined && decision.verdict !== 'withhold') {
         addAuthorization(request, `Bearer ${decision.credential.reveal()}`)
         written.add(request)
       }
@@ -100,6 +105,12 @@ function watchCopies(binder: DispatchBinder): () => void {
     stop()
     for (const undo of marked.values()) undo()
   }
+}
+
+/** Where a dispatch goes, before there is a request. */
+function targetOf(dispatcher: object, options: object): NetworkTarget | undefined {
+  const origin = parseOrigin(connectedOrigin(dispatcher) ?? (options as { origin?: unknown }).origin)
+  return origin === undefined ? undefined : originTarget(origin)
 }
 
 /** What is known of a request when it is created, in its caller's context. */

@@ -7,6 +7,7 @@ import { ensureContextManager } from '../context/context-manager.ts'
 import type { CredentialSlot, SlotState } from '../context/slot.ts'
 import type { RelayPropagator } from '../propagation/propagator.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import { rememberOrigin } from '../telemetry/token-origins.ts'
 import type { Answer } from '../token/challenge.ts'
 import { answerFor } from '../token/challenge.ts'
 import type { TokenError } from '../token/errors.ts'
@@ -80,9 +81,12 @@ export interface AdmitterOptions {
   readonly verifier: Verifier
   /** URL that challenges name as `resource_metadata`. */
   readonly resourceMetadata: string | undefined
+  /** Gets what requests of this caller may need; `undefined` where there is nothing to wait for. */
+  readonly prepare: (credential: VerifiedCredential) => Promise<void> | undefined
 }
 
-export function createAdmitter({ propagator, verifier, resourceMetadata }: AdmitterOptions): SlotAdmitter {
+export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
+  const { propagator, verifier, resourceMetadata, prepare } = options
   function refuse(error: TokenError): Refused {
     recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.rejected', code: error.code })
     return { admitted: false, error, answer: answerFor(error, resourceMetadata) }
@@ -93,13 +97,14 @@ export function createAdmitter({ propagator, verifier, resourceMetadata }: Admit
     const isNew = slot.state.status === 'unverified' || slot.state.status === 'rejected'
     if (isNew) recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.received' })
     const settled = slot.settle(verifier)
-    const conclude = (state: SlotState): SlotAdmission => {
+    const conclude = (state: SlotState): SlotAdmission | Promise<SlotAdmission> => {
       const error = refusalOf(state, mode)
       if (error !== undefined) return refuse(error)
       if (state.status !== 'verified') return { admitted: true, credential: undefined }
       const { credential } = state
-      if (isNew) recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.verified', credential })
-      return { admitted: true, credential }
+      if (isNew) tellVerified(credential)
+      const admission: SlotAdmission = { admitted: true, credential }
+      return prepare(credential)?.then(() => admission) ?? admission
     }
     return settled instanceof Promise ? settled.then(conclude) : conclude(settled)
   }
@@ -138,6 +143,12 @@ export function createAdmitter({ propagator, verifier, resourceMetadata }: Admit
 /** Anything that is not that very word asks for a token. */
 function modeOf(options: AdmissionOptions | undefined): AdmissionMode {
   return options !== undefined && own({ ...options }, 'mode') === 'optional' ? 'optional' : 'require'
+}
+
+function tellVerified(credential: VerifiedCredential): void {
+  const span = trace.getActiveSpan()
+  recordOnSpan(span, { name: 'auth.token.verified', credential })
+  rememberOrigin(credential, span)
 }
 
 function refusalOf(state: SlotState, mode: AdmissionMode): TokenError | undefined {

@@ -65,7 +65,7 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
     const decision = named && isActive() ? decide(ctx, { target, obstacle }) : undefined
     removeWritten(carrier)
     if (decision === undefined) return
-    if (decision.verdict === 'forward') {
+    if (decision.verdict !== 'withhold') {
       const value = `Bearer ${decision.credential.reveal()}`
       setter.set(carrier, AUTHORIZATION, value)
       rememberWritten(carrier, value)

@@ -22,6 +22,7 @@ export type WithholdReason =
   | 'detached'
   | 'header_too_large'
   | 'not_sealed'
+  | 'not_exchanged'
   | 'report_only'
 
 /** Whether calls to a service are let through, refused, or tried with one that decides. */
@@ -49,8 +50,21 @@ export type AuthEvent =
   | {
       readonly name: 'auth.token.forwarded'
       readonly credential: VerifiedCredential
+      /** The caller's own token, where another one was forwarded. */
+      readonly subject: VerifiedCredential | undefined
       readonly rule: string
       readonly destination: DestinationAttributes
+    }
+  | {
+      readonly name: 'auth.token.exchanged'
+      readonly credential: VerifiedCredential
+      /** The token it was exchanged for; `undefined` where a service asked for itself. */
+      readonly subject: VerifiedCredential | undefined
+    }
+  | {
+      readonly name: 'auth.token.renewed'
+      readonly credential: VerifiedCredential
+      readonly subject: VerifiedCredential | undefined
     }
   | {
       readonly name: 'auth.token.withheld'

@@ -5,7 +5,7 @@ import { createCounter } from './counter.ts'
 
 /** `rule` is a configured one: nothing that comes from a request is repeated. */
 export interface DecisionMeasurement {
-  readonly verdict: 'forward' | 'withhold'
+  readonly verdict: 'forward' | 'exchange' | 'withhold'
   readonly reason: WithholdReason | undefined
   readonly rule: string | undefined
 }

@@ -2,13 +2,17 @@
 
 import type { Attributes, Span } from '@opentelemetry/api'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
+import { actorsOf } from '../token/verified-credential.ts'
 import type { AuthEvent } from './auth-event.ts'
+import { linksTo } from './token-origins.ts'
 
 /** Records `event` on `span`. Costs nothing where the span is unsampled, has ended, or is not there. Never throws. */
 export function recordOnSpan(span: Span | undefined, event: AuthEvent): void {
   if (span === undefined || !span.isRecording()) return
   try {
     span.addEvent(event.name, attributesOf(event))
+    const isExchanged = event.name === 'auth.token.forwarded' && event.subject !== undefined
+    if (isExchanged) span.addLinks(linksTo(event.credential))
   } catch {
     // A span of a broken SDK must not break the request it belongs to.
   }
@@ -27,7 +31,15 @@ function attributesOf(event: AuthEvent): Attributes {
     case 'auth.key_set.stale':
       return { 'auth.token.issuer': event.issuer, 'auth.key_set.stale_age': Math.floor(event.ageMillis / 1000) }
     case 'auth.token.forwarded':
-      return { ...tokenAttributes(event.credential), ...event.destination, 'auth.decision.rule': event.rule }
+      return {
+        ...tokenAttributes(event.credential),
+        ...subjectAttributes(event.subject),
+        ...event.destination,
+        'auth.decision.rule': event.rule,
+      }
+    case 'auth.token.exchanged':
+    case 'auth.token.renewed':
+      return { ...tokenAttributes(event.credential), ...subjectAttributes(event.subject) }
     case 'auth.token.withheld':
       return {
         ...event.destination,
@@ -39,11 +51,17 @@ function attributesOf(event: AuthEvent): Attributes {
   }
 }
 
+function subjectAttributes(subject: VerifiedCredential | undefined): Attributes {
+  return subject === undefined ? {} : { 'auth.token.subject_fingerprint': subject.fingerprint }
+}
+
 function tokenAttributes(credential: VerifiedCredential): Attributes {
   const attributes: Attributes = {
     'auth.token.issuer': credential.issuer,
     'auth.token.fingerprint': credential.fingerprint,
   }
+  const actors = actorsOf(credential)
+  if (actors.length > 0) attributes['auth.token.actors'] = [...actors]
   const remaining = (credential.expiresAtMillis - Date.now()) / 1000
   if (Number.isFinite(remaining)) attributes['auth.token.expires_in'] = Math.max(0, Math.floor(remaining))
   return attributes

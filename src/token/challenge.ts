@@ -1,7 +1,7 @@
 /** The HTTP answer to a request whose token was refused or could not be checked (RFC 6750 §3, RFC 9110 §11.6.1). */
 
 import type { TokenError } from './errors.ts'
-import { InsufficientScopeError, UndecidedError } from './errors.ts'
+import { ExchangeError, InsufficientScopeError, UndecidedError } from './errors.ts'
 
 /** Status, fields and body of an answer. Nothing in it depends on the token or on our configuration. */
 export interface Answer {
@@ -15,6 +15,7 @@ const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',
+  502: 'Bad Gateway',
   503: 'Service Unavailable',
 }
 
@@ -40,6 +41,8 @@ export function answerFor(error: TokenError, resourceMetadata?: string): Answer 
 }
 
 function fieldsFor(error: TokenError, resourceMetadata: string | undefined): Record<string, string> {
+  // The caller's token is good: nothing is wrong with what it sent.
+  if (error instanceof ExchangeError) return {}
   if (error instanceof UndecidedError) return { 'retry-after': String(error.retryAfterSeconds) }
   const parameters = [
     // A request without a token gets no error code: RFC 6750 §3.1, last paragraph.

@@ -29,6 +29,13 @@ export function decodeCompactJws(text: string): DecodedJws | undefined {
   return { header, payload, signingInput: text.slice(0, second) }
 }
 
+/** Three segments are a JWS, however wrong; it must not become an opaque token by a wrong character (RFC 7515 §7.1). */
+export function isJws(text: string): boolean {
+  const first = text.indexOf('.')
+  const second = text.indexOf('.', first + 1)
+  return first !== -1 && second !== -1 && text.indexOf('.', second + 1) === -1
+}
+
 function isCanonical(segment: string): boolean {
   const rest = segment.length % 4
   if (rest === 1) return false

@@ -2,7 +2,7 @@
 
 /** What a code means to the caller: the HTTP status, the RFC 6750 §3.1 error, and one constant sentence. */
 interface Meaning {
-  readonly status: 400 | 401 | 403 | 503
+  readonly status: 400 | 401 | 403 | 502 | 503
   readonly challenge: 'invalid_request' | 'invalid_token' | 'insufficient_scope' | undefined
   readonly message: string
 }
@@ -66,6 +66,26 @@ export const TOKEN_ERRORS = {
     challenge: undefined,
     message: 'the revocation list cannot be trusted at the moment',
   },
+  ERR_TOKEN_EXCHANGE_REFUSED: {
+    status: 502,
+    challenge: undefined,
+    message: 'the issuer gives no token for this destination',
+  },
+  ERR_TOKEN_EXCHANGE_RESULT: {
+    status: 502,
+    challenge: undefined,
+    message: 'the issuer gave another token than was asked for',
+  },
+  ERR_TOKEN_EXCHANGE_LIFETIME: {
+    status: 502,
+    challenge: undefined,
+    message: 'the token would expire before the call has ended',
+  },
+  ERR_TOKEN_EXCHANGE_UNAVAILABLE: {
+    status: 503,
+    challenge: undefined,
+    message: 'the issuer cannot be asked for a token at the moment',
+  },
   ERR_TOKEN_UNDECIDED: { status: 503, challenge: undefined, message: 'the token could not be checked' },
 } as const satisfies Record<string, Meaning>
 
@@ -73,7 +93,7 @@ export const TOKEN_ERRORS = {
 export type TokenErrorCode = keyof typeof TOKEN_ERRORS
 
 /** Codes that mean "this token is bad". */
-export type TokenRejectedCode = Exclude<TokenErrorCode, UndecidedCode | 'ERR_TOKEN_SCOPE'>
+export type TokenRejectedCode = Exclude<TokenErrorCode, UndecidedCode | ExchangeCode | 'ERR_TOKEN_SCOPE'>
 
 /** Codes that mean "we could not decide". */
 export type UndecidedCode =
@@ -82,6 +102,13 @@ export type UndecidedCode =
   | 'ERR_TOKEN_INTROSPECTION_UNAVAILABLE'
   | 'ERR_TOKEN_REVOCATION_UNAVAILABLE'
   | 'ERR_TOKEN_UNDECIDED'
+
+/** Codes that mean "there is no token for that destination". */
+export type ExchangeCode =
+  | 'ERR_TOKEN_EXCHANGE_REFUSED'
+  | 'ERR_TOKEN_EXCHANGE_RESULT'
+  | 'ERR_TOKEN_EXCHANGE_LIFETIME'
+  | 'ERR_TOKEN_EXCHANGE_UNAVAILABLE'
 
 /**
  * The common base of all token errors. `message` is constant per `code`; neither it nor any other property ever holds a
@@ -141,9 +168,24 @@ export class UndecidedError extends TokenError {
   }
 }
 
+/**
+ * The caller's token is good, and no token for a destination could be had for it: 502 where the issuer refuses or gives
+ * a wrong one, 503 where it cannot be asked. The destination gets no token then, the caller's own one least of all.
+ */
+export class ExchangeError extends TokenError {
+  override readonly name = 'ExchangeError'
+  override readonly retryable: boolean
+
+  constructor(code: ExchangeCode) {
+    super(code)
+    this.retryable = code === 'ERR_TOKEN_EXCHANGE_UNAVAILABLE'
+  }
+}
+
 /** An error like `error` for somebody else who waited for the same outcome: errors carry stacks, and callers add to them. */
 export function cloneError(error: TokenError): TokenError {
   if (error instanceof UndecidedError) return new UndecidedError(error.code as UndecidedCode, error.retryAfterSeconds)
   if (error instanceof InsufficientScopeError) return new InsufficientScopeError(error.requiredScopes)
+  if (error instanceof ExchangeError) return new ExchangeError(error.code as ExchangeCode)
   return new TokenRejectedError(error.code as TokenRejectedCode)
 }

@@ -1,6 +1,7 @@
 /** A token that was verified, with the facts that its issuer vouches for. The only kind that may leave the process. */
 
 import { inspect } from 'node:util'
+import { actorsIn } from './actors.ts'
 import { Credential } from './credential.ts'
 import { fingerprint } from './fingerprint.ts'
 import { own } from './own.ts'
@@ -40,32 +41,50 @@ export interface VerifiedCredential {
   /** How long the raw token is, in bytes. */
   readonly byteLength: number
   /**
+   * Aborts when the token expires or is revoked, half a second late at most, for streams and other long work. Its reason
+   * is a `TokenRejectedError`; where 100000 tokens are watched already, the signal is aborted from the beginning, with
+   * an `UndecidedError`. Keeps no process alive, and does nothing after `relay.shutdown()`.
+   */
+  readonly signal: AbortSignal
+  /**
    * The raw token. It is a bearer credential: whoever reads it is the caller. Never log it, never store it, and send it
    * nowhere: the relay already forwards it to the destinations that were named.
    */
   reveal(): string
 }
 
+/** What all credentials of a relay have in common. */
+export interface CredentialTraits {
+  /** Key of the fingerprints; `undefined`: the name of the issuer. */
+  readonly fingerprintKey: string | undefined
+  /** How actors are told of, see {@link actorsOf}. */
+  readonly actors: 'hash' | 'plain'
+  /** Watches over a token from now on. */
+  readonly watch: (token: VerifiedCredential) => AbortSignal
+}
+
 /** What the verifier knows when it makes a credential. */
-export interface VerifiedFacts {
+export interface VerifiedFacts extends CredentialTraits {
   readonly credential: Credential
   readonly signingInput: string
   readonly issuer: string
   /** Frozen from now on. */
   readonly claims: Claims
   readonly scopeClaims: readonly string[]
-  readonly fingerprintKey: string
 }
 
 class VerifiedToken extends Credential implements VerifiedCredential {
   readonly #facts: VerifiedFacts
+  readonly #key: string
   #fingerprint: string | undefined
+  #signal: AbortSignal | undefined
   readonly #scopes: readonly string[]
   readonly #audience: readonly string[]
 
   constructor(facts: VerifiedFacts) {
     super(facts.credential.reveal())
     this.#facts = facts
+    this.#key = facts.fingerprintKey ?? facts.issuer
     deepFreeze(facts.claims)
     this.#scopes = Object.freeze(scopesOf(facts.claims, facts.scopeClaims))
     this.#audience = Object.freeze(audienceOf(own(facts.claims, 'aud')))
@@ -73,6 +92,13 @@ class VerifiedToken extends Credential implements VerifiedCredential {
 
   static isVerified(value: unknown): value is VerifiedCredential {
     return typeof value === 'object' && value !== null && #facts in value
+  }
+
+  static actorsOf(value: unknown): readonly string[] {
+    if (!VerifiedToken.isVerified(value)) return []
+    const { claims, actors } = (value as VerifiedToken).#facts
+    const key = (value as VerifiedToken).#key
+    return actorsIn(claims, (name) => (actors === 'plain' ? name : fingerprint(name, key)))
   }
 
   get issuer(): string {
@@ -114,8 +140,13 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   }
 
   get fingerprint(): string {
-    this.#fingerprint ??= fingerprint(this.#facts.signingInput, this.#facts.fingerprintKey)
+    this.#fingerprint ??= fingerprint(this.#facts.signingInput, this.#key)
     return this.#fingerprint
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= this.#facts.watch(this)
+    return this.#signal
   }
 
   #text(claim: string): string | undefined {
@@ -144,6 +175,14 @@ export function createVerifiedCredential(facts: VerifiedFacts): VerifiedCredenti
 /** Whether `value` was made by {@link createVerifiedCredential} of this copy of the package; look-alikes are not. */
 export function isVerifiedCredential(value: unknown): value is VerifiedCredential {
   return VerifiedToken.isVerified(value)
+}
+
+/**
+ * Who acts for the subject of `credential`, the current actor first (`sub` of `act`, RFC 8693 §4.1), as it may be told: as
+ * keyed hashes, unless the configuration says that the names are those of services.
+ */
+export function actorsOf(credential: VerifiedCredential): readonly string[] {
+  return VerifiedToken.actorsOf(credential)
 }
 
 function scopesOf(claims: Claims, names: readonly string[]): string[] {

@@ -1,5 +1,6 @@
 /** What the claims of a token must say. Needs no key, so it runs before the signature is checked. */
 
+import { MAX_ACTORS } from '../token/actors.ts'
 import type { TokenRejectedCode } from '../token/errors.ts'
 import { own } from '../token/own.ts'
 import type { ClaimPolicy } from './issuer.ts'
@@ -40,8 +41,6 @@ export function validityOf(claims: Claims, issuer: ClaimPolicy): Validity {
 
 /** Later than the year 36000 in seconds: a time in milliseconds, or a token that was to live for ever. */
 const LATEST_DATE = 2 ** 40
-/** Longest chain of actors (RFC 8693 §4.1) that is believed to be one. */
-const MAX_ACTORS = 16
 
 /** What others compute with must be there and be what it is called: everything after this may rely on it. */
 const checkTypes: Rule = (claims, { requiredClaims, audience, maxTokenAgeSeconds, maxLifetimeSeconds }) => {

@@ -1,14 +1,35 @@
-/** Where an issuer publishes its keys (OpenID Connect Discovery 1.0 §4, RFC 8414 §3). */
+/** Where the endpoints of an issuer are (OpenID Connect Discovery 1.0 §4, RFC 8414 §3). */
 
+import { own } from '../token/own.ts'
 import type { FetchLimits } from './bounded-json.ts'
 import { DocumentError, fetchJson } from './bounded-json.ts'
 import { parseSecureUrl } from './secure-url.ts'
 
 /** Finds the `jwks_uri` of `issuer`. Throws a {@link DocumentError} where the metadata is missing or not acceptable. */
 export async function discoverJwksUri(issuer: string, limits: FetchLimits): Promise<string> {
+  return endpointIn(await discoverMetadata(issuer, limits), 'jwks_uri', issuer)
+}
+
+/**
+ * Finds the `token_endpoint` of `issuer`; the one for clients that authenticate with a certificate (RFC 8705 §5) where
+ * `mutualTls` says so and there is one. Throws a {@link DocumentError} like {@link discoverJwksUri}.
+ */
+export async function discoverTokenEndpoint(issuer: string, mutualTls: boolean, limits: FetchLimits): Promise<string> {
+  const metadata = await discoverMetadata(issuer, limits)
+  const aliases = own(metadata, 'mtls_endpoint_aliases')
+  const alias = mutualTls && isObject(aliases) ? own(aliases, 'token_endpoint') : undefined
+  // Such an alias is another host by its nature; its certificate is checked as every other one.
+  if (alias !== undefined) return secureUrlOf(alias).href
+  return endpointIn(metadata, 'token_endpoint', issuer)
+}
+
+/** The issuer in the document must be the configured one, to the letter (RFC 8414 §3.3). */
+async function discoverMetadata(issuer: string, limits: FetchLimits): Promise<Readonly<Record<string, unknown>>> {
   for (const url of metadataUrls(issuer)) {
     const metadata = await fetchUnlessMissing(url, limits)
-    if (metadata !== undefined) return jwksUriOf(metadata, issuer)
+    if (metadata === undefined) continue
+    if (!isObject(metadata) || metadata['issuer'] !== issuer) throw new DocumentError()
+    return metadata
   }
   throw new DocumentError(404)
 }
@@ -34,15 +55,19 @@ async function fetchUnlessMissing(url: string, limits: FetchLimits): Promise<unk
   }
 }
 
-/**
- * The issuer in the document must be the configured one, to the letter (RFC 8414 §3.3). Keys on another host than the
- * issuer's take an explicit `jwksUri`, so that a tampered document cannot move them.
- */
-function jwksUriOf(metadata: unknown, issuer: string): string {
-  if (typeof metadata !== 'object' || metadata === null) throw new DocumentError()
-  const { issuer: named, jwks_uri: uri } = metadata as { issuer?: unknown; jwks_uri?: unknown }
-  if (named !== issuer || typeof uri !== 'string') throw new DocumentError()
-  const url = parseSecureUrl(uri)
-  if (url === undefined || url.host !== new URL(issuer).host) throw new DocumentError()
+/** An endpoint on another host takes an explicit option, so that a tampered document cannot move it. */
+function endpointIn(metadata: Readonly<Record<string, unknown>>, name: string, issuer: string): string {
+  const url = secureUrlOf(own(metadata, name))
+  if (url.host !== new URL(issuer).host) throw new DocumentError()
   return url.href
+}
+
+function secureUrlOf(value: unknown): URL {
+  const url = typeof value === 'string' ? parseSecureUrl(value) : undefined
+  if (url === undefined) throw new DocumentError()
+  return url
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
 }

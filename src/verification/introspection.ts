@@ -10,6 +10,7 @@ import {
   introspectionRequest,
   processIntrospectionResponse,
 } from 'oauth4webapi'
+import { createIssuerCalls } from '../resilience/issuer-calls.ts'
 import type { TokenRejectedCode } from '../token/errors.ts'
 import { TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import { own } from '../token/own.ts'
@@ -50,14 +51,18 @@ export function createIntrospection(issuer: string, settings: IntrospectionSetti
     ttl: Math.max(1, settings.cacheMillis),
     ...WALL_CLOCK,
   })
+  const { endpoint: url, timeoutMillis } = settings
+  const call = createIssuerCalls({ url, timeoutMillis, isTransient: () => true })
   let concurrent = 0
 
   async function ask(token: string): Promise<Record<string, unknown>> {
     if (concurrent >= MAX_CONCURRENT) throw unavailable()
     concurrent += 1
     try {
-      const response = await introspectionRequest(server, client, authentication, token, options)
-      return { ...(await processIntrospectionResponse(server, client, response)) }
+      return await call(async () => {
+        const response = await introspectionRequest(server, client, authentication, token, options)
+        return { ...(await processIntrospectionResponse(server, client, response)) }
+      }, true)
     } catch {
       throw unavailable()
     } finally {

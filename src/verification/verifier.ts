@@ -2,11 +2,11 @@
 
 import type { RevocationCheck } from '../revocation/check.ts'
 import type { DecodedJws } from '../token/compact-jws.ts'
-import { decodeCompactJws } from '../token/compact-jws.ts'
+import { decodeCompactJws, isJws } from '../token/compact-jws.ts'
 import type { Credential } from '../token/credential.ts'
 import { InsufficientScopeError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import { own } from '../token/own.ts'
-import type { VerifiedCredential } from '../token/verified-credential.ts'
+import type { CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import { createVerifiedCredential } from '../token/verified-credential.ts'
 import { checkClaims, validityOf } from './claim-rules.ts'
 import { checkHeader } from './header-rules.ts'
@@ -31,7 +31,7 @@ export interface Verifier {
 export interface VerifierOptions {
   readonly issuers: Issuers
   readonly checkRevocation: RevocationCheck
-  readonly fingerprintKey: string | undefined
+  readonly traits: CredentialTraits
   readonly maxEntries: number
 }
 
@@ -41,7 +41,8 @@ interface Evidence extends Omit<VerifiedToken, 'credential'> {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
-export function createVerifier({ issuers, checkRevocation, fingerprintKey, maxEntries }: VerifierOptions): Verifier {
+export function createVerifier(options: VerifierOptions): Verifier {
+  const { issuers, checkRevocation, traits, maxEntries } = options
   const verified = createVerifiedTokens(maxEntries, issuers.isCurrent)
   const singleFlight = createSingleFlight<VerifiedToken>()
 
@@ -62,14 +63,7 @@ export function createVerifier({ issuers, checkRevocation, fingerprintKey, maxEn
   async function verifyAnew(credential: Credential, text: string): Promise<VerifiedToken> {
     const { issuer, signingInput, claims, ...evidence } = await (isJws(text) ? verifyJws(text) : introspect(text))
     const { issuer: name, scopeClaims } = issuer
-    const facts = {
-      credential,
-      signingInput,
-      issuer: name,
-      claims,
-      scopeClaims,
-      fingerprintKey: fingerprintKey ?? name,
-    }
+    const facts = { ...traits, credential, signingInput, issuer: name, claims, scopeClaims }
     const token = { ...evidence, issuer, credential: createVerifiedCredential(facts) }
     // Frozen by now, so that a rule cannot change what the next one sees.
     if (!issuer.claimRules.every((rule) => rule(token.credential.claims) === true)) {
@@ -117,13 +111,6 @@ export function createVerifier({ issuers, checkRevocation, fingerprintKey, maxEn
       }
     },
   }
-}
-
-/** Three segments are a JWS, however wrong; it must not become an opaque token by a wrong character (RFC 7515 §7.1). */
-function isJws(text: string): boolean {
-  const first = text.indexOf('.')
-  const second = text.indexOf('.', first + 1)
-  return first !== -1 && second !== -1 && text.indexOf('.', second + 1) === -1
 }
 
 /** The unverified `iss` chooses the issuer, and with it the only keys that may verify the token (RFC 8725 §3.8). */

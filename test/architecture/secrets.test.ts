@@ -67,6 +67,7 @@ describe('a token', () => {
     expect(uses(sources, 'reveal')).toEqual({
       'token/verified-credential.ts': 1,
       'verification/verifier.ts': 2,
+      'exchange/exchanger.ts': 4,
       'propagation/propagator.ts': 1,
       'egress/http-agent.ts': 1,
       'egress/http2-session.ts': 1,
@@ -75,7 +76,10 @@ describe('a token', () => {
   })
 
   it('becomes a verified credential in verification/ only', () => {
-    expect(uses(sources, 'createVerifiedCredential')).toEqual({ 'verification/verifier.ts': 1 })
+    expect(uses(sources, 'createVerifiedCredential')).toEqual({
+      'verification/verifier.ts': 1,
+      'verification/issued-token.ts': 1,
+    })
     expect(constructions(sources, 'VerifiedToken')).toEqual({ 'token/verified-credential.ts': 1 })
   })
 
@@ -83,15 +87,16 @@ describe('a token', () => {
     expect(uses(sources, 'addEvent')).toEqual({ 'telemetry/span-events.ts': 1 })
   })
 
-  it.each([
-    'recordException',
-    'setAttribute',
-    'setAttributes',
-    'setStatus',
-    'addLink',
-    'updateName',
-  ])('is not told of by %s', (method) => {
+  it.each(['recordException', 'setAttributes', 'addLink', 'updateName'])('is not told of by %s', (method) => {
     expect(uses(sources, method)).toEqual({})
+  })
+
+  it.each([
+    ['setStatus', 'telemetry/exchange-span.ts'],
+    ['setAttribute', 'telemetry/exchange-span.ts'],
+    ['addLinks', 'telemetry/span-events.ts'],
+  ])('is told of by %s once', (method, file) => {
+    expect(uses(sources, method)).toEqual({ [file]: 1 })
   })
 })
 

@@ -99,17 +99,27 @@ function words(paths: readonly string[]): readonly string[] {
   return [...new Set(prefixes)].map((path) => path.slice(path.lastIndexOf('.') + 1).replace('[]', ''))
 }
 
+const EXCHANGE = { tokenEndpoint: 'https://id.example.com/token', clientId: 'a', clientSecret: 'b' }
 const INTROSPECTION = { endpoint: 'https://id.example.com/introspect', clientId: 'a', clientSecret: 'b' }
 
 /** Options that are complete but for `path`, which is set to `value`. */
 function optionsWith(path: string, value: unknown): unknown {
   const options: Record<string, unknown> = {
-    issuers: [{ issuer: 'https://id.example.com', audience: 'a', keySet: {}, introspection: { ...INTROSPECTION } }],
-    destinations: [{ to: 'https://a.example' }],
+    issuers: [
+      {
+        issuer: 'https://id.example.com',
+        audience: 'a',
+        keySet: {},
+        introspection: { ...INTROSPECTION },
+        exchange: { ...EXCHANGE },
+      },
+    ],
+    destinations: [{ to: 'https://a.example', exchange: { audience: 'b' } }],
     ingress: { protectedResource: { resource: 'https://a.example/' } },
     egress: {},
     revocation: {},
     cache: {},
+    telemetry: {},
   }
   const keys = path.replaceAll('[]', '.0').split('.')
   const last = keys.pop() ?? ''
@@ -142,12 +152,35 @@ function unknownToSchema(paths: readonly string[]): readonly string[] {
 /** Rows whose default is not what the schema fills in. */
 function wrongDefaults(rows: readonly Row[]): readonly string[] {
   const introspection = INTROSPECTION
-  const settings = parseOptions({ issuers: [{ issuer: 'https://id.example.com', audience: 'a', introspection }] })
+  const issuer = { issuer: 'https://id.example.com', audience: 'a', introspection, exchange: EXCHANGE }
+  const { exchanges, rules, ...settings } = parseOptions({
+    issuers: [issuer],
+    // One member has to be there; two rules have the defaults of all.
+    destinations: [
+      { to: 'https://a.example', exchange: { audience: 'b' } },
+      { to: 'https://b.example', exchange: { scope: 'b' } },
+    ],
+  })
+  const { renewBeforeMillis = 0, maxLifetimeMillis = 0, ...client } = exchanges.get(issuer.issuer) ?? {}
+  const { request, ...rule } = rules[0]?.exchange ?? {}
+  const audience = rules[1]?.exchange?.request.audience
+  const seconds = { renewBeforeSeconds: renewBeforeMillis / 1000, maxLifetimeSeconds: maxLifetimeMillis / 1000 }
+  const exchangeDefaults = {
+    'issuers[].exchange': { ...client, ...seconds },
+    'destinations[].exchange': { ...request, audience, ...rule },
+  }
   return rows.flatMap((row) => {
     const path = plain(row['Option'] ?? '')
     const claimed = row['Default'] ?? ''
+    if (!claimed.startsWith('`')) return []
+    const [, owner = '', member = ''] = /^(.*)\.(\w+)$/.exec(path) ?? []
+    const exchange = Object.entries(exchangeDefaults).find(([name]) => name === owner)?.[1]
+    if (exchange !== undefined) {
+      const actual = Reflect.get(exchange, member) as unknown
+      return JSON.stringify(actual) === plain(claimed) ? [] : [`${path}: ${JSON.stringify(actual)}`]
+    }
     // A destination has no defaults of its own among these settings: its rule is compiled. See the test of seal below.
-    if (!claimed.startsWith('`') || path.startsWith('destinations[]')) return []
+    if (path.startsWith('destinations[]')) return []
     const keys = path.replaceAll('[]', '.0').split('.')
     const actual = keys.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], settings)
     return JSON.stringify(actual) === plain(claimed) ? [] : [`${path}: ${JSON.stringify(actual)}`]
@@ -213,7 +246,8 @@ describe('options', () => {
   it('are those of the schema', () => {
     expect(unknownToSchema(optionPaths)).toEqual([])
     // `keys` is the one member of a key set document.
-    expect(schemaKeys(source('options-schema.ts')).toSorted()).toEqual([...words(DECLARED), 'keys'].toSorted())
+    const keys = ['options-schema.ts', 'options-exchange.ts'].flatMap((file) => schemaKeys(source(file)))
+    expect(keys.toSorted()).toEqual([...words(DECLARED), 'keys'].toSorted())
   })
 
   it('have the defaults of the schema', () => {
@@ -249,6 +283,7 @@ describe('options', () => {
       TOKEN_RELAY_ON_CONFIG_ERROR: 'exit',
       TOKEN_RELAY_CONFIG_FILE: 'package.json',
       TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT: 'true',
+      TOKEN_RELAY_EXCHANGE_ACTOR: 'true',
     }
     expect(() => optionsFromEnvironment({ [name]: values[name] ?? '300' })).not.toThrow()
     expect(() => optionsFromEnvironment({ [`${name}X`]: '300' })).toThrow(`${name}X: is not a variable`)

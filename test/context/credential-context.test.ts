@@ -18,6 +18,8 @@ const credentialOf = (sub: string): ReturnType<typeof createVerifiedCredential> 
     claims: { sub, exp: 1 },
     scopeClaims: ['scope', 'scp', 'roles'],
     fingerprintKey: 'key',
+    watch: () => new AbortController().signal,
+    actors: 'hash',
   })
 const [alice, bob] = [credentialOf('alice'), credentialOf('bob')]
 

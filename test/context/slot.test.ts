@@ -16,6 +16,8 @@ const alice = createVerifiedCredential({
   claims: { sub: 'alice' },
   scopeClaims: ['scope', 'scp', 'roles'],
   fingerprintKey: 'key',
+  watch: () => new AbortController().signal,
+  actors: 'hash',
 })
 const presented = (): CredentialSlot => CredentialSlot.presented({ kind: 'token', text: TOKEN })
 const verifying = (outcome: () => Promise<typeof alice>): Verifier & { verify: ReturnType<typeof vi.fn> } => ({

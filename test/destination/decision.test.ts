@@ -25,6 +25,7 @@ const ruleOf = (to: string, seal: boolean, more: Partial<Rule> = {}): Rule => ({
   seal,
   detached: 'withhold',
   maxHeaderBytes: 16_384,
+  exchange: undefined,
   ...more,
 })
 const rules = compileRules([
@@ -35,7 +36,12 @@ const rules = compileRules([
   ruleOf('https://narrow.example', false, { maxHeaderBytes: 256 }),
 ])
 const observed: Decision[] = []
-const optionsWith = (mode: EgressMode) => ({ rules, checkRevocation: () => 'good' as const, mode })
+const optionsWith = (mode: EgressMode) => ({
+  rules,
+  exchanged: () => undefined,
+  checkRevocation: () => 'good' as const,
+  mode,
+})
 const decide = createDecide(optionsWith('enforce'), (decision) => observed.push(decision))
 
 function credentialWith(exp?: number): VerifiedCredential {
@@ -46,6 +52,8 @@ function credentialWith(exp?: number): VerifiedCredential {
     claims: exp === undefined ? {} : { exp },
     scopeClaims: ['scope', 'scp', 'roles'],
     fingerprintKey: 'key',
+    watch: () => new AbortController().signal,
+    actors: 'hash',
   })
 }
 const credential = credentialWith(NOW + 300)

@@ -9,7 +9,14 @@ import { announcedTarget, originTarget } from '../../src/destination/target.ts'
 
 function rulesOf(...patterns: readonly string[]): Rules {
   return compileRules(
-    patterns.map((to) => ({ to, pattern: parsePattern(to), seal: true, detached: 'withhold', maxHeaderBytes: 16_384 })),
+    patterns.map((to) => ({
+      to,
+      pattern: parsePattern(to),
+      seal: true,
+      detached: 'withhold',
+      maxHeaderBytes: 16_384,
+      exchange: undefined,
+    })),
   )
 }
 

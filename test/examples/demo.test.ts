@@ -21,7 +21,8 @@ async function runDemo(env: Readonly<Record<string, string>> = {}): Promise<{ co
 it('tells its story, shows every auth event, and ends with 0', async () => {
   const { code, output } = await runDemo()
   expect(output).toContain('The story is as told')
-  for (const event of ['received', 'verified', 'forwarded', 'withheld']) expect(output).toContain(`auth.token.${event}`)
+  for (const event of ['received', 'verified', 'exchanged', 'forwarded', 'withheld'])
+    expect(output).toContain(`auth.token.${event}`)
   expect(output).toContain('ERR_TOKEN_EXPIRED')
   expect(output).not.toMatch(/eyJ[\w-]{8,}/)
   expect(code).toBe(0)

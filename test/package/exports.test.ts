@@ -11,6 +11,7 @@ import { readDocument } from '../readme/markdown.ts'
 import { createScratch, PACKED, quietEnvironment } from './scratch.ts'
 
 const VALUES = [
+  'ExchangeError',
   'InsufficientScopeError',
   'RelayActiveError',
   'TokenError',
@@ -20,6 +21,7 @@ const VALUES = [
   'deleteCredential',
   'getActiveCredential',
   'getCredential',
+  'runAs',
   'runWithToken',
   'setCredential',
   'setDestination',
@@ -33,9 +35,13 @@ const TYPES = [
   'CacheOptions',
   'ClaimRule',
   'Claims',
+  'DestinationExchangeOptions',
   'DestinationOptions',
   'EgressOptions',
+  'ExchangeCode',
+  'ExchangeOptions',
   'Explanation',
+  'GetTokenOptions',
   'IngressOptions',
   'IntrospectionOptions',
   'IssuerOptions',
@@ -49,10 +55,13 @@ const TYPES = [
   'RevocationFacts',
   'RevocationList',
   'RevocationOptions',
+  'TelemetryOptions',
   'TokenErrorCode',
   'TokenRejectedCode',
   'TokenRelay',
   'TokenRelayOptions',
+  'TokenSource',
+  'TokenSourceOptions',
   'UndecidedCode',
   'VerifiedCredential',
 ]

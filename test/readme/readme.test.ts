@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
+import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createScratch, quietEnvironment } from '../package/scratch.ts'
 import type { TestIssuer } from '../support/issuer.ts'
@@ -13,6 +14,8 @@ import { close, listen, startIssuer } from '../support/issuer.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
 import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
+import type { TokenEndpoint } from '../support/token-endpoint.ts'
+import { startTokenEndpoint } from '../support/token-endpoint.ts'
 import type { Block } from './markdown.ts'
 import { ROOT, readBlocks, readDocument } from './markdown.ts'
 
@@ -72,6 +75,7 @@ const RUN = [
   'relay.config.mjs',
   'destinations.mjs',
   'profiles.ts',
+  'exchange.mjs',
 ]
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
@@ -84,7 +88,9 @@ function commandsOfKind(kind: Kind): readonly string[] {
 const asItStands = createScratch()
 const local = createScratch()
 let issuer: TestIssuer
+let endpoint: TokenEndpoint
 let profiles: Sink
+let billing: Sink
 let port: number
 
 /** Puts servers of this test where the README has names of example hosts. */
@@ -92,11 +98,15 @@ function localized(text: string): string {
   return text
     .replaceAll('https://id.example.com', issuer.issuer)
     .replaceAll('https://profile.internal.example', profiles.origin)
+    .replaceAll('https://billing.internal.example', billing.origin)
+    .replaceAll("clientId: 'user-service'", `clientId: 'user-service', tokenEndpoint: '${endpoint.url}'`)
 }
 
 beforeAll(async () => {
   issuer = await startIssuer()
+  endpoint = await startTokenEndpoint(issuer)
   profiles = await startSink()
+  billing = await startSink()
   const placeholder = createServer()
   port = await listen(placeholder)
   await close(placeholder)
@@ -108,7 +118,7 @@ beforeAll(async () => {
 afterAll(async () => {
   asItStands[Symbol.dispose]()
   local[Symbol.dispose]()
-  await Promise.all([issuer, profiles].map((resource) => resource[Symbol.asyncDispose]()))
+  await Promise.all([issuer, endpoint, profiles, billing].map((resource) => resource[Symbol.asyncDispose]()))
 })
 
 interface Running extends AsyncDisposable {
@@ -343,6 +353,35 @@ describe('the README', () => {
       process.exit()`
     const TOKEN = await issuer.token({ jti: 'token-1' })
     expect(await drive(driver, [], { TOKEN, REDIS_URL: redis.url })).toBe('ERR_TOKEN_REVOKED')
+  })
+
+  it('exchange.mjs does what its comments say', async () => {
+    for (const sink of [profiles, billing]) sink.clear()
+    const driver = `
+      import { runWithToken } from 'otel-token-relay'
+      import { canBill, follow, nightly } from './exchange.mjs'
+      const billable = await runWithToken(process.env.TOKEN, async () => {
+        const billable = await canBill()
+        await fetch(process.env.BILLING).then((response) => response.text())
+        await follow().then((response) => response.text())
+        return billable
+      })
+      await nightly().then((response) => response.text())
+      console.log(JSON.stringify([billable, await canBill()]))
+      process.exit()`
+    const token = await issuer.token()
+    const env = { TOKEN: token, BILLING: billing.origin, CLIENT_SECRET: 'secret' }
+    expect(await drive(driver, [], env)).toEqual([true, true])
+    const tokens = [...billing.received, ...profiles.received].map(
+      ({ authorization }) => authorization[0]?.slice(7) ?? '',
+    )
+    expect(tokens.map((text) => decodeJwt(text))).toMatchObject([
+      { sub: 'alice', aud: 'billing', scope: 'invoices:read' },
+      { sub: 'alice', aud: 'user-service' },
+      { sub: 'service', aud: 'user-service' },
+    ])
+    expect(tokens[1]).toBe(token)
+    expect(endpoint.requests.map(({ parameters }) => parameters.get('audience'))).toEqual(['billing', 'user-service'])
   })
 
   it('message.mjs throws where the token cannot be checked', async () => {

@@ -79,11 +79,43 @@ const TABLE: readonly Row[] = [
     'a:b, c',
     ['a:b', 'c'],
   ],
+  [
+    'TOKEN_RELAY_EXCHANGE_TOKEN_ENDPOINT',
+    'issuers[0].exchange.tokenEndpoint',
+    'https://id.example/token',
+    'https://id.example/token',
+  ],
+  ['TOKEN_RELAY_EXCHANGE_CLIENT_ID', 'issuers[0].exchange.clientId', 'a', 'a'],
+  [
+    'TOKEN_RELAY_EXCHANGE_CLIENT_AUTHENTICATION',
+    'issuers[0].exchange.clientAuthentication',
+    'client_secret_post',
+    'client_secret_post',
+  ],
+  ['TOKEN_RELAY_EXCHANGE_CLIENT_SECRET', 'issuers[0].exchange.clientSecret', 'b', 'b'],
+  ['TOKEN_RELAY_EXCHANGE_CLIENT_SECRET_FILE', 'issuers[0].exchange.clientSecretFile', '/run/a', '/run/a'],
+  ['TOKEN_RELAY_EXCHANGE_PRIVATE_KEY_FILE', 'issuers[0].exchange.privateKeyFile', '/run/b', '/run/b'],
+  ['TOKEN_RELAY_EXCHANGE_KEY_ID', 'issuers[0].exchange.keyId', 'c', 'c'],
+  ['TOKEN_RELAY_EXCHANGE_CERTIFICATE_FILE', 'issuers[0].exchange.certificateFile', '/run/c', '/run/c'],
+  ['TOKEN_RELAY_EXCHANGE_CERTIFICATE_KEY_FILE', 'issuers[0].exchange.certificateKeyFile', '/run/d', '/run/d'],
+  ['TOKEN_RELAY_EXCHANGE_CA_FILE', 'issuers[0].exchange.caFile', '/run/e', '/run/e'],
+  ['TOKEN_RELAY_EXCHANGE_GRANT', 'issuers[0].exchange.grant', 'token_exchange', 'token_exchange'],
+  ['TOKEN_RELAY_EXCHANGE_ACTOR', 'issuers[0].exchange.actor', 'true', true],
+  ['TOKEN_RELAY_EXCHANGE_SUBJECT_CLAIM', 'issuers[0].exchange.subjectClaim', 'oid', 'oid'],
+  ['TOKEN_RELAY_EXCHANGE_TIMEOUT_MILLIS', 'issuers[0].exchange.timeoutMillis', '100', 100],
+  ['TOKEN_RELAY_EXCHANGE_RENEW_BEFORE_SECONDS', 'issuers[0].exchange.renewBeforeSeconds', '7', 7],
+  ['TOKEN_RELAY_EXCHANGE_MAX_LIFETIME_SECONDS', 'issuers[0].exchange.maxLifetimeSeconds', '600', 600],
+  ['TOKEN_RELAY_EXCHANGE_MAX_ENTRIES', 'issuers[0].exchange.maxEntries', '9', 9],
+  ['TOKEN_RELAY_TELEMETRY_ACTORS', 'telemetry.actors', 'plain', 'plain'],
   ['TOKEN_RELAY_EGRESS_MODE', 'egress.mode', 'report', 'report'],
   ['TOKEN_RELAY_INGRESS_PUBLIC_PATHS', 'ingress.publicPaths', '/health,/public/*', ['/health', '/public/*']],
   ['TOKEN_RELAY_FINGERPRINT_KEY', 'fingerprintKey', 'k'.repeat(16), 'k'.repeat(16)],
 ]
-const ALL: Environment = Object.fromEntries(TABLE.map(([variable, , text]) => [variable, text]))
+/** Files are looked at with the options, and here there are none. */
+const isFile = ([variable]: Row): boolean => variable.endsWith('_FILE')
+const ALL: Environment = Object.fromEntries(
+  TABLE.filter((row) => !isFile(row)).map(([variable, , text]) => [variable, text]),
+)
 
 function at(options: unknown, path: string): unknown {
   return path
@@ -140,10 +172,19 @@ describe('variables', () => {
       allowPreflight: true,
     })
     expect(settings.egress).toEqual({ mode: 'report' })
+    expect(settings.telemetry).toEqual({ actors: 'plain' })
+    expect(settings.exchanges.get('https://id.example')).toMatchObject({
+      clientId: 'a',
+      clientSecret: 'b',
+      subjectClaim: 'oid',
+      renewBeforeMillis: 7_000,
+    })
   })
 
   it('every option of one issuer, of the gate and of the fingerprints has its variable', () => {
-    const { issuers, ingress, egress, fingerprintKey, ...rest } = parseOptions(optionsFromEnvironment(ALL))
+    const { issuers, exchanges, ingress, egress, telemetry, fingerprintKey, ...rest } = parseOptions(
+      optionsFromEnvironment(ALL),
+    )
     const { keySet, introspection, ...issuer } = issuers[0] ?? {}
     const { protectedResource, ...gate } = ingress
     const paths = [
@@ -153,6 +194,10 @@ describe('variables', () => {
       ...Object.keys(gate).map((key) => `ingress.${key}`),
       ...Object.keys(protectedResource ?? {}).map((key) => `ingress.protectedResource.${key}`),
       ...Object.keys(egress).map((key) => `egress.${key}`),
+      ...Object.keys(telemetry).map((key) => `telemetry.${key}`),
+      ...Object.keys(exchanges.get('https://id.example') ?? {}).map(
+        (key) => `issuers[0].exchange.${key.replace(/(renewBefore|maxLifetime)Millis/, '$1Seconds')}`,
+      ),
     ]
     // Functions and lists have no text.
     expect(Object.keys(rest)).toEqual(['resolveIssuer', 'rules', 'revocation', 'cache'])

@@ -9,6 +9,8 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 export interface TestIssuer {
   readonly issuer: string
   readonly jwks: { readonly keys: readonly object[] }
+  /** Members that are added to its metadata. */
+  readonly metadata: Record<string, unknown>
   /** Every request that was made to it: method, target, and the names and values of its fields. */
   readonly requests: readonly { readonly target: string; readonly rawHeaders: readonly string[] }[]
   /** A token that is valid for `user-service`, but for what `claims` and `header` change; `undefined` removes a claim. */
@@ -22,6 +24,7 @@ export async function startIssuer(alg = 'ES256'): Promise<TestIssuer> {
   const kid = `${alg}-1`
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid, alg, use: 'sig' }] }
   const requests: { target: string; rawHeaders: string[] }[] = []
+  const metadata: Record<string, unknown> = {}
   let down = false
 
   const server = createServer((request, response) => {
@@ -31,7 +34,7 @@ export async function startIssuer(alg = 'ES256'): Promise<TestIssuer> {
       request.url === '/jwks'
         ? jwks
         : request.url === '/.well-known/oauth-authorization-server'
-          ? { issuer, jwks_uri: `${issuer}/jwks` }
+          ? { issuer, jwks_uri: `${issuer}/jwks`, ...metadata }
           : undefined
     if (body === undefined) return void response.writeHead(404).end()
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
@@ -41,6 +44,7 @@ export async function startIssuer(alg = 'ES256'): Promise<TestIssuer> {
   return {
     issuer,
     jwks,
+    metadata,
     requests,
     async token(claims = {}, header = {}) {
       const now = Math.floor(Date.now() / 1000)

@@ -77,7 +77,7 @@ describe.each(codes)('%s', (code) => {
       expect(value).toMatch(/^[\x20-\x7e]+$/)
     }
     const { 'www-authenticate': challenge } = answer.headers
-    if (challenge === undefined) return expect(code).toSatisfy(() => TOKEN_ERRORS[code].status === 503)
+    if (challenge === undefined) return expect(code).toSatisfy(() => TOKEN_ERRORS[code].status > 500)
     expect(challenge).toMatch(
       /^Bearer [a-z_]+="[\x20-\x21\x23-\x5b\x5d-\x7e]+"(?:, [a-z_]+="[\x20-\x21\x23-\x5b\x5d-\x7e]+")*$/,
     )

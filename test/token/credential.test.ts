@@ -24,6 +24,8 @@ const KINDS: readonly (readonly [string, Kind])[] = [
       claims: { sub: 'alice', exp: 4_000_000_000 },
       scopeClaims: ['scope', 'scp', 'roles'],
       fingerprintKey: 'a key of at least sixteen',
+      watch: () => new AbortController().signal,
+      actors: 'hash',
     }),
   ],
 ]

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { TokenErrorCode } from '../../src/token/errors.ts'
 import {
   cloneError,
+  ExchangeError,
   InsufficientScopeError,
   TOKEN_ERRORS,
   TokenError,
@@ -50,11 +51,28 @@ const TABLE: readonly Row[] = [
   ],
   ['ERR_TOKEN_REVOCATION_UNAVAILABLE', 503, undefined, 'the revocation list cannot be trusted at the moment'],
   ['ERR_TOKEN_KEYS_UNAVAILABLE', 503, undefined, 'the keys of the token issuer cannot be read at the moment'],
+  ['ERR_TOKEN_EXCHANGE_REFUSED', 502, undefined, 'the issuer gives no token for this destination'],
+  ['ERR_TOKEN_EXCHANGE_RESULT', 502, undefined, 'the issuer gave another token than was asked for'],
+  ['ERR_TOKEN_EXCHANGE_LIFETIME', 502, undefined, 'the token would expire before the call has ended'],
+  ['ERR_TOKEN_EXCHANGE_UNAVAILABLE', 503, undefined, 'the issuer cannot be asked for a token at the moment'],
   ['ERR_TOKEN_UNDECIDED', 503, undefined, 'the token could not be checked'],
 ]
 
-const CLASSES = { 400: TokenRejectedError, 401: TokenRejectedError, 403: InsufficientScopeError, 503: UndecidedError }
-const OWN: Readonly<Record<number, readonly string[]>> = { 403: ['requiredScopes'], 503: ['retryAfterSeconds'] }
+const CLASSES: Readonly<Record<number, abstract new (...args: never[]) => TokenError>> = {
+  400: TokenRejectedError,
+  401: TokenRejectedError,
+  403: InsufficientScopeError,
+  502: ExchangeError,
+  503: UndecidedError,
+}
+const OWN: Readonly<Record<string, readonly string[]>> = {
+  InsufficientScopeError: ['requiredScopes'],
+  UndecidedError: ['retryAfterSeconds'],
+}
+
+function classOf(code: TokenErrorCode, status: number) {
+  return code.startsWith('ERR_TOKEN_EXCHANGE_') ? ExchangeError : CLASSES[status]
+}
 
 it('every code is in the table of this test', () => {
   expect(TABLE.map(([code]) => code).toSorted()).toEqual(Object.keys(TOKEN_ERRORS).toSorted())
@@ -70,8 +88,8 @@ describe.each(TABLE)('%s', (code, status, challenge, message) => {
   it('is a TokenError and an Error, of the class that tells "bad" from "not decided"', () => {
     expect(error).toBeInstanceOf(TokenError)
     expect(error).toBeInstanceOf(Error)
-    expect(error.constructor).toBe(CLASSES[error.status])
-    expect(error.name).toBe(CLASSES[error.status].name)
+    expect(error.constructor).toBe(classOf(code, error.status))
+    expect(error.name).toBe(classOf(code, error.status)?.name)
     expect(error.retryable).toBe(status === 503)
     expect(String(error)).toBe(`${error.name}: ${message}`)
   })
@@ -79,7 +97,7 @@ describe.each(TABLE)('%s', (code, status, challenge, message) => {
   it('has no cause, and no members beyond the documented ones', () => {
     expect('cause' in error).toBe(false)
     const members = ['stack', 'message', 'code', 'status', 'challenge', 'name', 'retryable']
-    const own = [...members, ...(OWN[status] ?? [])]
+    const own = [...members, ...(OWN[error.name] ?? [])]
     expect(Object.getOwnPropertyNames(error).toSorted()).toEqual(own.toSorted())
     expect(Object.getOwnPropertySymbols(error)).toEqual([])
   })

@@ -19,6 +19,8 @@ function credentialWith(claims: Record<string, unknown>): VerifiedCredential {
     claims,
     scopeClaims: ['scope', 'scp', 'roles'],
     fingerprintKey: KEY,
+    watch: () => new AbortController().signal,
+    actors: 'hash',
   })
 }
 

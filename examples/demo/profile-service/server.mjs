@@ -1,10 +1,10 @@
-/** profile-service: Fastify, ES module. It answers from memory, or redirects to a third party, and checks no token. */
+/** profile-service: Fastify, ES module. It answers from memory, asks billing-service, or redirects; it checks no token. */
 
 import process from 'node:process'
 import Fastify from 'fastify'
 import { getActiveCredential } from 'otel-token-relay'
 
-const { PICTURES_URL } = process.env
+const { BILLING_URL, PICTURES_URL } = process.env
 
 const app = Fastify()
 
@@ -16,6 +16,12 @@ app.get('/profiles/:id', async (request) => ({
 }))
 
 app.get('/profiles/:id/picture', (request, reply) => reply.redirect(`${PICTURES_URL}/pictures/${request.params.id}`))
+
+app.get('/profiles/:id/invoices', async (request) => {
+  const response = await fetch(`${BILLING_URL}/invoices/${request.params.id}`)
+  if (!response.ok) throw new Error(`billing-service answered ${response.status}`)
+  return { caller: getActiveCredential()?.subject, billing: await response.json() }
+})
 
 const url = await app.listen({ host: '127.0.0.1', port: 0 })
 console.log(`profile-service listens on ${url}`)

@@ -13,6 +13,12 @@ app.get('/users/:id', async (request, response) => {
   response.json({ caller: caller(), profile })
 })
 
+// profile-service asks billing-service, which takes other tokens than ours.
+app.get('/users/:id/invoices', async (request, response) => {
+  const profile = await getJson(`${PROFILE_SERVICE_URL}/profiles/${request.params.id}/invoices`)
+  response.json({ caller: caller(), profile })
+})
+
 // profile-service answers with a redirect to whoever keeps the picture; fetch follows it.
 app.get('/users/:id/picture', async (request, response) => {
   const { picture } = await getJson(`${PROFILE_SERVICE_URL}/profiles/${request.params.id}/picture`)

@@ -1,0 +1,17 @@
+/** The options of profile-service: its callers' tokens are not for billing-service, which gets others in their place. */
+
+const { env } = require('node:process')
+
+module.exports = {
+  issuers: [
+    {
+      issuer: env.ISSUER,
+      audience: env.AUDIENCE,
+      clockToleranceSeconds: 0,
+      exchange: { clientId: env.CLIENT_ID, clientSecret: env.CLIENT_SECRET },
+    },
+  ],
+  destinations: [{ to: env.BILLING_URL, exchange: { audience: env.BILLING_AUDIENCE, scope: 'invoices:read' } }],
+  // Names of services, fit to be read in a trace.
+  telemetry: { actors: 'plain' },
+}

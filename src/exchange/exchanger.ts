@@ -1,0 +1,133 @@
+/** Another token for another audience: kept per caller's token and per request, and never used without the caller's. */
+
+import { isDeepStrictEqual } from 'node:util'
+import { LRUCache } from 'lru-cache'
+import type { TokenRequest } from '../destination/token-request.ts'
+import { keyOfRequest } from '../destination/token-request.ts'
+import { traceExchange } from '../telemetry/exchange-span.ts'
+import type { CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
+import type { Issuer } from '../verification/issuer.ts'
+import type { GrantTokens, GrantType } from './grant.ts'
+import { grantOf } from './grant.ts'
+import { acceptIssued } from './issued.ts'
+import type { ClientSettings } from './settings.ts'
+import type { TokenResponse } from './token-endpoint.ts'
+import { createTokenEndpoint } from './token-endpoint.ts'
+import type { GetTokenOptions, Obtained, TokenSource } from './token-source.ts'
+import { createTokenSource } from './token-source.ts'
+
+/** This service as a client of one issuer. */
+export interface Exchanger {
+  /** The token for `request` that is at hand for the caller of `subject`; never waits. */
+  current(subject: VerifiedCredential, request: TokenRequest): VerifiedCredential | undefined
+  /** The same, got now where it is not at hand. Rejects with an `ExchangeError`, or the reason of `signal`. */
+  get(subject: VerifiedCredential, request: TokenRequest, options?: GetTokenOptions): Promise<VerifiedCredential>
+  /** Tokens of the service itself (RFC 6749 §4.4). */
+  clientCredentials(request: TokenRequest): TokenSource
+  /** Tokens of whoever `refreshToken` was issued for (RFC 6749 §6). One that is rotated takes its place. */
+  refreshToken(refreshToken: string, request: TokenRequest): TokenSource
+}
+
+export interface ExchangerOptions {
+  readonly issuer: Issuer
+  readonly settings: ClientSettings
+  readonly traits: CredentialTraits
+}
+
+/** One question to the token endpoint, asked again for each renewal. */
+interface Question {
+  readonly grant: GrantType
+  readonly request: TokenRequest
+  readonly subject?: VerifiedCredential
+  readonly tokens?: () => GrantTokens | Promise<GrantTokens>
+  readonly onResponse?: (response: TokenResponse) => void
+}
+
+/** What was exchanged for one token. */
+interface Exchanged {
+  readonly subject: VerifiedCredential
+  /** As many as the configuration has different requests. */
+  readonly sources: Map<string, TokenSource>
+}
+
+const WHATEVER_IS_DEFAULT: TokenRequest = { audience: [], resource: [], scope: [], tokenType: 'access_token' }
+
+/** What an entry may weigh on average, in bytes: large tokens take the place of several. */
+const BYTES_PER_ENTRY = 8_192
+const MAX_ENTRY_BYTES = 4 * 65_536
+
+export function createExchanger({ issuer, settings, traits }: ExchangerOptions): Exchanger {
+  const endpoint = createTokenEndpoint(issuer.issuer, settings)
+  // By the whole text of the caller's token, as tokens are remembered everywhere: neither its subject nor a hash of it
+  // stands for it.
+  const bySubject = new LRUCache<string, Exchanged>({
+    max: settings.maxEntries,
+    // One token always fits: otherwise nobody would find the exchange that is under way for it.
+    maxSize: Math.max(settings.maxEntries * BYTES_PER_ENTRY, MAX_ENTRY_BYTES),
+    // The text and its claims, and as much for what it was exchanged for.
+    sizeCalculation: (_, text) => text.length * 4,
+  })
+  const actor = settings.actor ? ask({ grant: 'client_credentials', request: WHATEVER_IS_DEFAULT }) : undefined
+
+  function ask(question: Question): TokenSource {
+    const { subject } = question
+    return createTokenSource({
+      renewBeforeMillis: settings.renewBeforeMillis,
+      // Nothing that came from a token outlives it.
+      notAfterMillis: subject?.expiresAtMillis ?? Number.POSITIVE_INFINITY,
+      obtain: (previous) =>
+        traceExchange({ issuer: issuer.issuer, subject, previous }, () => obtain(question, previous)),
+    })
+  }
+
+  async function obtain(question: Question, previous: VerifiedCredential | undefined): Promise<Obtained> {
+    const { grant, request, subject, tokens, onResponse } = question
+    const response = await endpoint.request(grantOf(grant, request, (await tokens?.()) ?? {}))
+    // Whatever becomes of the access token, the refresh token that was sent is spent (RFC 6749 §6).
+    onResponse?.(response)
+    return acceptIssued(response, { issuer, settings, traits, grant, request, subject, previous })
+  }
+
+  /** One text may get other facts: an issuer that is asked about opaque tokens may answer otherwise next time. */
+  function exchangedFor(subject: VerifiedCredential): Exchanged | undefined {
+    const known = bySubject.get(subject.reveal())
+    if (known === undefined || known.subject === subject) return known
+    // Verified anew, and the same: found without comparing from now on.
+    return isDeepStrictEqual(known.subject.claims, subject.claims) ? remember({ ...known, subject }) : undefined
+  }
+
+  function sourceFor(subject: VerifiedCredential, request: TokenRequest): TokenSource {
+    const { sources } = exchangedFor(subject) ?? remember({ subject, sources: new Map() })
+    const key = keyOfRequest(request)
+    const source = sources.get(key) ?? ask({ grant: settings.grant, request, subject, tokens: () => tokensOf(subject) })
+    sources.set(key, source)
+    return source
+  }
+
+  function remember(exchanged: Exchanged): Exchanged {
+    bySubject.set(exchanged.subject.reveal(), exchanged)
+    return exchanged
+  }
+
+  async function tokensOf(subject: VerifiedCredential): Promise<GrantTokens> {
+    const acting = await actor?.get()
+    return { subject: subject.reveal(), actor: acting?.reveal() }
+  }
+
+  return {
+    current: (subject, request) => exchangedFor(subject)?.sources.get(keyOfRequest(request))?.current,
+    get: (subject, request, options) => sourceFor(subject, request).get(options),
+    clientCredentials: (request) => ask({ grant: 'client_credentials', request }),
+    refreshToken(refreshToken, request) {
+      let latest = refreshToken
+      return ask({
+        grant: 'refresh_token',
+        request,
+        tokens: () => ({ refresh: latest }),
+        onResponse: (response) => {
+          latest = response.refreshToken ?? latest
+        },
+      })
+    },
+  }
+}

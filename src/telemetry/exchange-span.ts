@@ -1,0 +1,63 @@
+/** The span of a token exchange: whose tokens come in, and which one comes out. */
+
+import type { Span } from '@opentelemetry/api'
+import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { TokenError } from '../token/errors.ts'
+import type { VerifiedCredential } from '../token/verified-credential.ts'
+import { recordOnSpan } from './span-events.ts'
+import { linksTo, rememberOrigin } from './token-origins.ts'
+
+/** What a token is got for. */
+export interface ExchangeTrace {
+  readonly issuer: string
+  /** The token that is exchanged; `undefined` where the service asks for itself. */
+  readonly subject: VerifiedCredential | undefined
+  /** The token that is replaced, where there was one. */
+  readonly previous: VerifiedCredential | undefined
+}
+
+/** Runs `obtain` in a span of its own, linked to those in which the replaced and the exchanged token were got. */
+export async function traceExchange<T extends { readonly credential: VerifiedCredential }>(
+  exchange: ExchangeTrace,
+  obtain: () => Promise<T>,
+): Promise<T> {
+  const span = quietly(() => startSpan(exchange))
+  try {
+    const obtained = await obtain()
+    quietly(() => succeed(span, exchange, obtained.credential))
+    return obtained
+  } catch (error) {
+    quietly(() => fail(span, error))
+    throw error
+  } finally {
+    quietly(() => span?.end())
+  }
+}
+
+function startSpan({ issuer, subject, previous }: ExchangeTrace): Span {
+  return trace.getTracer('otel-token-relay').startSpan('token exchange', {
+    kind: SpanKind.INTERNAL,
+    attributes: { 'auth.token.issuer': issuer },
+    links: [...linksTo(previous), ...linksTo(subject)],
+  })
+}
+
+function succeed(span: Span | undefined, { subject, previous }: ExchangeTrace, credential: VerifiedCredential): void {
+  rememberOrigin(credential, span)
+  const name = previous === undefined ? 'auth.token.exchanged' : 'auth.token.renewed'
+  recordOnSpan(span, { name, credential, subject })
+}
+
+function fail(span: Span | undefined, error: unknown): void {
+  span?.setStatus({ code: SpanStatusCode.ERROR })
+  if (error instanceof TokenError) span?.setAttribute('error.type', error.code)
+}
+
+/** A broken SDK must not break an exchange. */
+function quietly<T>(act: () => T): T | undefined {
+  try {
+    return act()
+  } catch {
+    return undefined
+  }
+}

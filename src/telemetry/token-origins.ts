@@ -1,0 +1,20 @@
+/** In which span a token was verified first, or was got: what comes from it, and whatever it is sent with, links there. */
+
+import type { Link, Span, SpanContext } from '@opentelemetry/api'
+import { TraceFlags, trace } from '@opentelemetry/api'
+import type { VerifiedCredential } from '../token/verified-credential.ts'
+
+/** Forgotten with the token. */
+const origins = new WeakMap<VerifiedCredential, SpanContext>()
+
+export function rememberOrigin(credential: VerifiedCredential, span: Span | undefined): void {
+  const context = span?.spanContext()
+  if (context === undefined || origins.has(credential) || !trace.isSpanContextValid(context)) return
+  // Nobody can look at what was not sampled.
+  if ((context.traceFlags & TraceFlags.SAMPLED) !== 0) origins.set(credential, context)
+}
+
+export function linksTo(credential: VerifiedCredential | undefined): Link[] {
+  const context = credential === undefined ? undefined : origins.get(credential)
+  return context === undefined ? [] : [{ context }]
+}
