@@ -80,7 +80,7 @@ export interface ExchangeOptions {
   readonly actor?: boolean
   /** The claim in which the caller's token and the other one must agree. Default `sub`. */
   readonly subjectClaim?: string
-  /** Total time for one attempt, in milliseconds. Positive; default 5000. */
+  /** Total time for one answer, a second attempt included, in milliseconds. Positive; default 5000. */
   readonly timeoutMillis?: number
   /** How long before its expiry a token is replaced, in seconds; one that lives shorter is replaced half-way. Default 30. */
   readonly renewBeforeSeconds?: number

@@ -279,7 +279,7 @@ describe('refuses, with path and problem', () => {
     ['destination', 'is not an option', { ...GOOD, destination: [{ to: MARKER }] }],
     ['issuers[0].audiences', 'is not an option', withIssuer({ audiences: [MARKER] })],
     ['issuers[0].keySet.timeout', 'is not an option', withKeySet({ timeout: MARKER })],
-    ['destinations[0].exchange', 'is not an option', withDestination({ to: 'https://a.example', exchange: MARKER })],
+    ['destinations[0].realm', 'is not an option', withDestination({ to: 'https://a.example', realm: MARKER })],
     ['ingress.public', 'is not an option', withIngress({ public: MARKER })],
   ])('%s: %s', (path, problem, options) => {
     const error = mistake(options)

@@ -7,11 +7,17 @@ import type { VerifiedCredential } from '../token/verified-credential.ts'
 /** Forgotten with the token. */
 const origins = new WeakMap<VerifiedCredential, SpanContext>()
 
+/** Only the first span counts. Never throws: a span of a broken SDK must not break the request it belongs to. */
 export function rememberOrigin(credential: VerifiedCredential, span: Span | undefined): void {
-  const context = span?.spanContext()
-  if (context === undefined || origins.has(credential) || !trace.isSpanContextValid(context)) return
-  // Nobody can look at what was not sampled.
-  if ((context.traceFlags & TraceFlags.SAMPLED) !== 0) origins.set(credential, context)
+  if (origins.has(credential)) return
+  try {
+    const context = span?.spanContext()
+    if (context === undefined || !trace.isSpanContextValid(context)) return
+    // Nobody can look at what was not sampled.
+    if ((context.traceFlags & TraceFlags.SAMPLED) !== 0) origins.set(credential, context)
+  } catch {
+    // Nothing to link to.
+  }
 }
 
 export function linksTo(credential: VerifiedCredential | undefined): Link[] {

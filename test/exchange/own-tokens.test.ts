@@ -197,7 +197,7 @@ describe('the actor', () => {
     await rig.as(await rig.issuer.token(), async () => {
       expect(await outcome(rig.relay.prepare(rig.sink.origin))).toBe('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
     })
-    expect(asked()).toBe(1)
+    expect(asked()).toBe(2)
   })
 })
 
