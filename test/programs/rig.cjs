@@ -38,13 +38,19 @@ async function carryOut({ calls, until, hold }, response) {
   await Promise.all(Array.from({ length: LANES }, lane))
 }
 
+/** Where the program has been started behind `tracing.cjs`. */
+const relay = () => require.cache[require.resolve('./tracing.cjs')]?.exports
+
 const server = http.createServer(async (incoming, response) => {
   const { pathname, searchParams } = new URL(incoming.url, 'http://service')
   response.on('error', () => undefined)
-  // Only a program that runs behind `tracing.cjs` has a relay to ask.
-  if (pathname === '/revoke') await require('./tracing.cjs').revoke(getActiveCredential())
+  if (pathname === '/revoke') await relay()?.revoke(getActiveCredential())
   else if (pathname === '/release') held.get(searchParams.get('hold'))?.()
-  else await text(incoming).then((body) => carryOut(JSON.parse(body), response), () => undefined)
+  else
+    await text(incoming).then(
+      (body) => carryOut(JSON.parse(body), response),
+      () => undefined,
+    )
   response.end()
 })
 const described = clients.map(({ call: _, ...client }) => client)

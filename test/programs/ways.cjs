@@ -39,11 +39,15 @@ module.exports = {
     return fn()
   },
   pipeline: (fn) =>
-    pipeline(Readable.from(['a', 'b']), async function* (source) {
-      for await (const chunk of source) if (chunk === 'b') yield await fn()
-    }, async (source) => {
-      for await (const _ of source);
-    }),
+    pipeline(
+      Readable.from(['a', 'b']),
+      async function* (source) {
+        for await (const chunk of source) if (chunk === 'b') yield await fn()
+      },
+      async (source) => {
+        for await (const _ of source);
+      },
+    ),
   'another storage': (fn) =>
     unrelated.run(undefined, async () => {
       unrelated.enterWith({})

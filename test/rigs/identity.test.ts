@@ -8,7 +8,9 @@ import { createMutant, NO_BINDING, NO_SOCKET_GUARD } from './mutants.ts'
 
 const SEED = 20
 
-it.each(OTEL_LINES)('G1 F12 on %s no request of interleaved callers leaves with another caller’s token', async (line) => {
+it.each(
+  OTEL_LINES,
+)('G1 F12 on %s no request of interleaved callers leaves with another caller’s token', async (line) => {
   const report = await runIdentityRig({ seed: SEED, requests: 2500, line })
   process.stdout.write(`${JSON.stringify(report)}\n`)
   expect(report.wrong, report.examples.join()).toBe(0)

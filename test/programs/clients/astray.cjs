@@ -30,7 +30,6 @@ const calls = {
   'absolute form': viaHttp((said) => ({ ...there(), path: said.href })),
   'options of the agent': viaHttp(() => ({ agent: new http.Agent(there()) })),
   createConnection: viaHttp(() => ({ createConnection: () => net.connect(there()) })),
-  'createConnection without agent': viaHttp(() => ({ agent: false, createConnection: () => net.connect(there()) })),
   'socket of the system': viaHttp(() => ({ socketPath: process.env.ELSEWHERE_SOCKET })),
   'origin in the options': (url, { headers }) => {
     const { origin, pathname: path } = new URL(url)
