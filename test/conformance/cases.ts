@@ -20,7 +20,7 @@ export interface Service {
   readonly port: number
 }
 
-const CALLERS = 6
+const CALLERS = 4
 
 /** A request in clear text through a forward proxy: the proxy would read the token. */
 const isRead = ({ proxied, scheme }: Client): boolean => proxied === true && scheme !== 'https'

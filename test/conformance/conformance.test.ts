@@ -26,6 +26,9 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
+/** Some seconds, on a machine that does nothing else. */
+const BUSY = 240_000
+
 const outcomes = new Map<Mode, Outcome>()
 let clients: readonly Client[] = []
 
@@ -35,12 +38,14 @@ async function tried(line: OtelLine, mode: Mode): Promise<Outcome> {
   return await runMatrix(bench, program)
 }
 
-it.each(MODES)('F1 F7 F10 F11 F12 every client does in every case what is expected of it: %s', async (mode) => {
+it.each(MODES)('F1 F7 F10 F11 F12 on otel-3 every client does what is expected of it: %s', {
+  timeout: BUSY,
+}, async (mode) => {
   outcomes.set(mode, await tried('otel-3', mode))
   expect(outcomes.get(mode)).toEqual(expectedOutcome(clients))
 })
 
-it('F1 F7 F10 F11 F12 so it does on the previous line of OpenTelemetry', async () => {
+it('F1 F7 F10 F11 F12 so it does on otel-2', { timeout: BUSY }, async () => {
   expect(await tried('otel-2', 'sampled')).toEqual(expectedOutcome(clients))
 })
 

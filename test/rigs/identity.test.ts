@@ -1,10 +1,13 @@
 /** G1 F12 The identity rig at the size of CI, and broken builds that it must catch. `npm run rig:identity` goes on. */
 
 import process from 'node:process'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { OTEL_LINES } from '../support/process.ts'
 import { runIdentityRig } from './identity.ts'
 import { createMutant, NO_BINDING, NO_SOCKET_GUARD } from './mutants.ts'
+
+// Some seconds, on a machine that does nothing else.
+vi.setConfig({ testTimeout: 240_000 })
 
 const SEED = 20
 

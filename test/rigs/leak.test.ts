@@ -1,10 +1,13 @@
 /** F1 F2 F3 F6 F7 F10 F11 E11 B5 C5 The leak rig at the size of CI, and broken builds that it must catch. */
 
 import process from 'node:process'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { createCanaries } from './canaries.ts'
 import { runLeakRig } from './leak.ts'
 import { createMutant, FORWARD_ALWAYS } from './mutants.ts'
+
+// Some seconds, on a machine that does nothing else.
+vi.setConfig({ testTimeout: 240_000 })
 
 const SEED = 30
 
