@@ -75,7 +75,7 @@ export async function startBench(scratch: string): Promise<Bench> {
   }
 }
 
-const SCHEMES: readonly Scheme[] = ['http', 'https']
+const SCHEMES: readonly Scheme[] = ['http', 'https', 'h2']
 const NAMED: readonly Place[] = ['named', 'alsoNamed']
 
 interface Preloaded {

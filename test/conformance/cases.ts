@@ -23,7 +23,7 @@ export interface Service {
 const CALLERS = 4
 
 /** A request in clear text through a forward proxy: the proxy would read the token. */
-const isRead = ({ proxied, scheme }: Client): boolean => proxied === true && scheme !== 'https'
+const isRead = ({ proxied, scheme }: Client): boolean => proxied === true && (scheme ?? 'http') === 'http'
 const carried = (client: Client): string => (isRead(client) ? 'none' : 'token')
 const unlessItFollows = ({ follows }: Client) => (follows ? undefined : 'follows no redirects')
 

@@ -2,11 +2,15 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
+import type { Http2SecureServer, ServerHttp2Session } from 'node:http2'
+import { createSecureServer as createHttp2Server } from 'node:http2'
 import { createServer as createSecureServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import type { Certificates } from '../support/certificates.ts'
 import { close, listen } from '../support/issuer.ts'
 
-export type Scheme = 'http' | 'https'
+/** `h2` is HTTP/2 over TLS, and nothing else. */
+export type Scheme = 'http' | 'https' | 'h2'
 /** Two that the relay's rules name, and one that they do not. */
 export type Place = 'named' | 'alsoNamed' | 'other'
 
@@ -54,6 +58,8 @@ const PLACES: readonly Place[] = ['named', 'alsoNamed', 'other']
 export async function startPlaces(tls: Certificates): Promise<Places> {
   const records = new Map<string, Record>()
   const servers: Server[] = []
+  const http2Servers: Http2SecureServer[] = []
+  const sessions = new Set<ServerHttp2Session>()
   const origins = new Map<string, string>()
   let runs = 0
 
@@ -61,6 +67,14 @@ export async function startPlaces(tls: Certificates): Promise<Places> {
     const listener = (request: IncomingMessage, response: ServerResponse): void => receive(place, request, response)
     const [http, https] = [createServer(listener), createSecureServer(tls, listener)]
     servers.push(http, https)
+    const h2 = createHttp2Server(tls, listener as unknown as Parameters<typeof createHttp2Server>[1])
+    h2.on('session', (session) => {
+      sessions.add(session)
+      session.on('close', () => sessions.delete(session)).on('error', () => undefined)
+    })
+    await new Promise<void>((resolve) => h2.listen(0, '127.0.0.1', resolve))
+    http2Servers.push(h2)
+    origins.set(`h2 ${place}`, `https://localhost:${(h2.address() as AddressInfo).port}`)
     origins.set(`http ${place}`, `http://127.0.0.1:${await listen(http)}`)
     origins.set(`https ${place}`, `https://localhost:${await listen(https)}`)
   }
@@ -92,6 +106,8 @@ export async function startPlaces(tls: Certificates): Promise<Places> {
       }
     },
     async [Symbol.asyncDispose]() {
+      for (const session of sessions) session.destroy()
+      await Promise.all(http2Servers.map((server) => new Promise((resolve) => server.close(resolve))))
       await Promise.all(servers.map(close))
     },
   }

@@ -7,9 +7,9 @@ import { close, listen } from '../support/issuer.ts'
 export interface EchoSink {
   readonly origin: string
   readonly counts: Readonly<Counts>
-  /** Wrong and missing tokens by client: `client subject/request` where the request left with something else than its token. */
+  /** The first requests with another token than their own, as `client subject/request`. */
   readonly wrong: readonly string[]
-  /** Inbound requests of which some outgoing one carried nothing. */
+  /** Requests of callers of which some outgoing one carried nothing, and with which client. */
   readonly without: ReadonlyMap<string, string>
   [Symbol.asyncDispose](): Promise<void>
 }

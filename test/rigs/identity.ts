@@ -88,7 +88,7 @@ export async function runIdentityRig(options: IdentityOptions): Promise<Identity
 const inSixHours = (): number => Math.floor(Date.now() / 1000) + 21_600
 
 /** Clear text through a proxy gets no token anyway; TLS would only cost time here. */
-const isSuitable = ({ proxied, scheme, astray }: RigClient): boolean => !proxied && !astray && scheme !== 'https'
+const isSuitable = ({ proxied, scheme, astray }: RigClient): boolean => !proxied && !astray && scheme === undefined
 
 interface Planning {
   readonly random: Random

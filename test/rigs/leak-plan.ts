@@ -57,7 +57,7 @@ function urlOf({ random, ledger, places }: Planning, calling: Calling): string {
   let url = ''
   for (let hop = 0; hop < hops; hop += 1) {
     const isNamed = client.astray || random.integer(2) === 0
-    const scheme = client.scheme ?? 'http'
+    const scheme = client.scheme === 'https' ? 'https' : 'http'
     const origin = random.pick((isNamed ? places.named : places.unnamed)[scheme])
     const path = ledger.path(id, expectationOf(calling, isNamed), url === '' ? behaviourOf(calling, random) : 'ok')
     url = `${origin}${path}${url === '' ? '' : `?next=${encodeURIComponent(url)}`}`
@@ -67,7 +67,7 @@ function urlOf({ random, ledger, places }: Planning, calling: Calling): string {
 
 function expectationOf({ client, holder, special }: Calling, isNamed: boolean): Expectation {
   if (special === 'own') return 'own'
-  const isRead = client.proxied === true && client.scheme !== 'https'
+  const isRead = client.proxied === true && (client.scheme ?? 'http') === 'http'
   return isNamed && holder.isGood && special !== 'suppressed' && !isRead && !client.astray ? 'token' : 'none'
 }
 

@@ -72,7 +72,7 @@ async function runIn(scratch: string, { seed, requests, build = 'relay', line, o
     env: { ...sinks.env, ...TRACING, OTEL_EXPORTER_OTLP_ENDPOINT: sinks.collector.origin },
   })
   await using _ = program
-  const clients = await program.report<readonly RigClient[]>('clients')
+  const clients = (await program.report<readonly RigClient[]>('clients')).filter(({ scheme }) => scheme !== 'h2')
   const ways = await program.report<readonly string[]>('ways')
   const planning = { random: createRandom(seed), ledger, places: sinks.places, clients, ways }
   const caller = createCaller(await program.report<number>('port'))

@@ -103,6 +103,14 @@ function proxying(undici) {
   ]
 }
 
+/** Over HTTP/2, where all callers share one session and have a stream each. */
+function multiplexing(undici, version) {
+  if (version < 6) return []
+  const agent = new undici.Agent({ allowH2: true, connections: 1 })
+  const call = requesting(undici, () => agent)
+  return [{ name: 'request, HTTP/2', scheme: 'h2', limits: true, call }]
+}
+
 function clientsOf(undici, version) {
   const pool = perOrigin((origin) => new undici.Pool(origin, { connections: LIMIT }))
   const client = perOrigin((origin) => new undici.Client(origin))
@@ -119,6 +127,7 @@ function clientsOf(undici, version) {
     ...withMaxRedirections(undici, version),
     ...retrying(undici),
     ...proxying(undici),
+    ...multiplexing(undici, version),
   ]
 }
 
