@@ -6,7 +6,7 @@ import { join } from 'node:path'
 /** Text of a file of the package, and what stands in its place. */
 export interface Patch {
   readonly file: string
-  readonly from: string
+  readonly from: string | RegExp
   readonly to: string
 }
 
@@ -46,8 +46,8 @@ export const NO_BINDING: readonly Patch[] = [
 export const NO_SOCKET_GUARD: readonly Patch[] = [
   {
     file: 'egress/socket-guard.js',
-    from: 'export function guardSockets(',
-    to: 'export function guardSockets() { return () => undefined }\nfunction unused(',
+    from: /\w*asNobody\(\(\) => previous\.apply\(this, args\)\)/i,
+    to: 'previous.apply(this, args)',
   },
 ]
 
@@ -62,8 +62,9 @@ export function createMutant(patches: readonly Patch[]): Mutant {
   for (const { file, from, to } of patches) {
     const path = join(installed, 'dist', file)
     const text = readFileSync(path, 'utf8')
-    if (!text.includes(from)) throw new Error(`the mutation does not fit any more: ${file} has no "${from}"`)
-    writeFileSync(path, text.replace(from, to))
+    const mutated = text.replace(from, () => to)
+    if (mutated === text) throw new Error(`the mutation does not fit any more: ${file} has no ${from}`)
+    writeFileSync(path, mutated)
   }
   return { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) }
 }
