@@ -15,3 +15,4 @@ const sdk = new NodeSDK({
 })
 sdk.start()
 process.on('SIGTERM', () => sdk.shutdown().finally(() => process.exit(0)))
+module.exports = relay

@@ -12,6 +12,8 @@ export const OTEL_LINES: readonly OtelLine[] = ['otel-3', 'otel-2']
 
 export interface ProgramOptions {
   readonly line?: OtelLine
+  /** Where the program and the package are, if not in the folder of `line`. */
+  readonly folder?: string
   /** `node` options before the program, such as `['--require', 'otel-token-relay/register']`. */
   readonly preload?: readonly string[]
   readonly args?: readonly string[]
@@ -44,7 +46,7 @@ const QUIET = {
 }
 
 export function startProgram(program: string, options: ProgramOptions = {}): Program {
-  const cwd = join(import.meta.dirname, '..', options.line ?? 'otel-3')
+  const cwd = options.folder ?? join(import.meta.dirname, '..', options.line ?? 'otel-3')
   const child = spawn(
     process.execPath,
     [...(options.preload ?? []), join('programs', program), ...(options.args ?? [])],

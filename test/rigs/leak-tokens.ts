@@ -1,0 +1,61 @@
+/** The canaries of the leak rig: good tokens, and tokens that are bad in every usual way. */
+
+import { randomBytes } from 'node:crypto'
+import type { TestIssuer } from '../support/issuer.ts'
+import { createSigner } from '../support/signer.ts'
+import type { Canaries } from './canaries.ts'
+
+export interface Canary {
+  readonly token: string
+  /** What is wrong with it. */
+  readonly defect?: string
+}
+
+export interface LeakTokens {
+  readonly good: readonly Canary[]
+  readonly bad: readonly Canary[]
+  /** A good token of its own, which ends `seconds` from now. */
+  fresh(seconds: number): Promise<Canary>
+}
+
+export async function createLeakTokens(issuer: TestIssuer, canaries: Canaries, count: number): Promise<LeakTokens> {
+  const stranger = createSigner('ES256', 'ES256-1')
+  const now = Math.floor(Date.now() / 1000)
+  async function mint(claims: Readonly<Record<string, unknown>>, header = {}): Promise<string> {
+    const marker = `canary-${randomBytes(12).toString('hex')}`
+    const token = await issuer.token({ exp: now + 21_600, ...claims, marker }, header)
+    canaries.add(token, marker)
+    return token
+  }
+  function known(token: string): string {
+    canaries.add(token, '')
+    return token
+  }
+
+  const good = await Promise.all(
+    Array.from({ length: count }, async (_, i) => ({ token: await mint({ sub: `s-${i}` }) })),
+  )
+  const [sample = ''] = [await mint({})]
+  const claims = { iss: issuer.issuer, sub: 'eve', aud: 'user-service', iat: now, exp: now + 300 }
+  const bad: readonly Canary[] = [
+    { defect: 'for another audience', token: await mint({ aud: 'another' }) },
+    { defect: 'expired', token: await mint({ iat: now - 600, exp: now - 300 }) },
+    { defect: 'of another issuer', token: await mint({ iss: 'https://elsewhere.example' }) },
+    { defect: 'of another type', token: await mint({}, { typ: 'JWT' }) },
+    { defect: 'not yet valid', token: await mint({ nbf: now + 3000 }) },
+    { defect: 'without end', token: await mint({ exp: undefined }) },
+    { defect: 'with an unknown key', token: await mint({}, { kid: 'unknown' }) },
+    { defect: 'with another signature', token: known(`${sample.slice(0, -20)}${'A'.repeat(20)}`) },
+    { defect: 'signed by a stranger', token: known(stranger.token(claims)) },
+    {
+      defect: 'not signed',
+      token: known(`${stranger.token(claims, { alg: 'none', typ: 'at+jwt' }).replace(/[^.]*$/, '')}`),
+    },
+    { defect: 'not a token', token: known(randomBytes(40).toString('base64url')) },
+  ]
+  return {
+    good,
+    bad,
+    fresh: async (seconds) => ({ token: await mint({ sub: 'soon', exp: Math.floor(Date.now() / 1000) + seconds }) }),
+  }
+}

@@ -1,0 +1,55 @@
+/** F1 F2 F3 F6 F7 F10 F11 E11 B5 C5 The leak rig at the size of CI, and broken builds that it must catch. */
+
+import process from 'node:process'
+import { expect, it, vi } from 'vitest'
+import { createCanaries } from './canaries.ts'
+import { runLeakRig } from './leak.ts'
+import { createMutant, FORWARD_ALWAYS } from './mutants.ts'
+
+// Some seconds, on a machine that does nothing else.
+vi.setConfig({ testTimeout: 240_000 })
+
+const SEED = 30
+
+it('F1 F3 F6 F7 F11 E11 B5 C5 no piece of any token is where nobody sent it', async () => {
+  const report = await runLeakRig({ seed: SEED, requests: 3000 })
+  process.stdout.write(`${JSON.stringify(report)}\n`)
+  expect(report.leaks).toEqual({})
+  expect({ wrong: report.wrong, examples: report.examples.filter((each) => each.startsWith('wrong')) }).toEqual({
+    wrong: 0,
+    examples: [],
+  })
+  expect(report.silent).toEqual([])
+  expect(report.token).toBeGreaterThan(300)
+  expect(report.own).toBeGreaterThan(50)
+})
+
+it('the rig catches a propagator that copies the header', async () => {
+  const report = await runLeakRig({ seed: SEED, requests: 500, build: 'naive' })
+  expect(Object.keys(report.leaks).length).toBeGreaterThan(4)
+  expect(report.wrong).toBeGreaterThan(50)
+})
+
+it('the rig catches a build that forwards to everybody', async () => {
+  using mutant = createMutant(FORWARD_ALWAYS)
+  const report = await runLeakRig({ seed: SEED, requests: 500, build: mutant })
+  expect(Object.keys(report.leaks).length).toBeGreaterThan(4)
+})
+
+const TOKEN = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSIsImlzcyI6Imh0dHBzOi8vaWQifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg'
+const piece = TOKEN.slice(30, 46)
+it.each([
+  ['as it is', piece],
+  ['percent-encoded', piece.replace(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`)],
+  ['percent-encoded', encodeURIComponent(piece.replace(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`))],
+  ['base64', Buffer.from(`x${piece}`).toString('base64')],
+  ['base64', Buffer.from(piece).toString('base64url')],
+  ['hexadecimal', `a${Buffer.from(piece).toString('hex')}`],
+  ['UTF-16', Buffer.from(piece, 'utf16le').toString('latin1')],
+])('the search finds sixteen characters of a token %s', (encoding, text) => {
+  const canaries = createCanaries()
+  canaries.add(TOKEN, 'marker-of-this-token')
+  expect(canaries.find(`GET /?q=${text}&r=1 HTTP/1.1`)?.encoding).toBe(encoding)
+  expect(canaries.find('GET /?q=marker-of-this-token HTTP/1.1')?.encoding).toBe('as it is')
+  expect(canaries.find(`GET /?q=${TOKEN.slice(30, 41)} HTTP/1.1`)).toBeUndefined()
+})
