@@ -40,7 +40,8 @@ function replace(owner: object, name: 'connect'): () => void {
   }
 }
 
-function asNobody<T>(fn: () => T): T {
+/** Runs `fn` without a caller: work that several callers share must not become that of one of them. */
+export function asNobody<T>(fn: () => T): T {
   const active = context.active()
   return getSlot(active) === undefined ? fn() : context.with(deleteCredential(active), fn)
 }

@@ -68,6 +68,7 @@ describe('a token', () => {
       'token/verified-credential.ts': 1,
       'verification/verifier.ts': 2,
       'propagation/propagator.ts': 1,
+      'egress/grpc-channel.ts': 1,
       'egress/http-agent.ts': 1,
       'egress/undici-request.ts': 1,
     })
