@@ -105,7 +105,7 @@ export function createAdmitter({ propagator, verifier, resourceMetadata }: Admit
     slotOf: (request) => slotOf(request, propagator),
     admit(request, { mode = 'require' } = {}) {
       ensureContextManager()
-      const slot = slotOf(request, propagator)
+      const slot = letInSlotOf(request, propagator) ?? slotOf(request, propagator)
       const scope = { emitters: request.emitters ?? [], lifetime: request.lifetime }
       const complete = (outcome: SlotAdmission): Admission =>
         outcome.admitted ? { ...outcome, run: (fn) => enterSlot(slot, scope, fn) } : outcome
@@ -131,6 +131,15 @@ function slotOf({ headers, rawHeaders = [] }: AdmissionRequest, propagator: Rela
   // `headers` shows the first of two lines; whoever sent two may have had another one checked.
   if (authorizationLines(rawHeaders) > 1) slot.reject(new TokenRejectedError('ERR_TOKEN_REQUEST'))
   return slot
+}
+
+/** The metadata of a gRPC call is another object than the headers that the gate has let in. */
+function letInSlotOf(
+  { headers, rawHeaders }: AdmissionRequest,
+  propagator: RelayPropagator,
+): CredentialSlot | undefined {
+  const isApart = rawHeaders === undefined && propagator.slotOf(headers) === undefined
+  return isApart ? propagator.activeSlotFor(headers.authorization) : undefined
 }
 
 function authorizationLines(rawHeaders: readonly string[]): number {
