@@ -175,11 +175,10 @@ const EXCEPTIONS = {
   503: ServiceUnavailableException,
 }
 
-/** Nest answers with status and body of an exception; the fields are set before. */
+/** Nest answers with status and body of an exception, and says what kind of body that is; other fields are set before. */
 function exceptionFor({ answer, error }: Refused, http: Http | undefined): Error {
   for (const [name, value] of Object.entries(answer.headers)) {
-    // The application's filter may answer with another body.
-    if (name !== 'content-length') http?.setHeader(name, value)
+    if (!name.startsWith('content-')) http?.setHeader(name, value)
   }
   return new EXCEPTIONS[error.status](JSON.parse(answer.body) as object, { cause: error })
 }

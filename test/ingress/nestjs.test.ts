@@ -75,7 +75,9 @@ describe.each(SETUPS)('%s', (_, preload, isGated) => {
     ])('answers %s as RFC 6750 says, and runs no handler', async (_title, token, code, challenge) => {
       const response = await send('/whole/me', token())
       expect([response.status, response.headers.get('www-authenticate')]).toEqual([code, challenge])
-      expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+      expect(response.headers.get('content-type')).toMatch(
+        isGated ? /^application\/problem\+json/ : /^application\/json/,
+      )
       expect(response.headers.get('cache-control')).toBe('no-store')
       const title = code === 400 ? 'Bad Request' : 'Unauthorized'
       expect(await response.json()).toEqual({ type: 'about:blank', title, status: code })

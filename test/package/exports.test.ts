@@ -57,6 +57,16 @@ const TYPES = [
   'VerifiedCredential',
 ]
 
+const NESTJS = [
+  'Authenticate',
+  'CurrentCredential',
+  'Public',
+  'RequireScope',
+  'TokenRelayGuard',
+  'TokenRelayInterceptor',
+  'TokenRelayModule',
+]
+
 const files = readdirSync(PACKED, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())
   .map((entry) => relative(PACKED, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
@@ -141,13 +151,17 @@ describe('the tarball', () => {
   })
 
   it('has these entries', () => {
-    expect(Object.keys(manifest.exports)).toEqual(['.', './register', './revocation', './redis', './package.json'])
+    const adapters = ['./grpc', './nestjs']
+    const entries = ['.', './register', './revocation', './redis', ...adapters, './package.json']
+    expect(Object.keys(manifest.exports)).toEqual(entries)
   })
 })
 
 it.each([
   ['revocation', ['createMemoryRevocationList']],
   ['redis', ['RevocationStoreError', 'createRedisRevocationList']],
+  ['grpc', ['authenticate', 'requireScope']],
+  ['nestjs', NESTJS],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()
   const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'
