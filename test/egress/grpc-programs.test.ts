@@ -1,7 +1,9 @@
 /** gRPC programs that know nothing of tokens, in every way to load things, with OpenTelemetry's instrumentation or not. */
 
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Client, GrpcObject, Metadata, ServiceClientConstructor } from '@grpc/grpc-js'
 import {
@@ -89,6 +91,7 @@ function call(port: number, kind: Kind, name: string, token: string | undefined)
   }).finally(() => client.close())
 }
 
+const folder = mkdtempSync(join(tmpdir(), 'grpc-'))
 let issuer: TestIssuer
 let named: Leaf
 let other: Leaf
@@ -105,6 +108,7 @@ afterAll(async () => {
   named.close()
   other.close()
   await issuer[Symbol.asyncDispose]()
+  rmSync(folder, { recursive: true })
 })
 
 function start(program: string, line: OtelLine, preload: readonly string[], env: Record<string, string> = {}): Program {
@@ -178,11 +182,21 @@ describe.each(OTEL_LINES)('on %s', (line) => {
     })
     await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve))
     const collectorPort = (collector.address() as AddressInfo).port
-    await using service = start('grpc/server.cjs', line, ['--require', REGISTER, '--require', AUTO], {
-      TOKEN_RELAY_DESTINATIONS: `grpc://${named.target},grpc://127.0.0.1:${collectorPort}`,
-      OTEL_TRACES_EXPORTER: 'otlp',
-      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
-      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
+    // Exported in the background, after the request: nothing but the suppressed context keeps the token back.
+    const options = {
+      issuers: [{ issuer: issuer.issuer, audience: 'user-service' }],
+      destinations: [{ to: `grpc://127.0.0.1:${collectorPort}`, detached: 'allow' }],
+    }
+    writeFileSync(join(folder, 'relay.json'), JSON.stringify(options))
+    await using service = startProgram('grpc/server.cjs', {
+      line,
+      preload: ['--require', REGISTER, '--require', AUTO],
+      env: {
+        TOKEN_RELAY_CONFIG_FILE: join(folder, 'relay.json'),
+        OTEL_TRACES_EXPORTER: 'otlp',
+        OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+        OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
+      },
     })
     await call(await service.report<number>('port'), 'greet', named.target, await issuer.token())
     await expect.poll(() => received.length, { timeout: 20_000 }).toBeGreaterThan(0)
