@@ -51,7 +51,8 @@ import { VERSION } from './version.ts'
 export interface TokenRelay extends Admitter {
   /**
    * Puts incoming tokens into the context, for a `CompositePropagator` beside the W3C ones. Its `inject` writes only to
-   * carriers whose destination is known and is not HTTP; HTTP requests are decided on the wire, with or without it.
+   * carriers whose destination is known and is not HTTP; HTTP requests and calls of `@grpc/grpc-js` are decided on the
+   * wire, with or without it.
    */
   readonly propagator: TextMapPropagator
   /**
@@ -131,7 +132,7 @@ export class RelayActiveError extends Error {
 
 /**
  * Creates the relay of this process. From here on the egress side is active: verified tokens leave for the named
- * destinations, in `fetch`, `undici`, `http` and `https`. Incoming requests are checked once `instrumentation` is enabled.
+ * destinations, in `fetch`, `undici`, `http`, `https` and gRPC. Incoming requests are checked once `instrumentation` is enabled.
  *
  * @throws TypeError with code `ERR_RELAY_OPTION` for a wrong option; names its path, never its value.
  * @throws RelayActiveError with code `ERR_RELAY_ACTIVE` while another relay is active.

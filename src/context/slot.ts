@@ -37,9 +37,12 @@ export class CredentialSlot {
   #settling: Promise<SlotState> | undefined
   #hasLifetime = false
   #ended = false
+  /** The token as it came, whatever became of it. */
+  readonly #credential: Credential | undefined
 
   private constructor(state: SlotState) {
     this.#state = state
+    this.#credential = state.status === 'unverified' ? state.credential : undefined
   }
 
   static presented(presented: Presented): CredentialSlot {
@@ -107,6 +110,11 @@ export class CredentialSlot {
     } catch {
       return undefined
     }
+  }
+
+  /** Whether this slot was made for the very token of `presented`, by a request that is not over. */
+  isFor(presented: Presented): boolean {
+    return presented.kind === 'token' && !this.#ended && this.#credential?.is(presented.text) === true
   }
 
   /** Whether the request that the token came with is over. Work that goes on under it does so without a caller. */

@@ -1,8 +1,9 @@
-/** Installs the egress side: every HTTP client of the process decides per hop, on the wire. */
+/** Installs the egress side: every HTTP and gRPC client of the process decides per hop, on the wire. */
 
 import type { Context } from '@opentelemetry/api'
 import type { Decide } from '../destination/decision.ts'
 import type { Before } from './deferred-dispatch.ts'
+import { interceptGrpc } from './grpc-channel.ts'
 import { interceptAgents } from './http-agent.ts'
 import { interceptHttp2 } from './http2-session.ts'
 import { guardSockets } from './socket-guard.ts'
@@ -21,9 +22,11 @@ export function installEgress(decide: Decide, before: Before): Egress {
   const restoreAgents = interceptAgents(decide)
   const restoreHttp2 = interceptHttp2(decide)
   const undici = interceptUndici(decide, before)
+  const restoreGrpc = interceptGrpc(decide)
   return {
     onInject: (ctx) => undici.onInject(ctx),
     uninstall() {
+      restoreGrpc()
       undici.undo()
       restoreHttp2()
       restoreAgents()

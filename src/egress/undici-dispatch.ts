@@ -47,6 +47,7 @@ type BeforeDispatch = (caller: Context, dispatcher: object, options: object) => 
 export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
   const bindings = new WeakMap<object, Binding>()
   const byOptions = new WeakMap<object, Binding>()
+  const fronts = new WeakMap<object, object>()
   const ownClasses = new WeakSet<object>()
   const restores = new Map<object, () => void>()
   let frame: DispatchFrame | undefined
@@ -68,7 +69,8 @@ export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
     // Given again by another caller: a shared handler, not a second hop. A pool that drains its queue dispatches it to
     // another dispatcher, possibly while another caller's dispatch is on the stack.
     const slot = getSlot(active)
-    const again = (frame === undefined || bound.dispatcher === dispatcher) && !isOwnHandler(handler)
+    const isDrained = frame === undefined && isBehind(dispatcher, bound.dispatcher)
+    const again = (frame === undefined || bound.dispatcher === dispatcher) && !isDrained && !isOwnHandler(handler)
     if (again && slot !== undefined && slot !== getSlot(bound.caller)) {
       bound.ambiguous = true
       bound.caller = deleteCredential(bound.caller)
@@ -96,8 +98,20 @@ export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
     byOptions.set(options, shared ? nobody : binding)
   }
 
+  /**
+   * Whether `dispatcher` has been handed requests by `front`, as a pool's client by its pool: then a request that comes to
+   * it alone comes out of the queue of `front`, in the context of whoever has made room by an abort.
+   */
+  function isBehind(dispatcher: object, front: object): boolean {
+    for (let each = fronts.get(dispatcher); each !== undefined; each = fronts.get(each)) if (each === front) return true
+    return false
+  }
+
   function dispatchInFrame(dispatcher: object, binding: Binding, run: () => boolean): boolean {
     const outer = frame
+    if (outer !== undefined && outer.dispatcher !== dispatcher && !isBehind(outer.dispatcher, dispatcher)) {
+      fronts.set(dispatcher, outer.dispatcher)
+    }
     const ambiguous = binding.ambiguous || outer?.ambiguous === true
     const proxied = binding.proxied || outer?.proxied === true
     const own: DispatchFrame = {

@@ -111,7 +111,7 @@ export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
 
   function admit(request: AdmissionRequest, mode: AdmissionMode): Admission | Promise<Admission> {
     ensureContextManager()
-    const slot = slotOf(request, propagator)
+    const slot = letInSlotOf(request, propagator) ?? slotOf(request, propagator)
     const { emitters = [], lifetime } = request
     // Before anything is waited for: the client may be gone by then.
     if (lifetime !== undefined) slot.endWith(lifetime)
@@ -162,6 +162,15 @@ function slotOf({ headers, rawHeaders = [] }: AdmissionRequest, propagator: Rela
   // `headers` shows the first of two lines; whoever sent two may have had another one checked.
   if (authorizationLines(rawHeaders) > 1) slot.reject(new TokenRejectedError('ERR_TOKEN_REQUEST'))
   return slot
+}
+
+/** The metadata of a gRPC call is another object than the headers that the gate has let in. */
+function letInSlotOf(
+  { headers, rawHeaders }: AdmissionRequest,
+  propagator: RelayPropagator,
+): CredentialSlot | undefined {
+  const isApart = rawHeaders === undefined && propagator.slotOf(headers) === undefined
+  return isApart ? propagator.activeSlotFor(headers.authorization) : undefined
 }
 
 function authorizationLines(rawHeaders: readonly string[]): number {

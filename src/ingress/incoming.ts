@@ -6,6 +6,7 @@ import type { ServerHttp2Stream } from 'node:http2'
 import { Http2ServerRequest } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Answer } from '../token/challenge.ts'
+import { grpcStatusOf } from './grpc-status.ts'
 
 /** A request before any listener of the application has seen it. */
 export interface Incoming {
@@ -134,16 +135,9 @@ function isGrpc(headers: IncomingHttpHeaders): boolean {
   return headers['content-type']?.startsWith('application/grpc') === true
 }
 
-/** The status of a call that does not happen, as a Trailers-Only response (gRPC over HTTP/2, "Responses"). */
-const GRPC_STATUS: Readonly<Record<number, string>> = {
-  400: '16',
-  401: '16',
-  403: '7',
-  503: '14',
-}
-
+/** A call that does not happen is answered by a Trailers-Only response (gRPC over HTTP/2, "Responses"). */
 function grpcFields(status: number, { 'content-type': _, 'content-length': __, ...fields }: Answer['headers']) {
-  const code = GRPC_STATUS[status] ?? '2'
+  const code = String(grpcStatusOf(status))
   return { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': code, ...fields }
 }
 

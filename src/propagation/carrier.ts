@@ -12,6 +12,12 @@ interface Entries {
   delete(name: unknown): unknown
 }
 
+/** Metadata of gRPC: lists of values behind methods, names in lower case. */
+interface Metadata {
+  get(name: string): readonly unknown[]
+  remove(name: string): void
+}
+
 export function isCarrier(carrier: unknown): carrier is object {
   return typeof carrier === 'object' && carrier !== null
 }
@@ -33,11 +39,13 @@ export function removeWritten(carrier: object): void {
   for (const [name, value] of credentials(carrier)) {
     if (textOf(value) !== text) continue
     if (hasEntries(carrier)) carrier.delete(name)
+    else if (isMetadata(carrier)) carrier.remove(name)
     else Reflect.deleteProperty(carrier, name)
   }
 }
 
 function credentials(carrier: object): (readonly [string, unknown])[] {
+  if (isMetadata(carrier)) return carrier.get(AUTHORIZATION).map((value) => [AUTHORIZATION, value] as const)
   const entries = hasEntries(carrier) ? [...carrier.entries()] : Object.entries(carrier)
   return entries
     .map(([name, value]) => [String(name), value] as const)
@@ -47,6 +55,12 @@ function credentials(carrier: object): (readonly [string, unknown])[] {
 function hasEntries(carrier: object): carrier is Entries {
   const { entries, delete: remove } = carrier as Partial<Entries>
   return typeof entries === 'function' && typeof remove === 'function'
+}
+
+/** By its shape: every copy of grpc-js has a class of its own. */
+export function isMetadata(carrier: object): carrier is Metadata {
+  const { get, getMap, remove } = carrier as Partial<Metadata> & { getMap?: unknown }
+  return typeof get === 'function' && typeof remove === 'function' && typeof getMap === 'function'
 }
 
 /** Setters wrap what they are given: Kafka clients in bytes, SQS in an attribute. */

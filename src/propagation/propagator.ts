@@ -1,8 +1,8 @@
 /** The OpenTelemetry face: takes a token out of incoming carriers, and puts it into outgoing ones that are not HTTP. */
 
 import type { Context, TextMapGetter, TextMapPropagator, TextMapSetter } from '@opentelemetry/api'
-import { trace } from '@opentelemetry/api'
-import { deleteCredential, setSlot } from '../context/credential-context.ts'
+import { context, trace } from '@opentelemetry/api'
+import { deleteCredential, getSlot, setSlot } from '../context/credential-context.ts'
 import { getDestination } from '../context/destination-context.ts'
 import { CredentialSlot } from '../context/slot.ts'
 import type { Decide } from '../destination/decision.ts'
@@ -11,7 +11,7 @@ import { announcedTarget } from '../destination/target.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
-import { AUTHORIZATION, hasOwnCredential, isCarrier, rememberWritten, removeWritten } from './carrier.ts'
+import { AUTHORIZATION, hasOwnCredential, isCarrier, isMetadata, rememberWritten, removeWritten } from './carrier.ts'
 
 /** What the egress side wants to know about `inject` calls; returns true where the call was its own affair. */
 export type InjectObserver = (ctx: Context) => boolean
@@ -21,6 +21,8 @@ export interface RelayPropagator extends TextMapPropagator {
   slotOf(carrier: object): CredentialSlot | undefined
   /** What `extract` does with HTTP headers, for requests that no instrumentation extracts. */
   extractHeaders(carrier: object, authorization: unknown): CredentialSlot
+  /** The slot of the active context, where it was made for this very token and its request goes on. */
+  activeSlotFor(authorization: unknown): CredentialSlot | undefined
 }
 
 export interface PropagatorOptions {
@@ -43,12 +45,20 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
     return slot
   }
 
+  function activeSlotFor(authorization: unknown): CredentialSlot | undefined {
+    const slot = getSlot(context.active())
+    return slot?.isFor(readBearer(authorization, maxTokenBytes)) ? slot : undefined
+  }
+
   /** A carrier without a token deletes what the context held: its sender is not the caller of whoever reads it. */
   function extract(ctx: Context, carrier: unknown, getter: TextMapGetter): Context {
     const clean = withoutTokens(deleteCredential(ctx))
     try {
       if (!isCarrier(carrier)) return clean
-      const slot = extractHeaders(carrier, getter.get(carrier, AUTHORIZATION))
+      const authorization = getter.get(carrier, AUTHORIZATION)
+      // The metadata of a call is extracted in its handler, when the gate or an interceptor has let it in.
+      const letIn = isMetadata(carrier) ? activeSlotFor(authorization) : undefined
+      const slot = letIn ?? extractHeaders(carrier, authorization)
       return slot.state.status === 'absent' ? clean : setSlot(clean, slot)
     } catch {
       return clean
@@ -88,6 +98,7 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
     fields: () => [AUTHORIZATION],
     slotOf: (carrier) => extracted.get(carrier)?.slot,
     extractHeaders,
+    activeSlotFor,
   }
 }
 

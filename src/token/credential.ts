@@ -20,6 +20,11 @@ export class Credential {
     return this.#text
   }
 
+  /** Whether `text` is this very token, to the letter. */
+  is(text: string): boolean {
+    return this.#text === text
+  }
+
   toJSON(): string {
     return '[Credential]'
   }

@@ -69,6 +69,7 @@ describe('a token', () => {
       'verification/verifier.ts': 2,
       'exchange/exchanger.ts': 4,
       'propagation/propagator.ts': 1,
+      'egress/grpc-channel.ts': 1,
       'egress/http-agent.ts': 1,
       'egress/http2-session.ts': 1,
       'egress/undici-request.ts': 1,

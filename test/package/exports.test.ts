@@ -66,6 +66,16 @@ const TYPES = [
   'VerifiedCredential',
 ]
 
+const NESTJS = [
+  'Authenticate',
+  'CurrentCredential',
+  'Public',
+  'RequireScope',
+  'TokenRelayGuard',
+  'TokenRelayInterceptor',
+  'TokenRelayModule',
+]
+
 const files = readdirSync(PACKED, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())
   .map((entry) => relative(PACKED, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
@@ -150,7 +160,7 @@ describe('the tarball', () => {
   })
 
   it('has these entries', () => {
-    const adapters = ['./express', './fastify', './koa', './hono']
+    const adapters = ['./express', './fastify', './koa', './hono', './grpc', './nestjs']
     const entries = ['.', './register', './client', './revocation', './redis', ...adapters, './package.json']
     expect(Object.keys(manifest.exports)).toEqual(entries)
   })
@@ -167,6 +177,8 @@ it.each([
   ['fastify', ['authenticate', 'fastifyTokenRelay', 'requireScope']],
   ['koa', ['authenticate', 'requireScope']],
   ['hono', ['authenticate', 'requireScope']],
+  ['grpc', ['authenticate', 'requireScope']],
+  ['nestjs', NESTJS],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()
   const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'

@@ -132,6 +132,26 @@ describe('a program compiles', () => {
   })
 })
 
+describe('otel-token-relay/grpc', () => {
+  const text = `
+    import { Server, type ServerInterceptor } from '@grpc/grpc-js'
+    import { authenticate, requireScope, type MethodScopes } from 'otel-token-relay/grpc'
+    const byMethod: MethodScopes = { '/profiles.Profiles/Get': ['profiles:read'] }
+    export const interceptor: ServerInterceptor = requireScope('a', 'b')
+    new Server({ interceptors: [authenticate(), authenticate({ mode: 'optional' }), requireScope(byMethod), interceptor] })`
+  const wrong = ["authenticate({ mode: 'off' })", "requireScope(['a'])", "requireScope({ '/a.B/C': 'a' })"]
+  // Of the declarations that come along, only ours are at stake here.
+  const own = (errors: readonly string[]) => errors.filter((line) => /^grpc\.mts|otel-token-relay/.test(line))
+
+  it('has types that fit grpc-js', () => {
+    expect(own(compile({ 'grpc.mts': text }))).toEqual([])
+  })
+
+  it.each(wrong)('has types that catch %s', (statement) => {
+    expect(own(compile({ 'grpc.mts': `${text}\n${statement}` }))).toHaveLength(1)
+  })
+})
+
 const WRONG = [
   ['without issuers', 'createTokenRelay({})', 'TS2741'],
   ['without an audience', 'createTokenRelay({ issuers: [{ issuer }] })', 'TS2741'],

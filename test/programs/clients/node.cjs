@@ -1,6 +1,7 @@
 /** What Node itself has: `fetch`, `http`, `https`. */
 
 const http = require('node:http')
+const http2 = require('node:http2')
 const https = require('node:https')
 const { Agent } = require('undici-7')
 
@@ -29,10 +30,22 @@ const viaFetch = async (url, { headers, signal, limited }) => {
   await response.text()
 }
 
+const sessions = new Map()
+/** One session per origin, which all callers share. */
+const viaHttp2 = (url, { headers, signal }) =>
+  new Promise((resolve, reject) => {
+    const { origin, pathname } = new URL(url)
+    if (!sessions.has(origin)) sessions.set(origin, http2.connect(origin))
+    const stream = sessions.get(origin).request({ ...headers, ':path': pathname }, { signal })
+    drain(stream).then(resolve, reject)
+    stream.end()
+  })
+
 module.exports = [
   { name: 'fetch', follows: true, limits: true, call: viaFetch },
   { name: 'fetch, https', scheme: 'https', follows: true, limits: true, call: viaFetch },
   { name: 'http', limits: true, call: viaModule(http) },
+  { name: 'http2', scheme: 'h2', limits: true, call: viaHttp2 },
   { name: 'https', scheme: 'https', limits: true, call: viaModule(https) },
 ]
 module.exports.drain = drain
