@@ -102,7 +102,7 @@ export interface DestinationExchangeOptions {
   readonly tokenType?: 'access_token' | 'jwt'
   /**
    * When it is got: with the first `call` that needs it, which then waits for it, or at `ingress`, before a request is
-   * handled. Clients over `node:http` cannot wait: prepare at `ingress`, or with `relay.prepare`. Default `call`.
+   * handled. Clients over `node:http`, `node:http2` and gRPC cannot wait: prepare at `ingress`, or with `relay.prepare`. Default `call`.
    */
   readonly prepare?: 'call' | 'ingress'
   /** `forward` sends the caller's own token where the other one cannot be had. Default `withhold`. */

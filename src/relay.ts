@@ -16,6 +16,7 @@ import { installEgress } from './egress/egress.ts'
 import { createExchangers } from './exchange/exchangers.ts'
 import { createPreparation } from './exchange/preparation.ts'
 import type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
+import type { ActiveRelay } from './ingress/active-relay.ts'
 import { activeRelay, hasActiveRelay, setActiveRelay } from './ingress/active-relay.ts'
 import type { Admitter } from './ingress/admission.ts'
 import { createAdmitter } from './ingress/admission.ts'
@@ -141,15 +142,19 @@ export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
   const settings = parseOptions(options)
   if (hasActiveRelay()) throw new RelayActiveError()
 
-  const relay = assemble(settings)
-  setActiveRelay({ ...relay, version: VERSION, egressMode: settings.egress.mode })
+  const { relay, prepare, renew } = assemble(settings)
+  setActiveRelay({ ...relay, prepare, renew, version: VERSION, egressMode: settings.egress.mode })
   return relay
+}
+
+interface Assembled extends Pick<ActiveRelay, 'prepare' | 'renew'> {
+  readonly relay: TokenRelay
 }
 
 /** Longest token that any issuer may accept: those of a resolver are not known in advance. */
 const MAX_TOKEN_BYTES = 65_536
 
-function assemble(settings: Settings): TokenRelay {
+function assemble(settings: Settings): Assembled {
   const limits = settings.issuers.map((issuer) => issuer.maxTokenBytes)
   const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
   const list = settings.revocation.list ?? createMemoryRevocationList()
@@ -166,7 +171,15 @@ function assemble(settings: Settings): TokenRelay {
   const admitter = createAdmitter({ propagator, verifier, resourceMetadata, prepare: preparation.admit })
   const instrumentation = createInstrumentation(createGate({ ...settings.ingress, metadata, admitter }), VERSION)
 
-  return {
+  const prepare: ActiveRelay['prepare'] = async (destination, options) => {
+    const { target } = hopTo(String(destination))
+    return target === undefined ? undefined : preparation.prepare(context.active(), target, options)
+  }
+  const renew: ActiveRelay['renew'] = async (destination, refused) => {
+    const { target } = hopTo(String(destination))
+    return target !== undefined && preparation.renew(context.active(), target, refused)
+  }
+  const relay: TokenRelay = {
     admit: admitter.admit,
     checkScopes: admitter.checkScopes,
     propagator,
@@ -174,10 +187,7 @@ function assemble(settings: Settings): TokenRelay {
     verify: async (token) => verify(token, verifier, maxTokenBytes),
     revoke: async (what) => revoke(what, list),
     explain: (destination) => explainDestination(destination, context.active(), deciding),
-    prepare: async (destination, options = {}) => {
-      const { target } = hopTo(String(destination))
-      if (target !== undefined) await preparation.prepare(context.active(), target, options)
-    },
+    prepare: async (destination, options = {}) => void (await prepare(destination, options)),
     tokenSource(options) {
       const source = exchangers.source(parseTokenSource(options))
       if (source === undefined) throw new OptionError('issuer', 'expected the name of one that has exchange')
@@ -195,6 +205,7 @@ function assemble(settings: Settings): TokenRelay {
       setActiveRelay(undefined)
     },
   }
+  return { relay, prepare, renew }
 }
 
 function count(decision: Decision): void {

@@ -22,6 +22,11 @@ export const SERVICE_ERRORS = {
   ERR_SERVICE_RESPONSE_SIZE: { retryable: false, message: 'the response exceeds the size limit' },
   ERR_SERVICE_RESPONSE_BODY: { retryable: false, message: 'the response is not what the endpoint describes' },
   ERR_SERVICE_DESTINATION: { retryable: false, message: 'the service is not a named destination of the active relay' },
+  ERR_SERVICE_TOKEN: {
+    retryable: false,
+    message: 'no token that the service would accept could be had for the caller',
+  },
+  ERR_SERVICE_TOKEN_LIFETIME: { retryable: false, message: 'the token would expire before the call has ended' },
 } as const satisfies Record<string, Meaning>
 
 /** A stable code of a {@link ServiceError}. Branch on this, not on the message. */

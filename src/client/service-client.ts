@@ -5,7 +5,7 @@ import { ResilienceError, type ResilienceReason } from '../resilience/outcome.ts
 import type { Resilience } from '../resilience/resilience.ts'
 import { createResilience } from '../resilience/resilience.ts'
 import { OptionError } from '../token/checked-options.ts'
-import type { Renew } from './attempt.ts'
+import type { Prepare, Renew } from './attempt.ts'
 import { attempt } from './attempt.ts'
 import type { Definition, Endpoint } from './endpoint.ts'
 import { definitionOf } from './endpoint.ts'
@@ -28,6 +28,12 @@ export type ServiceClient<Endpoints> = {
     : never
 }
 
+/** What the relay does for a client, while there is one. */
+const OF_RELAY: { readonly prepare: Prepare; readonly renew: Renew } = {
+  prepare: async (origin, options) => (hasActiveRelay() ? activeRelay().prepare(origin, options) : undefined),
+  renew: async (origin, refused) => hasActiveRelay() && activeRelay().renew(origin, refused),
+}
+
 /** What a client's `endpoints` are. */
 export type EndpointRecord = Readonly<Record<string, Endpoint<never, unknown>>>
 
@@ -45,19 +51,6 @@ export type EndpointRecord = Readonly<Record<string, Endpoint<never, unknown>>>
 export function createServiceClient<const Endpoints extends EndpointRecord>(
   options: ServiceClientOptions<Endpoints>,
 ): ServiceClient<Endpoints> {
-  return createClient(options, {})
-}
-
-/** What a client gets from the package, not from the application. */
-export interface ClientPorts {
-  /** Called once per attempt, after a 401. */
-  readonly renew?: Renew
-}
-
-export function createClient<Endpoints>(
-  options: ServiceClientOptions<Endpoints>,
-  ports: ClientPorts,
-): ServiceClient<Endpoints> {
   const settings = parseClientOptions(options)
   const definitions = Object.entries(settings.endpoints).map(([name, endpoint]) => {
     // A client with a `then` would be taken for a promise.
@@ -67,7 +60,7 @@ export function createClient<Endpoints>(
     return [name, definitionOf(endpoint, name)] as const
   })
   refuseUnnamed(settings.baseUrl, undefined)
-  const client = { settings, ports, resilience: resilienceOf(settings) }
+  const client = { settings, resilience: resilienceOf(settings) }
   const methods = definitions.map(([name, definition]) => [
     name,
     (input: unknown, call: unknown) => callEndpoint({ ...client, name, definition }, input, call),
@@ -86,30 +79,31 @@ function resilienceOf({ baseUrl, onCircuitChange, ...settings }: ClientSettings)
 
 interface Callee {
   readonly settings: ClientSettings
-  readonly ports: ClientPorts
   readonly resilience: Resilience
   readonly name: string
   readonly definition: Definition
 }
 
 async function callEndpoint(callee: Callee, input: unknown, options: unknown): Promise<unknown> {
-  const { settings, ports, resilience, name, definition } = callee
+  const { settings, resilience, name, definition } = callee
   const call = parseCallOptions(options)
   const headers = [settings.headers, call.headers ?? {}]
   const request = await requestOf(definition, settings.baseUrl, input, headers)
   refuseUnnamed(settings.baseUrl, name)
+  const timeoutMillis = call.timeoutMillis ?? definition.timeoutMillis
   const attemptOptions = {
     name,
     definition,
     fetch: settings.fetch ?? globalThis.fetch,
     dispatcher: settings.dispatcher,
     maxResponseBytes: settings.maxResponseBytes,
-    renew: ports.renew,
+    timeoutMillis: timeoutMillis ?? settings.timeoutMillis,
+    ...OF_RELAY,
   }
   try {
     return await resilience.execute((signal) => attempt(request, attemptOptions, signal), {
       signal: call.signal,
-      timeoutMillis: call.timeoutMillis ?? definition.timeoutMillis,
+      timeoutMillis,
       repeatable: definition.idempotent,
     })
   } catch (error) {

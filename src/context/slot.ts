@@ -20,6 +20,7 @@ export interface CredentialSource {
   /** What it has now, if that has not expired. */
   readonly current: unknown
   get(options: RenewalOptions): Promise<unknown>
+  renew?(refused: VerifiedCredential): Promise<unknown>
 }
 
 export interface RenewalOptions {
@@ -100,6 +101,15 @@ export class CredentialSlot {
       await source.get(options)
     } catch {
       // The state stays as it is, and expires.
+    }
+  }
+
+  /** Has the source get another token in place of `refused`. Never rejects: what could not be had is missing then. */
+  async replace(refused: VerifiedCredential): Promise<void> {
+    try {
+      await this.#source?.renew?.(refused)
+    } catch {
+      // The state stays as it is.
     }
   }
 

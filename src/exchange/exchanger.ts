@@ -13,7 +13,7 @@ import { acceptIssued } from './issued.ts'
 import type { ClientSettings } from './settings.ts'
 import type { TokenResponse } from './token-endpoint.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
-import type { GetTokenOptions, Obtained, TokenSource } from './token-source.ts'
+import type { GetTokenOptions, Obtained, RenewableSource, TokenSource } from './token-source.ts'
 import { createTokenSource } from './token-source.ts'
 
 /** This service as a client of one issuer. */
@@ -22,6 +22,8 @@ export interface Exchanger {
   current(subject: VerifiedCredential, request: TokenRequest): VerifiedCredential | undefined
   /** The same, got now where it is not at hand. Rejects with an `ExchangeError`, or the reason of `signal`. */
   get(subject: VerifiedCredential, request: TokenRequest, options?: GetTokenOptions): Promise<VerifiedCredential>
+  /** Another one in place of `refused`. Rejects with an `ExchangeError`. */
+  renew(subject: VerifiedCredential, request: TokenRequest, refused: VerifiedCredential): Promise<VerifiedCredential>
   /** Tokens of the service itself (RFC 6749 §4.4). */
   clientCredentials(request: TokenRequest): TokenSource
   /** Tokens of whoever `refreshToken` was issued for (RFC 6749 §6). One that is rotated takes its place. */
@@ -47,7 +49,7 @@ interface Question {
 interface Exchanged {
   readonly subject: VerifiedCredential
   /** As many as the configuration has different requests. */
-  readonly sources: Map<string, TokenSource>
+  readonly sources: Map<string, RenewableSource>
 }
 
 const WHATEVER_IS_DEFAULT: TokenRequest = { audience: [], resource: [], scope: [], tokenType: 'access_token' }
@@ -69,7 +71,7 @@ export function createExchanger({ issuer, settings, traits }: ExchangerOptions):
   })
   const actor = settings.actor ? ask({ grant: 'client_credentials', request: WHATEVER_IS_DEFAULT }) : undefined
 
-  function ask(question: Question): TokenSource {
+  function ask(question: Question): RenewableSource {
     const { subject } = question
     return createTokenSource({
       renewBeforeMillis: settings.renewBeforeMillis,
@@ -96,7 +98,7 @@ export function createExchanger({ issuer, settings, traits }: ExchangerOptions):
     return isDeepStrictEqual(known.subject.claims, subject.claims) ? remember({ ...known, subject }) : undefined
   }
 
-  function sourceFor(subject: VerifiedCredential, request: TokenRequest): TokenSource {
+  function sourceFor(subject: VerifiedCredential, request: TokenRequest): RenewableSource {
     const { sources } = exchangedFor(subject) ?? remember({ subject, sources: new Map() })
     const key = keyOfRequest(request)
     const source = sources.get(key) ?? ask({ grant: settings.grant, request, subject, tokens: () => tokensOf(subject) })
@@ -117,6 +119,7 @@ export function createExchanger({ issuer, settings, traits }: ExchangerOptions):
   return {
     current: (subject, request) => exchangedFor(subject)?.sources.get(keyOfRequest(request))?.current,
     get: (subject, request, options) => sourceFor(subject, request).get(options),
+    renew: (subject, request, refused) => sourceFor(subject, request).renew(refused),
     clientCredentials: (request) => ask({ grant: 'client_credentials', request }),
     refreshToken(refreshToken, request) {
       let latest = refreshToken

@@ -18,12 +18,18 @@ export interface Preparation {
   /** What to wait for before a hop to `target` is decided; `undefined` where that would change nothing. Never rejects. */
   before(ctx: Context, target: Target): Promise<void> | undefined
   /**
-   * Gets what the caller of `ctx` needs at `target`, for a call that takes `validForMillis`. Resolves where nothing would
-   * be sent anyway: nobody is calling, no rule names the destination, or the mode is `report`.
+   * Gets what the caller of `ctx` needs at `target`, for a call that takes `validForMillis`, and resolves with what would
+   * be sent now; with `undefined` where that is nothing: nobody is calling, no rule names the destination, or the mode is
+   * `report`.
    *
    * @throws ExchangeError, TokenRejectedError, UndecidedError, and the reason of `signal`.
    */
-  prepare(ctx: Context, target: Target, options: GetTokenOptions): Promise<void>
+  prepare(ctx: Context, target: Target, options: GetTokenOptions): Promise<VerifiedCredential | undefined>
+  /**
+   * Gets another token for the caller of `ctx` where `target` has answered 401 to `refused`. Whether there is one: the
+   * caller's own cannot be renewed. Never rejects.
+   */
+  renew(ctx: Context, target: Target, refused: VerifiedCredential): Promise<boolean>
   /** Gets what every request of this caller may need, as the rules say. Never rejects; `undefined` where all is there. */
   admit(subject: VerifiedCredential): Promise<void> | undefined
 }
@@ -62,6 +68,12 @@ export function createPreparation({ exchangers, listed, ...deciding }: Preparati
     return context.with(ctx, () => get(state.credential, wanted)).catch(ignore)
   }
 
+  type Exchange = Decision & { readonly verdict: 'exchange' }
+  async function renewExchanged({ subject, rule }: Exchange, refused: VerifiedCredential): Promise<void> {
+    const exchanger = exchangers.get(subject.issuer)
+    if (rule.exchange !== undefined) await exchanger?.renew(subject, rule.exchange.request, refused)
+  }
+
   /** For calls that send the caller's own token where there is no other one, the failure is none. */
   async function getOrFallBack(subject: VerifiedCredential, rule: ExchangeRule, getOptions: GetTokenOptions) {
     try {
@@ -82,7 +94,7 @@ export function createPreparation({ exchangers, listed, ...deciding }: Preparati
     },
     async prepare(ctx, target, getOptions) {
       const slot = enforces ? slotOf(ctx) : undefined
-      if (slot === undefined || options.rules.match(target) === undefined) return
+      if (slot === undefined || options.rules.match(target) === undefined) return undefined
       await slot.renewal(getOptions)
       getOptions.signal?.throwIfAborted()
       const decision = decide(slot, target)
@@ -95,9 +107,20 @@ export function createPreparation({ exchangers, listed, ...deciding }: Preparati
       // Meanwhile it may have been revoked, or have been got for less than this call takes.
       const outcome = decide(slot, target)
       refuseUseless(outcome)
-      if (outcome.verdict === 'withhold') return
+      if (outcome.verdict === 'withhold') return undefined
       const until = Date.now() + (getOptions.validForMillis ?? 0)
       if (outcome.credential.expiresAtMillis <= until) throw new ExchangeError('ERR_TOKEN_EXCHANGE_LIFETIME')
+      return outcome.credential
+    },
+    async renew(ctx, target, refused) {
+      const slot = enforces ? slotOf(ctx) : undefined
+      if (slot === undefined) return false
+      const decision = decide(slot, target)
+      if (decision.verdict === 'exchange')
+        await context.with(ctx, () => renewExchanged(decision, refused)).catch(ignore)
+      else await slot.replace(refused)
+      const outcome = decide(slot, target)
+      return outcome.verdict !== 'withhold' && outcome.credential !== refused
     },
     admit(subject) {
       if (!enforces) return undefined

@@ -25,7 +25,17 @@ export interface TokenSource {
    * renew it, that is done in the background: never for a token that nobody asks for any more.
    */
   readonly current: VerifiedCredential | undefined
+  /**
+   * Gets another token in place of `refused`, which a destination has answered 401 to although it has not expired: at
+   * most once in 5 seconds, whoever asks. Resolves with what is at hand then; a source may do without.
+   *
+   * @throws ExchangeError where none can be had.
+   */
+  renew?(refused: VerifiedCredential): Promise<VerifiedCredential>
 }
+
+/** Those of this package can always be renewed. */
+export type RenewableSource = Required<TokenSource>
 
 /** A token, and the time until which it may be used, in milliseconds since the epoch. */
 export interface Obtained {
@@ -56,11 +66,14 @@ interface Failure {
 
 const REFUSED_MILLIS = 5_000
 const FAILED_MILLIS = 1_000
+/** A destination that refuses whatever token it gets must not cost the issuer one for each request. */
+const RENEWED_MILLIS = 5_000
 
-export function createTokenSource({ obtain, renewBeforeMillis, notAfterMillis }: RenewingOptions): TokenSource {
+export function createTokenSource({ obtain, renewBeforeMillis, notAfterMillis }: RenewingOptions): RenewableSource {
   let held: Held | undefined
   let failure: Failure | undefined
   let pending: Promise<Held> | undefined
+  let refusedAt = Number.NEGATIVE_INFINITY
 
   function hold({ credential, usableUntilMillis }: Obtained): Held {
     const now = Date.now()
@@ -115,6 +128,13 @@ export function createTokenSource({ obtain, renewBeforeMillis, notAfterMillis }:
       const fresh = await orAborted(renewOnce(), signal)
       if (!lasts(fresh)) throw tooShort()
       return fresh.credential
+    },
+    async renew(refused) {
+      const now = performance.now()
+      const isDue = held === undefined || (held.credential === refused && now - refusedAt >= RENEWED_MILLIS)
+      if (isDue) refusedAt = now
+      const { credential } = isDue || pending !== undefined ? await orAborted(renewOnce(), undefined) : (held as Held)
+      return credential
     },
   }
 }

@@ -5,12 +5,22 @@ import type { Explanation } from '../destination/explain.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Admitter } from './admission.ts'
 
+/** How long what is prepared must last, and when nobody waits for it any more. */
+export interface PrepareOptions {
+  readonly validForMillis?: number
+  readonly signal?: AbortSignal
+}
+
 /** What a relay is asked for by those who did not create it. */
 export interface ActiveRelay extends Admitter {
   readonly version: string
   readonly egressMode: EgressMode
   verify(token: string): Promise<VerifiedCredential>
   explain(destination: string | URL): Explanation
+  /** As `relay.prepare`, and resolves with what would be sent now. */
+  prepare(destination: string | URL, options: PrepareOptions): Promise<VerifiedCredential | undefined>
+  /** Gets another token for the caller where `destination` has answered 401 to `refused`; whether there is one. */
+  renew(destination: string | URL, refused: VerifiedCredential): Promise<boolean>
 }
 
 const ACTIVE = Symbol.for('otel-token-relay.active')

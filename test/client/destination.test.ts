@@ -2,7 +2,6 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createServiceClient, get } from '../../src/client/index.ts'
-import { createClient } from '../../src/client/service-client.ts'
 import type { TokenRelayOptions } from '../../src/index.ts'
 import { runWithToken } from '../../src/index.ts'
 import type { TestIssuer } from '../support/issuer.ts'
@@ -64,26 +63,4 @@ it('in report mode a client calls what is not named yet, without a token', async
     expect(service.asked.at(-1)?.headers.authorization).toBeUndefined()
     expect(relay.observedDestinations().map(({ to }) => to)).toEqual([service.origin])
   })
-})
-
-it.each([
-  [true, 204, ['401', '204']],
-  [false, 401, ['401']],
-])('a token that can be renewed (%s) is, once, after a 401', async (renewed, status, expected) => {
-  const answers: string[] = []
-  service.answer((response) => {
-    const next = answers.length === 0 ? 401 : status
-    answers.push(String(next))
-    response.writeHead(next).end()
-  })
-  const origins: string[] = []
-  const renew = async (origin: string): Promise<boolean> => origins.push(origin) > 0 && renewed
-  const client = createClient({ baseUrl: service.origin, endpoints: { read: get('/') } }, { renew })
-  await client.read().catch(() => undefined)
-  expect([answers, origins]).toEqual([expected, [service.origin]])
-
-  const own = { headers: { authorization: 'Basic b3du' } }
-  answers.length = 0
-  await client.read({}, own).catch(() => undefined)
-  expect([answers, origins]).toEqual([['401'], [service.origin]])
 })
