@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
+    setupFiles: ['test/support/patience.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // Two cores, and many tests start processes of their own.
