@@ -41,7 +41,12 @@ const rule = {
   detached: 'withhold',
   maxHeaderBytes: 16_384,
 } as const
-const deciding = { rules: compileRules([rule]), checkRevocation: () => 'good' as const, mode: 'enforce' as const }
+const deciding = {
+  rules: compileRules([rule]),
+  checkRevocation: () => 'good' as const,
+  mode: 'enforce' as const,
+  hasSealingKey: () => false,
+}
 const decide = createDecide(deciding, () => undefined)
 const carrier = { traceparent: `00-${span.traceId}-${span.spanId}-01`, authorization: `Bearer ${token}` }
 const bare = { host: 'service' }

@@ -6,7 +6,7 @@ export {
   getCredential,
   setCredential,
 } from './context/credential-context.ts'
-export { setDestination } from './context/destination-context.ts'
+export { setDestination, setSource } from './context/destination-context.ts'
 export type { Explanation } from './destination/explain.ts'
 export type { ObservedDestination } from './destination/observed.ts'
 export type { Admission, AdmissionOptions, AdmissionRequest, Admitted, Admitter, Refused } from './ingress/admission.ts'
@@ -22,12 +22,15 @@ export type {
   ProtectedResourceOptions,
   ResolveIssuer,
   RevocationOptions,
+  SealingKeyOptions,
+  SealingOptions,
   TokenRelayOptions,
 } from './options.ts'
 export type { TokenRelay } from './relay.ts'
-export { createTokenRelay, RelayActiveError, runWithToken } from './relay.ts'
+export { createTokenRelay, RelayActiveError, runAsCaller, runWithToken } from './relay.ts'
 export type { RevocationEntry, RevocationFacts, RevocationList } from './revocation/list.ts'
+export type { ReplayWindow } from './sealing/replay-window.ts'
 export type { TokenErrorCode, TokenRejectedCode, UndecidedCode } from './token/errors.ts'
-export { InsufficientScopeError, TokenError, TokenRejectedError, UndecidedError } from './token/errors.ts'
+export { InsufficientScopeError, SealError, TokenError, TokenRejectedError, UndecidedError } from './token/errors.ts'
 export type { Claims, VerifiedCredential } from './token/verified-credential.ts'
 export type { ClaimRule } from './verification/issuer.ts'

@@ -1,9 +1,11 @@
 /** `createTokenRelay`: the one place where the parts are put together. */
 
-import type { TextMapPropagator } from '@opentelemetry/api'
+import process from 'node:process'
+import type { Context, TextMapPropagator } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { ensureContextManager } from './context/context-manager.ts'
-import { setCredential } from './context/credential-context.ts'
+import { getSlot, setCredential } from './context/credential-context.ts'
+import { CredentialSlot } from './context/slot.ts'
 import type { Decision } from './destination/decision.ts'
 import { createDecide } from './destination/decision.ts'
 import type { Explanation } from './destination/explain.ts'
@@ -22,12 +24,17 @@ import type { ResourceMetadata } from './ingress/resource-metadata.ts'
 import { createResourceMetadata } from './ingress/resource-metadata.ts'
 import type { Settings, TokenRelayOptions } from './options.ts'
 import { parseOptions } from './options.ts'
+import { createReadMessage } from './propagation/message.ts'
 import { createPropagator } from './propagation/propagator.ts'
 import type { OnUnavailable } from './revocation/check.ts'
 import { createRevocationCheck } from './revocation/check.ts'
 import type { RevocationEntry, RevocationList } from './revocation/list.ts'
 import { normalizeEntry } from './revocation/list.ts'
 import { createMemoryRevocationList } from './revocation/memory.ts'
+import { createMemoryReplayWindow } from './sealing/replay-window.ts'
+import type { Sealing } from './sealing/sealing.ts'
+import { createSealing } from './sealing/sealing.ts'
+import type { AuthEvent } from './telemetry/auth-event.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
@@ -117,31 +124,40 @@ export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
   const settings = parseOptions(options)
   if (hasActiveRelay()) throw new RelayActiveError()
 
-  const relay = assemble(settings)
-  setActiveRelay({ ...relay, version: VERSION, egressMode: settings.egress.mode })
+  const { relay, settle } = assemble(settings)
+  setActiveRelay({ ...relay, settle, version: VERSION, egressMode: settings.egress.mode })
   return relay
 }
 
 /** Longest token that any issuer may accept: those of a resolver are not known in advance. */
 const MAX_TOKEN_BYTES = 65_536
 
-function assemble(settings: Settings): TokenRelay {
+function assemble(settings: Settings): { relay: TokenRelay; settle(ctx: Context): Promise<VerifiedCredential> } {
   const limits = settings.issuers.map((issuer) => issuer.maxTokenBytes)
   const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
   const list = settings.revocation.list ?? createMemoryRevocationList()
   const { issuers, checkRevocation, verifier } = assembleVerification(settings, list)
   const observed = createObservedDestinations()
-  const deciding = { rules: compileRules(settings.rules), checkRevocation, mode: settings.egress.mode }
+  const rules = compileRules(settings.rules)
+  const sealing = sealingOf(settings, maxTokenBytes)
+  const deciding = { rules, checkRevocation, mode: settings.egress.mode, hasSealingKey: sealing.hasKey }
   const decide = createDecide(deciding, settings.egress.mode === 'report' ? reportTo(observed) : count)
   const egress = installEgress(decide)
   let active = true
-  const propagator = createPropagator({ maxTokenBytes, decide, onInject: egress.onInject, isActive: () => active })
+  const propagator = createPropagator({
+    maxTokenBytes,
+    decide,
+    sealing,
+    readMessage: createReadMessage({ rules, sealing, maxTokenBytes }),
+    onInject: egress.onInject,
+    isActive: () => active,
+  })
   const metadata = metadataOf(settings)
   const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
   const admitter = createAdmitter({ propagator, verifier, resourceMetadata })
   const instrumentation = createInstrumentation(createGate({ ...settings.ingress, metadata, admitter }), VERSION)
 
-  return {
+  const relay: TokenRelay = {
     admit: admitter.admit,
     checkScopes: admitter.checkScopes,
     propagator,
@@ -160,6 +176,13 @@ function assemble(settings: Settings): TokenRelay {
       setActiveRelay(undefined)
     },
   }
+  return { relay, settle: (ctx) => settle(ctx, verifier) }
+}
+
+function sealingOf({ sealing, issuers }: Settings, maxTokenBytes: number): Sealing {
+  const producer = sealing.producer ?? (process.env['OTEL_SERVICE_NAME'] || issuers[0]?.audience?.[0]) ?? 'unknown'
+  const replayWindow = sealing.replayWindow ?? createMemoryReplayWindow()
+  return createSealing({ ...sealing, producer, replayWindow, maxTokenBytes })
 }
 
 function count(decision: Decision): void {
@@ -222,4 +245,36 @@ export async function runWithToken<T>(token: string, fn: () => T): Promise<Await
   ensureContextManager()
   const credential = await relay.verify(token)
   return await context.with(setCredential(context.active(), credential), fn)
+}
+
+/** As the gate does it for requests: the token is told of on the span of the message, or on the active one. */
+async function settle(ctx: Context, verifier: Verifier): Promise<VerifiedCredential> {
+  const slot = getSlot(ctx) ?? CredentialSlot.presented({ kind: 'none' })
+  const told = trace.getSpan(ctx)?.isRecording() === true ? ctx : context.active()
+  const record = (event: AuthEvent): void => recordOnSpan(trace.getSpan(told), event)
+  const isNew = slot.state.status !== 'verified' && slot.state.status !== 'absent'
+  if (isNew) record({ name: 'auth.token.received' })
+  const state = await context.with(told, () => slot.settle(verifier))
+  if (state.status === 'verified') {
+    if (isNew) record({ name: 'auth.token.verified', credential: state.credential })
+    return state.credential
+  }
+  const error = state.status === 'rejected' ? state.error : new TokenRejectedError('ERR_TOKEN_MISSING')
+  record({ name: 'auth.token.rejected', code: error.code })
+  throw error
+}
+
+/**
+ * Runs `fn` in `ctx` as the caller whose token `propagation.extract` has put there: opened where it was sealed, and
+ * verified as any other. For consumers of messages, after {@link setSource}. What `fn` returns is returned.
+ *
+ * @throws SealError where the token cannot be opened there, TokenRejectedError where it is bad or there is none,
+ * InsufficientScopeError, UndecidedError, all before `fn` is called.
+ * @throws Error where no relay is active.
+ */
+export async function runAsCaller<T>(ctx: Context, fn: () => T): Promise<Awaited<T>> {
+  const relay = activeRelay()
+  ensureContextManager()
+  await relay.settle(ctx)
+  return await context.with(ctx, fn)
 }

@@ -3,13 +3,17 @@
 import { EventEmitter } from 'node:events'
 import type { Presented } from '../token/bearer.ts'
 import { Credential } from '../token/credential.ts'
-import { TokenError, TokenRejectedError } from '../token/errors.ts'
+import { TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
 
-/** `unverified` becomes `verified` or `rejected`, once. `absent` means that there was no token to verify. */
+/**
+ * `sealed` becomes `unverified` or `rejected`, `unverified` becomes `verified` or `rejected`, once. `absent` means that there
+ * was no token to verify.
+ */
 export type SlotState =
   | { readonly status: 'absent' }
+  | { readonly status: 'sealed'; readonly open: () => Promise<Credential> }
   | { readonly status: 'unverified'; readonly credential: Credential }
   | { readonly status: 'verified'; readonly credential: VerifiedCredential }
   | { readonly status: 'rejected'; readonly error: TokenError }
@@ -39,6 +43,15 @@ export class CredentialSlot {
       case 'token':
         return new CredentialSlot({ status: 'unverified', credential: new Credential(presented.text) })
     }
+  }
+
+  /** A token that has to be opened before it can be verified. `open` is called once, and rejects with a `TokenError`. */
+  static sealed(open: () => Promise<Credential>): CredentialSlot {
+    return new CredentialSlot({ status: 'sealed', open })
+  }
+
+  static rejected(error: TokenError): CredentialSlot {
+    return new CredentialSlot(rejected(error))
   }
 
   static verified(credential: VerifiedCredential): CredentialSlot {
@@ -77,13 +90,17 @@ export class CredentialSlot {
 
   /** Refuses what has not been decided yet: for findings that `extract` could not see. */
   reject(error: TokenError): void {
-    if (this.#state.status === 'absent' || this.#state.status === 'unverified') {
+    if (this.#state.status !== 'verified' && this.#state.status !== 'rejected') {
       this.#state = { status: 'rejected', error }
     }
   }
 
   /** Verifies the token, once however many ask, and returns the final state. Never rejects. */
   settle(verifier: Verifier): SlotState | Promise<SlotState> {
+    if (this.#state.status === 'sealed') {
+      this.#settling ??= this.#openAndVerify(this.#state.open, verifier)
+      return this.#settling
+    }
     if (this.#state.status !== 'unverified') return this.#state
     const known = verifier.recall(this.#state.credential)
     if (known !== undefined) {
@@ -92,6 +109,19 @@ export class CredentialSlot {
     }
     this.#settling ??= this.#verify(this.#state.credential, verifier)
     return this.#settling
+  }
+
+  async #openAndVerify(open: () => Promise<Credential>, verifier: Verifier): Promise<SlotState> {
+    try {
+      const credential = await open()
+      // `reject` may have been faster, and a rejection is final.
+      if (this.#state.status !== 'sealed') return this.#state
+      this.#state = { status: 'unverified', credential }
+      return await this.#verify(credential, verifier)
+    } catch (error) {
+      this.reject(error instanceof TokenError ? error : new UndecidedError('ERR_TOKEN_UNDECIDED'))
+      return this.#state
+    }
   }
 
   async #verify(credential: Credential, verifier: Verifier): Promise<SlotState> {

@@ -47,6 +47,8 @@ export interface DecideOptions {
   readonly rules: Rules
   readonly checkRevocation: RevocationCheck
   readonly mode: EgressMode
+  /** Whether there is the key that a rule wants tokens to be sealed with. */
+  readonly hasSealingKey: (seal: Rule['seal']) => boolean
 }
 
 /** `observe` is told every decision. */
@@ -84,7 +86,7 @@ export function decideHop(slot: CredentialSlot, hop: Hop, options: DecideOptions
   const reason =
     obstacle ??
     defectOf(credential, options.checkRevocation) ??
-    riskOf(slot, rule) ??
+    riskOf(slot, rule, options) ??
     excessOf(credential, rule, hop) ??
     (options.mode === 'report' ? 'report_only' : undefined)
   return reason === undefined ? { verdict: 'forward', credential, rule, target } : withhold(reason)
@@ -102,9 +104,9 @@ function defectOf(credential: VerifiedCredential, checkRevocation: RevocationChe
   return verdict === 'revoked' ? 'revoked' : 'revocation_unavailable'
 }
 
-function riskOf(slot: CredentialSlot, rule: Rule): WithholdReason | undefined {
+function riskOf(slot: CredentialSlot, rule: Rule, { hasSealingKey }: DecideOptions): WithholdReason | undefined {
   if (slot.ended && rule.detached === 'withhold') return 'detached'
-  return rule.seal ? 'not_sealed' : undefined
+  return rule.seal === false || hasSealingKey(rule.seal) ? undefined : 'not_sealed'
 }
 
 const FIELD_BYTES = 'authorization: Bearer \r\n'.length

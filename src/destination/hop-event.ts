@@ -7,7 +7,7 @@ import type { Target } from './pattern.ts'
 export function eventOf(decision: Decision): AuthEvent {
   return decision.verdict === 'forward'
     ? {
-        name: 'auth.token.forwarded',
+        name: decision.rule.seal === false ? 'auth.token.forwarded' : 'auth.token.sealed',
         credential: decision.credential,
         rule: decision.rule.to,
         destination: attributesOf(decision.target),
@@ -20,7 +20,7 @@ export function eventOf(decision: Decision): AuthEvent {
       }
 }
 
-function attributesOf(target: Target): DestinationAttributes {
+export function attributesOf(target: Target): DestinationAttributes {
   return target.kind === 'network'
     ? { 'server.address': target.host, 'server.port': target.port }
     : { 'messaging.system': target.system, 'messaging.destination.name': target.name }

@@ -50,7 +50,7 @@ function hasEntries(carrier: object): carrier is Entries {
 }
 
 /** Setters wrap what they are given: Kafka clients in bytes, SQS in an attribute. */
-function textOf(value: unknown): unknown {
+export function textOf(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString()
   return isCarrier(value) && 'StringValue' in value ? value.StringValue : value
 }

@@ -1,17 +1,21 @@
 /** The OpenTelemetry face: takes a token out of incoming carriers, and puts it into outgoing ones that are not HTTP. */
 
 import type { Context, TextMapGetter, TextMapPropagator, TextMapSetter } from '@opentelemetry/api'
-import { trace } from '@opentelemetry/api'
+import { propagation, trace } from '@opentelemetry/api'
 import { deleteCredential, setSlot } from '../context/credential-context.ts'
-import { getDestination } from '../context/destination-context.ts'
+import { deleteSource, getDestination, getSource } from '../context/destination-context.ts'
 import { CredentialSlot } from '../context/slot.ts'
-import type { Decide } from '../destination/decision.ts'
+import type { Decide, Decision } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
+import { keyOf } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
+import type { Sealing } from '../sealing/sealing.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
 import { AUTHORIZATION, hasOwnCredential, isCarrier, rememberWritten, removeWritten } from './carrier.ts'
+import type { ReadMessage } from './message.ts'
+import { SEALED, traceIdOf } from './message.ts'
 
 /** What the egress side wants to know about `inject` calls; returns true where the call was its own affair. */
 export type InjectObserver = (ctx: Context) => boolean
@@ -26,12 +30,17 @@ export interface RelayPropagator extends TextMapPropagator {
 export interface PropagatorOptions {
   readonly maxTokenBytes: number
   readonly decide: Decide
+  readonly sealing: Sealing
+  readonly readMessage: ReadMessage
   readonly onInject: InjectObserver
   /** Whether the relay has not been shut down. */
   readonly isActive: () => boolean
 }
 
-export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: PropagatorOptions): RelayPropagator {
+type Forward = Extract<Decision, { readonly verdict: 'forward' }>
+
+export function createPropagator(options: PropagatorOptions): RelayPropagator {
+  const { maxTokenBytes, decide, sealing, readMessage, onInject, isActive } = options
   const extracted = new WeakMap<object, { readonly authorization: unknown; readonly slot: CredentialSlot }>()
 
   /** Whoever extracts again while a request is handled gets the same slot, and with it the verdict that is there. */
@@ -45,10 +54,14 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
 
   /** A carrier without a token deletes what the context held: its sender is not the caller of whoever reads it. */
   function extract(ctx: Context, carrier: unknown, getter: TextMapGetter): Context {
-    const clean = withoutTokens(deleteCredential(ctx))
+    const source = getSource(ctx)
+    const clean = withoutTokens(deleteSource(deleteCredential(ctx)))
     try {
       if (!isCarrier(carrier)) return clean
-      const slot = extractHeaders(carrier, getter.get(carrier, AUTHORIZATION))
+      const slot =
+        source === undefined
+          ? extractHeaders(carrier, getter.get(carrier, AUTHORIZATION))
+          : readMessage(carrier, getter, source)
       return slot.state.status === 'absent' ? clean : setSlot(clean, slot)
     } catch {
       return clean
@@ -65,12 +78,30 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
     const decision = named && isActive() ? decide(ctx, { target, obstacle }) : undefined
     removeWritten(carrier)
     if (decision === undefined) return
-    if (decision.verdict === 'forward') {
-      const value = `Bearer ${decision.credential.reveal()}`
-      setter.set(carrier, AUTHORIZATION, value)
-      rememberWritten(carrier, value)
-    }
-    recordOnSpan(trace.getSpan(ctx), eventOf(decision))
+    recordOnSpan(
+      trace.getSpan(ctx),
+      eventOf(decision.verdict === 'forward' ? write(decision, ctx, carrier, setter) : decision),
+    )
+  }
+
+  /** Writes the token, and returns what has become of the decision. */
+  function write(decision: Forward, ctx: Context, carrier: object, setter: TextMapSetter): Decision {
+    const value = fieldFor(decision, ctx)
+    if (value === undefined) return { ...decision, verdict: 'withhold', reason: 'not_sealed' }
+    setter.set(carrier, AUTHORIZATION, value)
+    rememberWritten(carrier, value)
+    return decision
+  }
+
+  /** `undefined` where the token has to be sealed and cannot be. */
+  function fieldFor({ credential, rule, target }: Forward, ctx: Context): string | undefined {
+    const token = credential.reveal()
+    if (rule.seal === false) return `Bearer ${token}`
+    const sealed = sealing.seal(token, credential.expiresAtMillis, rule.seal, {
+      destination: keyOf(target),
+      traceId: propagation.fields().includes('traceparent') ? traceIdOf(trace.getSpanContext(ctx)) : undefined,
+    })
+    return sealed === undefined ? undefined : `${SEALED} ${sealed}`
   }
 
   return {

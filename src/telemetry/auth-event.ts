@@ -53,6 +53,13 @@ export type AuthEvent =
       readonly destination: DestinationAttributes
     }
   | {
+      readonly name: 'auth.token.sealed'
+      readonly credential: VerifiedCredential
+      readonly rule: string
+      readonly destination: DestinationAttributes
+    }
+  | { readonly name: 'auth.token.opened'; readonly source: DestinationAttributes }
+  | {
       readonly name: 'auth.token.withheld'
       readonly reason: WithholdReason
       readonly rule: string | undefined

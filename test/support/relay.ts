@@ -4,7 +4,13 @@ import type { TokenRelay, TokenRelayOptions } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
 import type { IssuerOptions } from '../../src/options.ts'
 import type { TokenError, TokenErrorCode, TokenRejectedCode, UndecidedCode } from '../../src/token/errors.ts'
-import { InsufficientScopeError, TOKEN_ERRORS, TokenRejectedError, UndecidedError } from '../../src/token/errors.ts'
+import {
+  InsufficientScopeError,
+  SealError,
+  TOKEN_ERRORS,
+  TokenRejectedError,
+  UndecidedError,
+} from '../../src/token/errors.ts'
 
 /** Runs `use` with a relay that is shut down whatever happens. */
 export async function withRelay<T>(options: TokenRelayOptions, use: (relay: TokenRelay) => Promise<T>): Promise<T> {
@@ -35,6 +41,7 @@ export function refusal(code: TokenErrorCode): object {
 /** An error with `code`, of the class that belongs to its status. */
 export function errorFor(code: TokenErrorCode): TokenError {
   const { status } = TOKEN_ERRORS[code]
+  if (code === 'ERR_TOKEN_SEAL') return new SealError()
   if (status === 403) return new InsufficientScopeError(['a', 'b'])
   return status === 503 ? new UndecidedError(code as UndecidedCode) : new TokenRejectedError(code as TokenRejectedCode)
 }

@@ -6,6 +6,7 @@ import type { TokenErrorCode } from '../../src/token/errors.ts'
 import {
   cloneError,
   InsufficientScopeError,
+  SealError,
   TOKEN_ERRORS,
   TokenError,
   TokenRejectedError,
@@ -35,6 +36,7 @@ const TABLE: readonly Row[] = [
   ['ERR_TOKEN_RULE', 401, 'invalid_token', 'a claim rule of the application refuses the token'],
   ['ERR_TOKEN_INACTIVE', 401, 'invalid_token', 'the issuer says that the token is not active'],
   ['ERR_TOKEN_REVOKED', 401, 'invalid_token', 'the token has been revoked'],
+  ['ERR_TOKEN_SEAL', 401, 'invalid_token', 'the token is not sealed for this message, or cannot be opened'],
   ['ERR_TOKEN_SCOPE', 403, 'insufficient_scope', 'the token lacks a required scope'],
   [
     'ERR_TOKEN_ISSUER_UNAVAILABLE',
@@ -70,8 +72,9 @@ describe.each(TABLE)('%s', (code, status, challenge, message) => {
   it('is a TokenError and an Error, of the class that tells "bad" from "not decided"', () => {
     expect(error).toBeInstanceOf(TokenError)
     expect(error).toBeInstanceOf(Error)
-    expect(error.constructor).toBe(CLASSES[error.status])
-    expect(error.name).toBe(CLASSES[error.status].name)
+    const expected = code === 'ERR_TOKEN_SEAL' ? SealError : CLASSES[error.status]
+    expect(error.constructor).toBe(expected)
+    expect(error.name).toBe(expected.name)
     expect(error.retryable).toBe(status === 503)
     expect(String(error)).toBe(`${error.name}: ${message}`)
   })

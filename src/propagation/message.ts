@@ -1,0 +1,93 @@
+/** Takes the token out of a message: sealed, or in clear text where the rule for its source says so. */
+
+import type { SpanContext, TextMapGetter } from '@opentelemetry/api'
+import { isSpanContextValid, trace } from '@opentelemetry/api'
+import { CredentialSlot } from '../context/slot.ts'
+import { attributesOf } from '../destination/hop-event.ts'
+import type { Target } from '../destination/pattern.ts'
+import type { Rules } from '../destination/rules.ts'
+import { keyOf } from '../destination/rules.ts'
+import { announcedTarget } from '../destination/target.ts'
+import type { Sealing } from '../sealing/sealing.ts'
+import { recordOnSpan } from '../telemetry/span-events.ts'
+import { readBearer } from '../token/bearer.ts'
+import { SealError } from '../token/errors.ts'
+import { AUTHORIZATION, textOf } from './carrier.ts'
+
+/**
+ * The scheme of a sealed token (RFC 9110 §11.1). It stays in the one field, since SQS allows ten attributes, and it is not
+ * `Bearer`: a server that reads bearer tokens sees another scheme, and neither lets it in nor asks an issuer about it.
+ */
+export const SEALED = 'Sealed'
+
+/** The slot of the message that `carrier` belongs to. The same for the same message, so that it opens once. */
+export type ReadMessage = (carrier: object, getter: TextMapGetter, source: unknown) => CredentialSlot
+
+export interface MessageOptions {
+  readonly rules: Rules
+  readonly sealing: Sealing
+  readonly maxTokenBytes: number
+}
+
+/** What makes two extractions of one carrier the same. Clients use header objects again for other messages. */
+interface Found {
+  readonly field: unknown
+  readonly source: unknown
+  readonly traceId: string | undefined
+}
+
+const SEALED_FIELD = /^sealed +([^ ]+)$/i
+
+export function createReadMessage({ rules, sealing, maxTokenBytes }: MessageOptions): ReadMessage {
+  const known = new WeakMap<object, Found & { readonly slot: CredentialSlot }>()
+
+  function slotFor({ field, source, traceId }: Found): CredentialSlot {
+    const target = typeof source === 'string' ? announcedTarget(source) : undefined
+    const isClear = target !== undefined && rules.match(target)?.seal === false && target.kind === 'messaging'
+    const bearer = readBearer(field, maxTokenBytes)
+    const sealed = typeof field === 'string' && target?.kind === 'messaging' ? SEALED_FIELD.exec(field)?.[1] : undefined
+    if (sealed !== undefined && target !== undefined) return CredentialSlot.sealed(() => open(sealed, target, traceId))
+    if (bearer.kind === 'none' && !isSealed(field)) return CredentialSlot.presented(bearer)
+    // In clear text where it has to be sealed, or from no place that a token can be sealed for.
+    return isClear && !isSealed(field) ? CredentialSlot.presented(bearer) : CredentialSlot.rejected(new SealError())
+  }
+
+  async function open(sealed: string, source: Target, traceId: string | undefined) {
+    const credential = await sealing.open(sealed, { destination: keyOf(source), traceId })
+    recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.opened', source: attributesOf(source) })
+    return credential
+  }
+
+  return (carrier, getter, source) => {
+    const field = single(getter.get(carrier, AUTHORIZATION))
+    const found = { field, source, traceId: traceIdIn(single(getter.get(carrier, 'traceparent'))) }
+    const before = known.get(carrier)
+    if (before !== undefined && isSame(before, found)) return before.slot
+    const slot = slotFor(found)
+    known.set(carrier, { ...found, slot })
+    return slot
+  }
+}
+
+/** The trace id of a span that a `traceparent` is written for. */
+export function traceIdOf(span: SpanContext | undefined): string | undefined {
+  return span !== undefined && isSpanContextValid(span) ? span.traceId : undefined
+}
+
+/** W3C Trace Context §3.2.2. */
+function traceIdIn(traceparent: unknown): string | undefined {
+  return typeof traceparent === 'string' ? /^[\da-f]{2}-([\da-f]{32})-/.exec(traceparent)?.[1] : undefined
+}
+
+/** Clients give bytes, attributes, or lists of one. */
+function single(value: unknown): unknown {
+  return textOf(Array.isArray(value) && value.length === 1 ? value[0] : value)
+}
+
+function isSealed(field: unknown): boolean {
+  return typeof field === 'string' && /^sealed\b/i.test(field)
+}
+
+function isSame(a: Found, b: Found): boolean {
+  return a.field === b.field && a.source === b.source && a.traceId === b.traceId
+}
