@@ -5,6 +5,7 @@ import type { Context, TextMapPropagator } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { ensureContextManager } from './context/context-manager.ts'
 import { getSlot, setCredential } from './context/credential-context.ts'
+import type { SlotState } from './context/slot.ts'
 import { CredentialSlot } from './context/slot.ts'
 import type { Decision } from './destination/decision.ts'
 import { createDecide } from './destination/decision.ts'
@@ -38,6 +39,7 @@ import type { AuthEvent } from './telemetry/auth-event.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
+import type { TokenError } from './token/errors.ts'
 import { TokenRejectedError } from './token/errors.ts'
 import type { VerifiedCredential } from './token/verified-credential.ts'
 import { isVerifiedCredential } from './token/verified-credential.ts'
@@ -132,7 +134,7 @@ export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
 /** Longest token that any issuer may accept: those of a resolver are not known in advance. */
 const MAX_TOKEN_BYTES = 65_536
 
-function assemble(settings: Settings): { relay: TokenRelay; settle(ctx: Context): Promise<VerifiedCredential> } {
+function assemble(settings: Settings): { relay: TokenRelay; settle(ctx: Context): Promise<void> } {
   const limits = settings.issuers.map((issuer) => issuer.maxTokenBytes)
   const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
   const list = settings.revocation.list ?? createMemoryRevocationList()
@@ -248,20 +250,33 @@ export async function runWithToken<T>(token: string, fn: () => T): Promise<Await
 }
 
 /** As the gate does it for requests: the token is told of on the span of the message, or on the active one. */
-async function settle(ctx: Context, verifier: Verifier): Promise<VerifiedCredential> {
+async function settle(ctx: Context, verifier: Verifier): Promise<void> {
   const slot = getSlot(ctx) ?? CredentialSlot.presented({ kind: 'none' })
   const told = trace.getSpan(ctx)?.isRecording() === true ? ctx : context.active()
   const record = (event: AuthEvent): void => recordOnSpan(trace.getSpan(told), event)
   const isNew = slot.state.status !== 'verified' && slot.state.status !== 'absent'
   if (isNew) record({ name: 'auth.token.received' })
   const state = await context.with(told, () => slot.settle(verifier))
-  if (state.status === 'verified') {
+  const error = await refusalOf(state, isNew, verifier)
+  if (error === undefined && state.status === 'verified') {
     if (isNew) record({ name: 'auth.token.verified', credential: state.credential })
-    return state.credential
+    return
   }
-  const error = state.status === 'rejected' ? state.error : new TokenRejectedError('ERR_TOKEN_MISSING')
-  record({ name: 'auth.token.rejected', code: error.code })
-  throw error
+  const refusal = error ?? new TokenRejectedError('ERR_TOKEN_MISSING')
+  record({ name: 'auth.token.rejected', code: refusal.code })
+  throw refusal
+}
+
+/** A message that is worked on again, later, may have a token that has expired or was revoked meanwhile. */
+async function refusalOf(state: SlotState, isNew: boolean, verifier: Verifier): Promise<TokenError | undefined> {
+  if (state.status === 'rejected') return state.error
+  if (state.status !== 'verified' || isNew) return undefined
+  // `createVerifiedCredential` made it, which extends the other.
+  const credential = state.credential as VerifiedCredential & Credential
+  return verifier.verify(credential).then(
+    () => undefined,
+    (error: unknown) => error as TokenError,
+  )
 }
 
 /**

@@ -3,17 +3,17 @@
 import { EventEmitter } from 'node:events'
 import type { Presented } from '../token/bearer.ts'
 import { Credential } from '../token/credential.ts'
-import { TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import { TokenError, TokenRejectedError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
 
-/**
- * `sealed` becomes `unverified` or `rejected`, `unverified` becomes `verified` or `rejected`, once. `absent` means that there
- * was no token to verify.
- */
+/** Opens a sealed token and verifies it; rejects with a `TokenError` and with nothing else. */
+export type Unseal = (verifier: Verifier) => Promise<VerifiedCredential>
+
+/** `sealed` and `unverified` become `verified` or `rejected`, once. `absent` means that there was no token to verify. */
 export type SlotState =
   | { readonly status: 'absent' }
-  | { readonly status: 'sealed'; readonly open: () => Promise<Credential> }
+  | { readonly status: 'sealed'; readonly unseal: Unseal }
   | { readonly status: 'unverified'; readonly credential: Credential }
   | { readonly status: 'verified'; readonly credential: VerifiedCredential }
   | { readonly status: 'rejected'; readonly error: TokenError }
@@ -45,9 +45,9 @@ export class CredentialSlot {
     }
   }
 
-  /** A token that has to be opened before it can be verified. `open` is called once, and rejects with a `TokenError`. */
-  static sealed(open: () => Promise<Credential>): CredentialSlot {
-    return new CredentialSlot({ status: 'sealed', open })
+  /** A token that has to be opened before it can be verified. `unseal` is called once. */
+  static sealed(unseal: Unseal): CredentialSlot {
+    return new CredentialSlot({ status: 'sealed', unseal })
   }
 
   static rejected(error: TokenError): CredentialSlot {
@@ -98,7 +98,7 @@ export class CredentialSlot {
   /** Verifies the token, once however many ask, and returns the final state. Never rejects. */
   settle(verifier: Verifier): SlotState | Promise<SlotState> {
     if (this.#state.status === 'sealed') {
-      this.#settling ??= this.#openAndVerify(this.#state.open, verifier)
+      this.#settling ??= this.#conclude(this.#state.unseal(verifier))
       return this.#settling
     }
     if (this.#state.status !== 'unverified') return this.#state
@@ -107,30 +107,17 @@ export class CredentialSlot {
       this.#state = known instanceof TokenError ? rejected(known) : { status: 'verified', credential: known }
       return this.#state
     }
-    this.#settling ??= this.#verify(this.#state.credential, verifier)
+    this.#settling ??= this.#conclude(verifier.verify(this.#state.credential))
     return this.#settling
   }
 
-  async #openAndVerify(open: () => Promise<Credential>, verifier: Verifier): Promise<SlotState> {
-    try {
-      const credential = await open()
-      // `reject` may have been faster, and a rejection is final.
-      if (this.#state.status !== 'sealed') return this.#state
-      this.#state = { status: 'unverified', credential }
-      return await this.#verify(credential, verifier)
-    } catch (error) {
-      this.reject(error instanceof TokenError ? error : new UndecidedError('ERR_TOKEN_UNDECIDED'))
-      return this.#state
-    }
-  }
-
-  async #verify(credential: Credential, verifier: Verifier): Promise<SlotState> {
-    const outcome = await verifier.verify(credential).then(
+  async #conclude(verification: Promise<VerifiedCredential>): Promise<SlotState> {
+    const outcome = await verification.then(
       (verified): SlotState => ({ status: 'verified', credential: verified }),
       (error: unknown) => rejected(error as TokenError),
     )
     // `reject` may have been faster, and a rejection is final.
-    if (this.#state.status === 'unverified') this.#state = outcome
+    if (this.#state.status === 'unverified' || this.#state.status === 'sealed') this.#state = outcome
     return this.#state
   }
 }

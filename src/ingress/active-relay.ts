@@ -11,8 +11,8 @@ export interface ActiveRelay extends Admitter {
   readonly version: string
   readonly egressMode: EgressMode
   verify(token: string): Promise<VerifiedCredential>
-  /** Opens and verifies the token that an extraction has put into `ctx`; rejects with a `TokenError` where there is none. */
-  settle(ctx: Context): Promise<VerifiedCredential>
+  /** Opens and verifies the token that an extraction has put into `ctx`; rejects with a `TokenError`, also where there is none. */
+  settle(ctx: Context): Promise<void>
   explain(destination: string | URL): Explanation
 }
 

@@ -8,10 +8,12 @@ import type { Target } from '../destination/pattern.ts'
 import type { Rules } from '../destination/rules.ts'
 import { keyOf } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
+import type { Message } from '../sealing/sealed-header.ts'
 import type { Sealing } from '../sealing/sealing.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
 import { SealError } from '../token/errors.ts'
+import type { Verifier } from '../verification/verifier.ts'
 import { AUTHORIZATION, textOf } from './carrier.ts'
 
 /**
@@ -46,23 +48,29 @@ export function createReadMessage({ rules, sealing, maxTokenBytes }: MessageOpti
     const isClear = target !== undefined && rules.match(target)?.seal === false && target.kind === 'messaging'
     const bearer = readBearer(field, maxTokenBytes)
     const sealed = typeof field === 'string' && target?.kind === 'messaging' ? SEALED_FIELD.exec(field)?.[1] : undefined
-    if (sealed !== undefined && target !== undefined) return CredentialSlot.sealed(() => open(sealed, target, traceId))
+    if (sealed !== undefined && target !== undefined)
+      return CredentialSlot.sealed((verifier) =>
+        unseal(sealed, { destination: keyOf(target), traceId }, target, verifier),
+      )
     if (bearer.kind === 'none' && !isSealed(field)) return CredentialSlot.presented(bearer)
     // In clear text where it has to be sealed, or from no place that a token can be sealed for.
     return isClear && !isSealed(field) ? CredentialSlot.presented(bearer) : CredentialSlot.rejected(new SealError())
   }
 
-  async function open(sealed: string, source: Target, traceId: string | undefined) {
-    const credential = await sealing.open(sealed, { destination: keyOf(source), traceId })
+  async function unseal(sealed: string, message: Message, source: Target, verifier: Verifier) {
+    const { credential, count } = sealing.open(sealed, message)
+    const verified = await verifier.verify(credential)
+    // Last: while the issuer of a token is down its message is not used up, and what is forged pushes out no other.
+    await count()
     recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.opened', source: attributesOf(source) })
-    return credential
+    return verified
   }
 
   return (carrier, getter, source) => {
     const field = single(getter.get(carrier, AUTHORIZATION))
     const found = { field, source, traceId: traceIdIn(single(getter.get(carrier, 'traceparent'))) }
     const before = known.get(carrier)
-    if (before !== undefined && isSame(before, found)) return before.slot
+    if (before !== undefined && isSame(before, found) && !isUndecided(before.slot)) return before.slot
     const slot = slotFor(found)
     known.set(carrier, { ...found, slot })
     return slot
@@ -86,6 +94,11 @@ function single(value: unknown): unknown {
 
 function isSealed(field: unknown): boolean {
   return typeof field === 'string' && /^sealed\b/i.test(field)
+}
+
+/** It may be decided when the message comes again. */
+function isUndecided({ state }: CredentialSlot): boolean {
+  return state.status === 'rejected' && state.error.retryable
 }
 
 function isSame(a: Found, b: Found): boolean {

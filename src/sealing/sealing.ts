@@ -26,11 +26,21 @@ export interface Sealing {
   /** The sealed token; `undefined` where it cannot be sealed, and must not be sent. Never waits. */
   seal(token: string, expiresAtMillis: number, seal: boolean | string, message: Message): string | undefined
   /**
-   * The token that was sealed into `message`, not verified.
+   * The token that was sealed into `message`, neither verified nor counted.
    *
-   * @throws SealError for every reason that is in the message, UndecidedError where openings cannot be counted.
+   * @throws SealError for every reason.
    */
-  open(sealed: string, message: Message): Promise<Credential>
+  open(sealed: string, message: Message): OpenedToken
+}
+
+export interface OpenedToken {
+  readonly credential: Credential
+  /**
+   * Counts this opening. The token must not be used before.
+   *
+   * @throws SealError where there were too many, UndecidedError where they cannot be counted.
+   */
+  count(): Promise<void>
 }
 
 /** How far ahead the clock of a producer may be, in seconds. */
@@ -77,13 +87,16 @@ export function createSealing(settings: SealingSettings): Sealing {
       const header = headerOf(key, epk, { ...message, ...times, producer, messageId: crypto.randomUUID() })
       return encrypt(header, token.padEnd(Math.ceil(token.length / paddingBytes) * paddingBytes), kek)
     },
-    async open(sealed, message) {
+    open(sealed, message) {
       const { token, binding, key } = decryptFor(sealed, message)
-      // Counted last, so that what is not from a member of the ring cannot push out what is.
-      const id = `${key.kid} ${binding.messageId}`
-      const openings = await countOpening(replayWindow, id, binding.expiresAt * 1000)
-      if (openings > maxOpenings) throw new SealError()
-      return new Credential(token)
+      return {
+        credential: new Credential(token),
+        async count() {
+          const id = `${key.kid} ${binding.messageId}`
+          const openings = await countOpening(replayWindow, id, binding.expiresAt * 1000)
+          if (openings > maxOpenings) throw new SealError()
+        },
+      }
     },
   }
 }

@@ -74,7 +74,7 @@ it('forwards a verified token to a named destination', () => {
   })
 })
 
-it('forwards to a queue only where the rule says seal: false', () => {
+it('forwards to a queue only where it can be sealed, or the rule says seal: false', () => {
   expect(decide(VERIFIED, hopTo('kafka:clear'))).toMatchObject({ verdict: 'forward' })
   expect(decide(VERIFIED, hopTo('kafka:sealed'))).toMatchObject({ verdict: 'withhold', reason: 'not_sealed' })
   expect(decide(VERIFIED, hopTo('kafka:key'))).toMatchObject({ verdict: 'forward' })

@@ -176,6 +176,31 @@ describe('a consumer', () => {
     expect(await outcomeOf(consume(headers))).toBe('ERR_TOKEN_REVOKED')
   })
 
+  it('H2 whose issuer is down has not used up its message', async () => {
+    const headers = produce()
+    await relay.shutdown()
+    let isDown = true
+    const jwks = { keys: [signer.jwk] }
+    const settings = { issuer: ISSUER, audience: 'user-service', jwks }
+    const resolveIssuer = async () => (isDown ? Promise.reject(new Error('down')) : settings)
+    relay = createTokenRelay({ issuers: [], resolveIssuer, ...(OPTIONS.sealing && { sealing: OPTIONS.sealing }) })
+    propagation.disable()
+    propagation.setGlobalPropagator(relay.propagator)
+    expect(await outcomeOf(consume(headers))).toBe('ERR_TOKEN_ISSUER_UNAVAILABLE')
+    expect(await outcomeOf(consume({ ...headers }))).toBe('ERR_TOKEN_ISSUER_UNAVAILABLE')
+    isDown = false
+    expect(await outcomeOf(consume(headers))).toBe('alice')
+    expect(await outcomeOf(consume({ ...headers }))).toBe('ERR_TOKEN_SEAL')
+  })
+
+  it('that works on a message again, later, does so as whoever its token is still good for', async () => {
+    const ctx = consume(produce())
+    expect(await outcomeOf(ctx)).toBe('alice')
+    expect(await outcomeOf(ctx)).toBe('alice')
+    await relay.revoke({ issuer: ISSUER, subject: 'alice', expiresAtMillis: Date.now() + 600_000 })
+    expect(await outcomeOf(ctx)).toBe('ERR_TOKEN_REVOKED')
+  })
+
   it('H7 verifies what anybody sealed with the public key', async () => {
     await relay.shutdown()
     const jwk = publicPart(P256.jwk)

@@ -71,12 +71,13 @@ export function sealed(sealing: Sealing, message: Message = MESSAGE, seal: boole
 
 /** The token, or the code of the error; anything else that is thrown is thrown. */
 export async function opened(sealing: Sealing, text: string, message: Message = MESSAGE): Promise<string> {
-  return sealing.open(text, message).then(
-    (credential) => credential.reveal(),
-    (error: unknown) => {
-      const { code } = error as { code?: unknown }
-      if (typeof code !== 'string' || !code.startsWith('ERR_TOKEN_')) throw error
-      return code
-    },
-  )
+  try {
+    const { credential, count } = sealing.open(text, message)
+    await count()
+    return credential.reveal()
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    if (typeof code !== 'string' || !code.startsWith('ERR_TOKEN_')) throw error
+    return code
+  }
 }
