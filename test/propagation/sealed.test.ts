@@ -11,7 +11,7 @@ import {
 } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { CompositePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { getSource } from '../../src/context/destination-context.ts'
 import type { TokenRelay, TokenRelayOptions } from '../../src/index.ts'
 import {
@@ -98,6 +98,19 @@ describe('a producer', () => {
   it('seals for messages only, and not where the rule says so', () => {
     expect(produce('kafka:clear')['authorization']).toBe(`Bearer ${token}`)
     expect(produce('grpcs://grpc.example')['authorization']).toBe(`Bearer ${token}`)
+  })
+
+  it.each<readonly [string, string | undefined, string, string]>([
+    ['as it is configured', 'orders', 'otel', 'orders'],
+    ['by its name in traces', undefined, 'otel', 'otel'],
+    ['by its audience', undefined, '', 'user-service'],
+  ])('is named %s', async (_, producer, serviceName, expected) => {
+    vi.stubEnv('OTEL_SERVICE_NAME', serviceName)
+    await relay.shutdown()
+    await start({ ...OPTIONS, sealing: { ...OPTIONS.sealing, ...(producer !== undefined && { producer }) } })
+    const [header = ''] = String(produce()['authorization']).slice('Sealed '.length).split('.')
+    expect(JSON.parse(Buffer.from(header, 'base64url').toString())).toMatchObject({ iss: expected })
+    vi.unstubAllEnvs()
   })
 
   it('without a key sends nothing', async () => {

@@ -192,6 +192,21 @@ describe('H6 spelling and size', () => {
     expect(await opened(own, sealedByHand(secret, goodHeader('key-1', 'A256KW'), Buffer.from(TOKEN)))).toBe(TOKEN)
   })
 
+  it.each<readonly [string, Header, number]>([
+    ['H5 another alg than it was sealed with', { alg: 'dir' }, 0],
+    ['H5 another enc than it was sealed with', { enc: 'A128GCM' }, 0],
+    ['H6 10 MiB of padding', {}, 10 * 1_048_576],
+  ])('%s is refused', async (_, changes, padding) => {
+    const secret = randomBytes(32)
+    const own = sealingWith([createSecretSealingKey('key-1', secret.toString('base64url'))])
+    const text = sealedByHand(
+      secret,
+      goodHeader('key-1', 'A256KW', changes),
+      Buffer.from(`${TOKEN}${' '.repeat(padding)}`),
+    )
+    expect(await opened(own, text)).toBe(SEAL)
+  })
+
   it.each([
     ['crit', { crit: ['exp'] }],
     ['crit of something unknown', { crit: ['x'], x: 1 }],

@@ -82,7 +82,7 @@ describe('refuses, with path and problem', () => {
     ['secret', RANDOM, { secret: 'm4rk3r' }],
     ['secret', RANDOM, { secret: '' }],
     ['secret', RANDOM, { secret: 7 }],
-    ['secret', GUESSED, { secret: base64url('correct-horse-battery-staple-m4r') }],
+    ['secret', GUESSED, { secret: base64url('The-quick-brown-fox-jumps-over-1') }],
     ['secret', GUESSED, { secret: base64url(Buffer.alloc(32)) }],
     ['secret', GUESSED, { secret: base64url(Uint8Array.from({ length: 32 }, (_, i) => i)) }],
     ['secret', GUESSED, { secret: base64url(Buffer.alloc(32, randomBytes(8))) }],
