@@ -4,7 +4,7 @@ import type { SpanContext, TextMapGetter } from '@opentelemetry/api'
 import { isSpanContextValid, trace } from '@opentelemetry/api'
 import { CredentialSlot } from '../context/slot.ts'
 import { attributesOf } from '../destination/hop-event.ts'
-import type { Target } from '../destination/pattern.ts'
+import type { MessagingTarget } from '../destination/pattern.ts'
 import type { Rules } from '../destination/rules.ts'
 import { keyOf } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
@@ -44,20 +44,22 @@ export function createReadMessage({ rules, sealing, maxTokenBytes }: MessageOpti
   const known = new WeakMap<object, Found & { readonly slot: CredentialSlot }>()
 
   function slotFor({ field, source, traceId }: Found): CredentialSlot {
-    const target = typeof source === 'string' ? announcedTarget(source) : undefined
-    const isClear = target !== undefined && rules.match(target)?.seal === false && target.kind === 'messaging'
-    const bearer = readBearer(field, maxTokenBytes)
-    const sealed = typeof field === 'string' && target?.kind === 'messaging' ? SEALED_FIELD.exec(field)?.[1] : undefined
-    if (sealed !== undefined && target !== undefined)
-      return CredentialSlot.sealed((verifier) =>
-        unseal(sealed, { destination: keyOf(target), traceId }, target, verifier),
-      )
-    if (bearer.kind === 'none' && !isSealed(field)) return CredentialSlot.presented(bearer)
-    // In clear text where it has to be sealed, or from no place that a token can be sealed for.
-    return isClear && !isSealed(field) ? CredentialSlot.presented(bearer) : CredentialSlot.rejected(new SealError())
+    const target = sourceOf(source)
+    if (!isSealed(field)) return clearSlot(field, target)
+    const sealed = SEALED_FIELD.exec(field)?.[1]
+    if (sealed === undefined || target === undefined) return CredentialSlot.rejected(new SealError())
+    const message = { destination: keyOf(target), traceId }
+    return CredentialSlot.sealed((verifier) => unseal(sealed, message, target, verifier))
   }
 
-  async function unseal(sealed: string, message: Message, source: Target, verifier: Verifier) {
+  /** A token in clear text is refused where it has to be sealed, and from no place that one can be sealed for. */
+  function clearSlot(field: unknown, target: MessagingTarget | undefined): CredentialSlot {
+    const bearer = readBearer(field, maxTokenBytes)
+    const isAccepted = bearer.kind === 'none' || (target !== undefined && rules.match(target)?.seal === false)
+    return isAccepted ? CredentialSlot.presented(bearer) : CredentialSlot.rejected(new SealError())
+  }
+
+  async function unseal(sealed: string, message: Message, source: MessagingTarget, verifier: Verifier) {
     const { credential, count } = sealing.open(sealed, message)
     const verified = await verifier.verify(credential)
     // Last: while the issuer of a token is down its message is not used up, and what is forged pushes out no other.
@@ -77,6 +79,11 @@ export function createReadMessage({ rules, sealing, maxTokenBytes }: MessageOpti
   }
 }
 
+function sourceOf(source: unknown): MessagingTarget | undefined {
+  const target = typeof source === 'string' ? announcedTarget(source) : undefined
+  return target?.kind === 'messaging' ? target : undefined
+}
+
 /** The trace id of a span that a `traceparent` is written for. */
 export function traceIdOf(span: SpanContext | undefined): string | undefined {
   return span !== undefined && isSpanContextValid(span) ? span.traceId : undefined
@@ -92,7 +99,7 @@ function single(value: unknown): unknown {
   return textOf(Array.isArray(value) && value.length === 1 ? value[0] : value)
 }
 
-function isSealed(field: unknown): boolean {
+function isSealed(field: unknown): field is string {
   return typeof field === 'string' && /^sealed\b/i.test(field)
 }
 
