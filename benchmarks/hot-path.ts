@@ -47,6 +47,7 @@ const deciding = {
   exchanged: () => undefined,
   checkRevocation: () => 'good' as const,
   mode: 'enforce' as const,
+  hasSealingKey: () => false,
 }
 const decide = createDecide(deciding, () => undefined)
 const carrier = { traceparent: `00-${span.traceId}-${span.spanId}-01`, authorization: `Bearer ${token}` }

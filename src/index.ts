@@ -6,7 +6,7 @@ export {
   getCredential,
   setCredential,
 } from './context/credential-context.ts'
-export { setDestination } from './context/destination-context.ts'
+export { setDestination, setSource } from './context/destination-context.ts'
 export type { Explanation } from './destination/explain.ts'
 export type { ObservedDestination } from './destination/observed.ts'
 export type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
@@ -25,17 +25,21 @@ export type {
   ProtectedResourceOptions,
   ResolveIssuer,
   RevocationOptions,
+  SealingKeyOptions,
+  SealingOptions,
   TelemetryOptions,
   TokenRelayOptions,
 } from './options.ts'
 export type { TokenSourceOptions } from './options-token-source.ts'
 export type { TokenRelay } from './relay.ts'
-export { createTokenRelay, RelayActiveError, runAs, runWithToken } from './relay.ts'
+export { createTokenRelay, RelayActiveError, runAs, runAsCaller, runWithToken } from './relay.ts'
 export type { RevocationEntry, RevocationFacts, RevocationList } from './revocation/list.ts'
+export type { ReplayWindow } from './sealing/replay-window.ts'
 export type { ExchangeCode, TokenErrorCode, TokenRejectedCode, UndecidedCode } from './token/errors.ts'
 export {
   ExchangeError,
   InsufficientScopeError,
+  SealError,
   TokenError,
   TokenRejectedError,
   UndecidedError,

@@ -10,6 +10,10 @@ import { isPlainPath } from './ingress/public-path.ts'
 import { exchangeRuleSchema, exchangeSchema } from './options-exchange.ts'
 import { absent, aFunction, group, list, millis, SCOPES, scope, secureUrl, text } from './options-parts.ts'
 import type { RevocationList } from './revocation/list.ts'
+import type { SealingKey } from './sealing/key.ts'
+import type { KeyDescription } from './sealing/key-ring.ts'
+import { sealingKeyOf } from './sealing/key-ring.ts'
+import type { ReplayWindow } from './sealing/replay-window.ts'
 import { own } from './token/own.ts'
 import type { ClaimRule } from './verification/issuer.ts'
 import { defectOf } from './verification/key-rules.ts'
@@ -96,10 +100,11 @@ export const issuerSchema = group({
   }
 })
 
+const SEAL = 'expected true, false, or the kid of a sealing key'
 const destinationSchema = group({
   to: text('required: scheme://host[:port] or system:name'),
   allowCleartext: z.boolean('expected true or false').default(false),
-  seal: z.boolean('expected true or false').optional(),
+  seal: z.union([z.boolean(SEAL), text(SEAL)], SEAL).optional(),
   detached: z.enum(['withhold', 'allow'], 'expected withhold or allow').default('withhold'),
   maxHeaderBytes: z
     .int('expected 256 to 1048576 bytes')
@@ -120,11 +125,11 @@ const destinationSchema = group({
       'clear text is accepted on the loopback interface only, elsewhere it takes allowCleartext: true',
     )
   }
-  const seal = own(rule, 'seal')
+  const seal = own(rule, 'seal') as boolean | string | undefined
   if (pattern.kind === 'network' && seal !== undefined) return refuse('seal', 'is for messaging destinations only')
   const { to, detached, maxHeaderBytes } = rule
   const exchange = own(rule, 'exchange') as Rule['exchange']
-  return { to, pattern, seal: pattern.kind === 'messaging' && seal !== false, detached, maxHeaderBytes, exchange }
+  return { to, pattern, seal: pattern.kind === 'messaging' && (seal ?? true), detached, maxHeaderBytes, exchange }
 })
 
 function patternOf(to: string): Pattern | string {
@@ -134,6 +139,43 @@ function patternOf(to: string): Pattern | string {
     return error instanceof PatternError ? error.message : 'not a destination'
   }
 }
+
+const KID = 'required: up to 64 letters, digits and . _ ~ -'
+const A_SECRET = 'expected 32 random bytes in base64url'
+const A_FILE = 'expected the path of a file'
+const sealingKeySchema = group({
+  kid: z.string(KID).regex(/^[\w.~-]{1,64}$/, KID),
+  secret: text(A_SECRET).optional(),
+  secretFile: text(A_FILE).optional(),
+  jwk: z.looseObject({}, 'expected a JWK').optional(),
+  jwkFile: text(A_FILE).optional(),
+}).transform((described, check): SealingKey => {
+  const key = sealingKeyOf(described as KeyDescription)
+  if (!('problem' in key)) return key
+  check.addIssue({ code: 'custom', path: [key.member], message: key.problem })
+  return z.NEVER
+})
+
+const PRODUCER = 'expected a name of up to 128 characters'
+const sealingSchema = group({
+  keys: z
+    .array(sealingKeySchema, 'expected a list of keys')
+    .default([])
+    .superRefine((keys, check) => {
+      // A key that was refused is there as nothing.
+      const kids = keys.map((key: SealingKey | undefined) => key?.kid ?? crypto.randomUUID())
+      refuseRepeats(kids, 'kid', check)
+    }),
+  producer: text(PRODUCER).max(128, PRODUCER).optional(),
+  maxAgeSeconds: z.number('expected seconds, more than 0').positive('expected seconds, more than 0').default(3_600),
+  paddingBytes: z
+    .int('expected 1 to 4096 bytes')
+    .min(1, 'expected 1 to 4096 bytes')
+    .max(4_096, 'expected 1 to 4096 bytes')
+    .default(256),
+  maxOpenings: z.int('expected 1 to 1000').min(1, 'expected 1 to 1000').max(1_000, 'expected 1 to 1000').default(1),
+  replayWindow: z.custom<ReplayWindow>(isReplayWindow, 'expected a replay window').optional(),
+})
 
 const publicPath = text('expected a path such as /health').refine(
   isPlainPath,
@@ -178,6 +220,7 @@ export const optionsSchema = z
       egress: group({
         mode: z.enum(['enforce', 'report'], 'expected enforce or report').default('enforce'),
       }).prefault(absent),
+      sealing: sealingSchema.prefault(absent),
       revocation: group({
         list: z.custom<RevocationList>(isRevocationList, 'expected a revocation list').optional(),
         onUnavailable: z.enum(['reject', 'accept'], 'expected reject or accept').default('reject'),
@@ -203,6 +246,7 @@ export const optionsSchema = z
       const message = 'no issuer has exchange: how this service asks for other tokens'
       check.addIssue({ code: 'custom', path: ['destinations', index, 'exchange'], message })
     })
+    refuseUnknownKids(options.destinations, options.sealing.keys, check)
     if (options.issuers.length > 0 || own(options, 'resolveIssuer') !== undefined) return
     check.addIssue({ code: 'custom', path: ['issuers'], message: 'required: at least one issuer' })
   })
@@ -210,6 +254,18 @@ export const optionsSchema = z
 function isRevocationList(value: unknown): boolean {
   const list = value as Partial<RevocationList> | null
   return typeof list === 'object' && typeof list?.isRevoked === 'function' && typeof list.revoke === 'function'
+}
+
+function isReplayWindow(value: unknown): boolean {
+  return typeof value === 'object' && typeof (value as Partial<ReplayWindow> | null)?.count === 'function'
+}
+
+/** A rule that names a key is meant for whoever has that key, and for nobody else. */
+function refuseUnknownKids(rules: readonly Rule[], keys: readonly SealingKey[], check: z.RefinementCtx): void {
+  rules.forEach(({ seal }, index) => {
+    if (typeof seal !== 'string' || keys.some(({ kid }) => kid === seal)) return
+    check.addIssue({ code: 'custom', path: ['destinations', index, 'seal'], message: 'names no key of sealing.keys' })
+  })
 }
 
 /** An opaque token does not say whose it is, so there can be only one who is asked. */

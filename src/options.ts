@@ -10,6 +10,8 @@ import { issuerSchema, optionsSchema } from './options-schema.ts'
 import { tokenSourceSchema } from './options-token-source.ts'
 import type { OnUnavailable } from './revocation/check.ts'
 import type { RevocationList } from './revocation/list.ts'
+import type { SealingKey } from './sealing/key.ts'
+import type { ReplayWindow } from './sealing/replay-window.ts'
 import { checkOptions, OptionError } from './token/checked-options.ts'
 import { own } from './token/own.ts'
 import type { ClaimRule, IssuerSettings } from './verification/issuer.ts'
@@ -163,10 +165,11 @@ export interface DestinationOptions {
   /** Accepts `http` or `grpc` on other hosts than the loopback interface: tokens can be read on the way. Default false. */
   readonly allowCleartext?: boolean
   /**
-   * Messaging only. `false` lets the token lie in the broker in clear text, readable by whoever reads the queue.
-   * Default true: it is withheld as long as there is no key to seal it with.
+   * Messaging only. `true` seals the token with the first key of `sealing.keys`, and withholds it where there is none; the
+   * `kid` of another key seals with that one. `false` lets the token lie in the broker in clear text, readable by whoever
+   * reads the queue, and accepts it from there. Default true.
    */
-  readonly seal?: boolean
+  readonly seal?: boolean | string
   /**
    * What happens to work that goes on after the request which its caller came with has ended, that is after `close` of
    * its response, stream or upgraded socket: `withhold` sends no token, `allow` sends it until it expires. A client that
@@ -254,6 +257,51 @@ export interface TelemetryOptions {
   readonly actors?: 'hash' | 'plain'
 }
 
+/** A key that tokens in messages are sealed with, or opened: exactly one of `secret`, `secretFile`, `jwk`, `jwkFile`. */
+export interface SealingKeyOptions {
+  /** The name of the key in messages: up to 64 letters, digits and `. _ ~ -`. Never two keys under one name. */
+  readonly kid: string
+  /**
+   * 32 random bytes in base64url, the same for producers and consumers (`A256KW`): a token that opens was sealed by one of
+   * them.
+   */
+  readonly secret?: string
+  /** The path of a file that holds such a secret. */
+  readonly secretFile?: string
+  /**
+   * A P-256 or X25519 key (RFC 7517, RFC 8037) for `ECDH-ES+A256KW`. With its public part one can seal, and only with
+   * `d` open. Whoever has the public part can seal, so that it does not say who did.
+   */
+  readonly jwk?: object
+  /** The path of a file that holds such a key as JSON. */
+  readonly jwkFile?: string
+}
+
+/** How tokens are sealed into messages, so that they can be read in no broker. */
+export interface SealingOptions {
+  /**
+   * The first one seals where a rule does not name another; all of them open. To rotate, add the new key at the end
+   * everywhere, then move it to the front, then remove the old one after `maxAgeSeconds`. Default: none.
+   */
+  readonly keys?: readonly SealingKeyOptions[]
+  /** What this service is called in messages. Default: `OTEL_SERVICE_NAME`, else the first audience of the first issuer. */
+  readonly producer?: string
+  /**
+   * How long a sealed token can be opened, in seconds, and never past its own `exp`; of producer and consumer the shorter
+   * one counts. More than 0; default 3600.
+   */
+  readonly maxAgeSeconds?: number
+  /** Tokens are padded to a multiple of this, in bytes, so that their length tells less. 1 to 4096; default 256. */
+  readonly paddingBytes?: number
+  /**
+   * How often one message may be opened. More than once for brokers that deliver a message again after a failure.
+   * 1 to 1000; default 1.
+   */
+  readonly maxOpenings?: number
+  /** Counts openings. Default: in the memory of this process, for its last 100000 messages. */
+  readonly replayWindow?: ReplayWindow
+}
+
 /** How verified tokens are remembered. */
 export interface CacheOptions {
   /** Most tokens that are remembered, fewer where they are large. 0 to 10000000; 0 remembers none. Default 10000. */
@@ -281,6 +329,8 @@ export interface TokenRelayOptions {
   readonly ingress?: IngressOptions
   /** How requests are sent on. */
   readonly egress?: EgressOptions
+  /** How tokens are sealed into messages. */
+  readonly sealing?: SealingOptions
   /** How tokens are taken back before they expire. */
   readonly revocation?: RevocationOptions
   /** How verified tokens are remembered. */
@@ -311,6 +361,14 @@ export interface Settings {
     readonly allowPreflight: boolean
   }
   readonly egress: { readonly mode: EgressMode }
+  readonly sealing: {
+    readonly keys: readonly SealingKey[]
+    readonly producer: string | undefined
+    readonly maxAgeSeconds: number
+    readonly paddingBytes: number
+    readonly maxOpenings: number
+    readonly replayWindow: ReplayWindow | undefined
+  }
   readonly revocation: { readonly list: RevocationList | undefined; readonly onUnavailable: OnUnavailable }
   readonly cache: { readonly maxEntries: number }
   readonly telemetry: { readonly actors: 'hash' | 'plain' }
@@ -323,7 +381,7 @@ export interface Settings {
  * @throws TypeError with code `ERR_RELAY_OPTION` that names the first wrong option by its path and never shows its value.
  */
 export function parseOptions(options: unknown): Settings {
-  const { issuers, destinations, ingress, egress, revocation, cache, telemetry, ...rest } = checked(
+  const { issuers, destinations, ingress, egress, sealing, revocation, cache, telemetry, ...rest } = checked(
     optionsSchema,
     options,
   )
@@ -339,6 +397,11 @@ export function parseOptions(options: unknown): Settings {
       protectedResource: protectedResourceOf(own(ingress, 'protectedResource')),
     },
     egress,
+    sealing: {
+      ...sealing,
+      producer: own(sealing, 'producer') as string | undefined,
+      replayWindow: own(sealing, 'replayWindow') as ReplayWindow | undefined,
+    },
     revocation: { ...revocation, list: own(revocation, 'list') as RevocationList | undefined },
     cache,
     telemetry,
@@ -395,7 +458,7 @@ function checkedResolver(resolve: ResolveIssuer): IssuerResolver {
   }
 }
 
-/** A list is an object with a life of its own. */
+/** A list and a window are objects with a life of their own. */
 function checked<T extends z.ZodType>(schema: T, options: unknown): z.output<T> {
-  return checkOptions(schema, options, ['list'])
+  return checkOptions(schema, options, ['list', 'replayWindow'])
 }

@@ -1,9 +1,11 @@
 /** `createTokenRelay`: the one place where the parts are put together. */
 
-import type { TextMapPropagator } from '@opentelemetry/api'
+import process from 'node:process'
+import type { Context, TextMapPropagator } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { ensureContextManager } from './context/context-manager.ts'
-import { setCredential, setSlot } from './context/credential-context.ts'
+import { getSlot, setCredential, setSlot } from './context/credential-context.ts'
+import type { SlotState } from './context/slot.ts'
 import { CredentialSlot } from './context/slot.ts'
 import type { Decision } from './destination/decision.ts'
 import { createDecide } from './destination/decision.ts'
@@ -28,6 +30,7 @@ import { createResourceMetadata } from './ingress/resource-metadata.ts'
 import type { Settings, TokenRelayOptions } from './options.ts'
 import { OptionError, parseOptions, parseTokenSource } from './options.ts'
 import type { TokenSourceOptions } from './options-token-source.ts'
+import { createReadMessage } from './propagation/message.ts'
 import { createPropagator } from './propagation/propagator.ts'
 import type { OnUnavailable } from './revocation/check.ts'
 import { createRevocationCheck } from './revocation/check.ts'
@@ -35,9 +38,14 @@ import type { RevocationEntry, RevocationList } from './revocation/list.ts'
 import { normalizeEntry } from './revocation/list.ts'
 import { createMemoryRevocationList } from './revocation/memory.ts'
 import { createCredentialWatch } from './revocation/watch.ts'
+import { createMemoryReplayWindow } from './sealing/replay-window.ts'
+import type { Sealing } from './sealing/sealing.ts'
+import { createSealing } from './sealing/sealing.ts'
+import type { AuthEvent } from './telemetry/auth-event.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
+import type { TokenError } from './token/errors.ts'
 import { TokenRejectedError } from './token/errors.ts'
 import type { CredentialTraits, VerifiedCredential } from './token/verified-credential.ts'
 import { isVerifiedCredential } from './token/verified-credential.ts'
@@ -142,12 +150,12 @@ export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
   const settings = parseOptions(options)
   if (hasActiveRelay()) throw new RelayActiveError()
 
-  const { relay, prepare, renew } = assemble(settings)
-  setActiveRelay({ ...relay, prepare, renew, version: VERSION, egressMode: settings.egress.mode })
+  const { relay, ...internal } = assemble(settings)
+  setActiveRelay({ ...relay, ...internal, version: VERSION, egressMode: settings.egress.mode })
   return relay
 }
 
-interface Assembled extends Pick<ActiveRelay, 'prepare' | 'renew'> {
+interface Assembled extends Pick<ActiveRelay, 'prepare' | 'renew' | 'settle'> {
   readonly relay: TokenRelay
 }
 
@@ -161,11 +169,19 @@ function assemble(settings: Settings): Assembled {
   const { watch, verifier, ...verification } = assembleVerification(settings, list)
   const { issuers } = verification
   const observed = createObservedDestinations()
-  const { exchangers, preparation, deciding } = assembleExchange(settings, verification)
+  const sealing = sealingOf(settings, maxTokenBytes)
+  const { exchangers, preparation, deciding } = assembleExchange(settings, verification, sealing)
   const decide = createDecide(deciding, settings.egress.mode === 'report' ? reportTo(observed) : count)
   const egress = installEgress(decide, preparation.before)
   let active = true
-  const propagator = createPropagator({ maxTokenBytes, decide, onInject: egress.onInject, isActive: () => active })
+  const propagator = createPropagator({
+    maxTokenBytes,
+    decide,
+    sealing,
+    readMessage: createReadMessage({ rules: deciding.rules, sealing, maxTokenBytes }),
+    onInject: egress.onInject,
+    isActive: () => active,
+  })
   const metadata = metadataOf(settings)
   const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
   const admitter = createAdmitter({ propagator, verifier, resourceMetadata, prepare: preparation.admit })
@@ -205,7 +221,13 @@ function assemble(settings: Settings): Assembled {
       setActiveRelay(undefined)
     },
   }
-  return { relay, prepare, renew }
+  return { relay, prepare, renew, settle: (ctx) => settle(ctx, verifier) }
+}
+
+function sealingOf({ sealing, issuers }: Settings, maxTokenBytes: number): Sealing {
+  const producer = sealing.producer ?? (process.env['OTEL_SERVICE_NAME'] || issuers[0]?.audience?.[0]) ?? 'unknown'
+  const replayWindow = sealing.replayWindow ?? createMemoryReplayWindow()
+  return createSealing({ ...sealing, producer, replayWindow, maxTokenBytes })
 }
 
 function count(decision: Decision): void {
@@ -238,14 +260,14 @@ function assembleVerification(settings: Settings, list: RevocationList) {
 
 type Verification = Pick<ReturnType<typeof assembleVerification>, 'issuers' | 'checkRevocation' | 'traits'>
 
-function assembleExchange(settings: Settings, { issuers, checkRevocation, traits }: Verification) {
+function assembleExchange(settings: Settings, { issuers, checkRevocation, traits }: Verification, sealing: Sealing) {
   const { exchanges, rules: listed, egress } = settings
   const exchangers = createExchangers({
     settings: exchanges,
     issuers,
     traits,
   })
-  const rules = { rules: compileRules(listed), checkRevocation, mode: egress.mode }
+  const rules = { rules: compileRules(listed), checkRevocation, mode: egress.mode, hasSealingKey: sealing.hasKey }
   const preparation = createPreparation({ ...rules, listed, exchangers: exchangers.byIssuer })
   return { exchangers, preparation, deciding: { ...rules, exchanged: preparation.exchanged } }
 }
@@ -301,4 +323,49 @@ export async function runAs<T>(source: TokenSource, fn: () => T): Promise<Awaite
   if (!isVerifiedCredential(first)) throw new TypeError('source: expected tokens that the relay has verified')
   const slot = CredentialSlot.renewed(source, first)
   return await context.with(setSlot(context.active(), slot), fn)
+}
+
+/** As the gate does it for requests: the token is told of on the span of the message, or on the active one. */
+async function settle(ctx: Context, verifier: Verifier): Promise<void> {
+  const slot = getSlot(ctx) ?? CredentialSlot.presented({ kind: 'none' })
+  const told = trace.getSpan(ctx)?.isRecording() === true ? ctx : context.active()
+  const record = (event: AuthEvent): void => recordOnSpan(trace.getSpan(told), event)
+  const isNew = slot.state.status !== 'verified' && slot.state.status !== 'absent'
+  if (isNew) record({ name: 'auth.token.received' })
+  const state = await context.with(told, () => slot.settle(verifier))
+  const error = await refusalOf(state, isNew, verifier)
+  if (error === undefined && state.status === 'verified') {
+    if (isNew) record({ name: 'auth.token.verified', credential: state.credential })
+    return
+  }
+  const refusal = error ?? new TokenRejectedError('ERR_TOKEN_MISSING')
+  record({ name: 'auth.token.rejected', code: refusal.code })
+  throw refusal
+}
+
+/** A message that is worked on again, later, may have a token that has expired or was revoked meanwhile. */
+async function refusalOf(state: SlotState, isNew: boolean, verifier: Verifier): Promise<TokenError | undefined> {
+  if (state.status === 'rejected') return state.error
+  if (state.status !== 'verified' || isNew) return undefined
+  // `createVerifiedCredential` made it, which extends the other.
+  const credential = state.credential as VerifiedCredential & Credential
+  return verifier.verify(credential).then(
+    () => undefined,
+    (error: unknown) => error as TokenError,
+  )
+}
+
+/**
+ * Runs `fn` in `ctx` as the caller whose token `propagation.extract` has put there: opened where it was sealed, and
+ * verified as any other. For consumers of messages, after {@link setSource}. What `fn` returns is returned.
+ *
+ * @throws SealError where the token cannot be opened there, TokenRejectedError where it is bad or there is none,
+ * InsufficientScopeError, UndecidedError, all before `fn` is called.
+ * @throws Error where no relay is active.
+ */
+export async function runAsCaller<T>(ctx: Context, fn: () => T): Promise<Awaited<T>> {
+  const relay = activeRelay()
+  ensureContextManager()
+  await relay.settle(ctx)
+  return await context.with(ctx, fn)
 }

@@ -67,6 +67,14 @@ describe('defaults', () => {
         allowPreflight: false,
       },
       egress: { mode: 'enforce' },
+      sealing: {
+        keys: [],
+        producer: undefined,
+        maxAgeSeconds: 3_600,
+        paddingBytes: 256,
+        maxOpenings: 1,
+        replayWindow: undefined,
+      },
       revocation: { list: undefined, onUnavailable: 'reject' },
       cache: { maxEntries: 10_000 },
       telemetry: { actors: 'hash' },
@@ -140,6 +148,7 @@ const JWKS_URI = 'expected an https URL, or http on the loopback interface'
 const DISCOVERY = 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks'
 const ALGORITHM = 'expected an asymmetric JWS algorithm such as ES256; none and HMAC are never accepted'
 const TYP = 'expected a media type such as at+jwt, or null'
+const SEAL = 'expected true, false, or the kid of a sealing key'
 const TOLERANCE = 'expected 0 to 300 seconds'
 const BYTES = 'expected 256 to 65536 bytes'
 const PUBLIC_KEY = 'expected a public signature key of sufficient strength'
@@ -242,7 +251,8 @@ describe('refuses, with path and problem', () => {
       'expected true or false',
       withDestination({ to: 'https://a.example', allowCleartext: MARKER }),
     ],
-    ['destinations[0].seal', 'expected true or false', withDestination({ to: 'kafka:a', seal: MARKER })],
+    ['destinations[0].seal', SEAL, withDestination({ to: 'kafka:a', seal: [MARKER] })],
+    ['destinations[0].seal', 'names no key of sealing.keys', withDestination({ to: 'kafka:a', seal: MARKER })],
     [
       'destinations[0].seal',
       'is for messaging destinations only',

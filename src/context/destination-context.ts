@@ -1,4 +1,4 @@
-/** Where the next manual `propagation.inject` goes, said by the caller because a carrier cannot tell. */
+/** Where a carrier goes, or came from, said by the caller because a carrier cannot tell. */
 
 import type { Context, Span } from '@opentelemetry/api'
 import { createContextKey, trace } from '@opentelemetry/api'
@@ -24,4 +24,26 @@ export function setDestination(context: Context, destination: string): Context {
 export function getDestination(context: Context): string | undefined {
   const announced = context.getValue(DESTINATION) as Announced | undefined
   return announced !== undefined && announced.span === trace.getSpan(context) ? announced.destination : undefined
+}
+
+const SOURCE = createContextKey('otel-token-relay source')
+
+/**
+ * A copy of `context` that says where a message was read from, for the next `propagation.extract` with it.
+ *
+ * `source` is what the producer calls its destination: `kafka:orders`. A sealed token opens there and nowhere else; one
+ * in clear text is accepted where a rule for it says `seal: false`. Then `runAsCaller` opens and verifies it.
+ */
+export function setSource(context: Context, source: string): Context {
+  return context.setValue(SOURCE, source)
+}
+
+/** Not bound to a span, as destinations are: propagators before ours have put the one of the message into `context`. */
+export function getSource(context: Context): unknown {
+  return context.getValue(SOURCE)
+}
+
+/** One `setSource` is for one message: what the message was read from is no place for what is read while it is handled. */
+export function deleteSource(context: Context): Context {
+  return context.deleteValue(SOURCE)
 }

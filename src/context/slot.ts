@@ -8,9 +8,13 @@ import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { isVerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
 
-/** `unverified` becomes `verified` or `rejected`, once. `absent` means that there was no token to verify. */
+/** Opens a sealed token and verifies it; rejects with a `TokenError` and with nothing else. */
+export type Unseal = (verifier: Verifier) => Promise<VerifiedCredential>
+
+/** `sealed` and `unverified` become `verified` or `rejected`, once. `absent` means that there was no token to verify. */
 export type SlotState =
   | { readonly status: 'absent' }
+  | { readonly status: 'sealed'; readonly unseal: Unseal }
   | { readonly status: 'unverified'; readonly credential: Credential }
   | { readonly status: 'verified'; readonly credential: VerifiedCredential }
   | { readonly status: 'rejected'; readonly error: TokenError }
@@ -57,6 +61,15 @@ export class CredentialSlot {
       case 'token':
         return new CredentialSlot({ status: 'unverified', credential: new Credential(presented.text) })
     }
+  }
+
+  /** A token that has to be opened before it can be verified. `unseal` is called once. */
+  static sealed(unseal: Unseal): CredentialSlot {
+    return new CredentialSlot({ status: 'sealed', unseal })
+  }
+
+  static rejected(error: TokenError): CredentialSlot {
+    return new CredentialSlot(rejected(error))
   }
 
   static verified(credential: VerifiedCredential): CredentialSlot {
@@ -151,30 +164,34 @@ export class CredentialSlot {
 
   /** Refuses what has not been decided yet: for findings that `extract` could not see. */
   reject(error: TokenError): void {
-    if (this.#state.status === 'absent' || this.#state.status === 'unverified') {
+    if (this.#state.status !== 'verified' && this.#state.status !== 'rejected') {
       this.#state = { status: 'rejected', error }
     }
   }
 
   /** Verifies the token, once however many ask, and returns the final state. Never rejects. */
   settle(verifier: Verifier): SlotState | Promise<SlotState> {
+    if (this.#state.status === 'sealed') {
+      this.#settling ??= this.#conclude(this.#state.unseal(verifier))
+      return this.#settling
+    }
     if (this.#state.status !== 'unverified') return this.#state
     const known = verifier.recall(this.#state.credential)
     if (known !== undefined) {
       this.#state = known instanceof TokenError ? rejected(known) : { status: 'verified', credential: known }
       return this.#state
     }
-    this.#settling ??= this.#verify(this.#state.credential, verifier)
+    this.#settling ??= this.#conclude(verifier.verify(this.#state.credential))
     return this.#settling
   }
 
-  async #verify(credential: Credential, verifier: Verifier): Promise<SlotState> {
-    const outcome = await verifier.verify(credential).then(
+  async #conclude(verification: Promise<VerifiedCredential>): Promise<SlotState> {
+    const outcome = await verification.then(
       (verified): SlotState => ({ status: 'verified', credential: verified }),
       (error: unknown) => rejected(error as TokenError),
     )
     // `reject` may have been faster, and a rejection is final.
-    if (this.#state.status === 'unverified') this.#state = outcome
+    if (this.#state.status === 'unverified' || this.#state.status === 'sealed') this.#state = outcome
     return this.#state
   }
 }

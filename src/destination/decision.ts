@@ -58,6 +58,8 @@ export interface DecideOptions {
   readonly exchanged: (subject: VerifiedCredential, request: TokenRequest) => VerifiedCredential | undefined
   readonly checkRevocation: RevocationCheck
   readonly mode: EgressMode
+  /** Whether there is the key that a rule wants tokens to be sealed with. */
+  readonly hasSealingKey: (seal: Rule['seal']) => boolean
 }
 
 /** `observe` is told every decision. */
@@ -93,7 +95,7 @@ export function decideHop(slot: CredentialSlot, hop: Hop, options: DecideOptions
   if (state.status !== 'verified') return withhold(obstacle ?? 'not_verified')
   const subject = state.credential
   // Nothing is got for a caller, and nothing that was got is used, once its own token is not good any more.
-  const reason = obstacle ?? defectOf(subject, options.checkRevocation) ?? riskOf(slot, rule)
+  const reason = obstacle ?? defectOf(subject, options.checkRevocation) ?? riskOf(slot, rule, options)
   if (reason !== undefined) return withhold(reason)
   if (options.mode === 'report') return withhold(excessOf(subject, rule, hop) ?? 'report_only')
   const credential = tokenFor(rule, subject, options)
@@ -129,9 +131,9 @@ function defectOf(credential: VerifiedCredential, checkRevocation: RevocationChe
   return verdict === 'revoked' ? 'revoked' : 'revocation_unavailable'
 }
 
-function riskOf(slot: CredentialSlot, rule: Rule): WithholdReason | undefined {
+function riskOf(slot: CredentialSlot, rule: Rule, { hasSealingKey }: DecideOptions): WithholdReason | undefined {
   if (slot.ended && rule.detached === 'withhold') return 'detached'
-  return rule.seal ? 'not_sealed' : undefined
+  return rule.seal === false || hasSealingKey(rule.seal) ? undefined : 'not_sealed'
 }
 
 const FIELD_BYTES = 'authorization: Bearer \r\n'.length

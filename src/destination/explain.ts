@@ -4,6 +4,7 @@ import type { Context } from '@opentelemetry/api'
 import type { WithholdReason } from '../telemetry/auth-event.ts'
 import type { DecideOptions, Decision, Hop } from './decision.ts'
 import { decideHop, slotOf } from './decision.ts'
+import type { Rule } from './rules.ts'
 import { destinationOf } from './rules.ts'
 import { announcedTarget, originTarget } from './target.ts'
 
@@ -37,14 +38,15 @@ function outcomeOf(decision: Decision): Outcome {
   return { verdict: decision.verdict, reason, rule: decision.rule?.to }
 }
 
-function decideAnyone({ target, obstacle }: Hop, { rules, mode }: DecideOptions): Outcome {
+function decideAnyone({ target, obstacle }: Hop, { rules, mode, hasSealingKey }: DecideOptions): Outcome {
   const rule = target === undefined ? undefined : rules.match(target)
+  const isUnsealed = ({ seal }: Rule): boolean => seal !== false && !hasSealingKey(seal)
   const reason =
     target === undefined
       ? 'unknown_destination'
       : rule === undefined
         ? 'not_named'
-        : (obstacle ?? (rule.seal ? 'not_sealed' : mode === 'report' ? 'report_only' : undefined))
+        : (obstacle ?? (isUnsealed(rule) ? 'not_sealed' : mode === 'report' ? 'report_only' : undefined))
   const verdict = rule?.exchange === undefined ? 'forward' : 'exchange'
   return { verdict: reason === undefined ? verdict : 'withhold', reason, rule: rule?.to }
 }

@@ -7,7 +7,7 @@ import type { Target } from './pattern.ts'
 export function eventOf(decision: Decision): AuthEvent {
   return decision.verdict !== 'withhold'
     ? {
-        name: 'auth.token.forwarded',
+        name: decision.rule.seal === false ? 'auth.token.forwarded' : 'auth.token.sealed',
         credential: decision.credential,
         subject: decision.verdict === 'exchange' ? decision.subject : undefined,
         rule: decision.rule.to,
@@ -21,7 +21,7 @@ export function eventOf(decision: Decision): AuthEvent {
       }
 }
 
-function attributesOf(target: Target): DestinationAttributes {
+export function attributesOf(target: Target): DestinationAttributes {
   return target.kind === 'network'
     ? { 'server.address': target.host, 'server.port': target.port }
     : { 'messaging.system': target.system, 'messaging.destination.name': target.name }

@@ -18,8 +18,11 @@ export interface Rule {
   /** The pattern as it was configured; names the rule in events. */
   readonly to: string
   readonly pattern: Pattern
-  /** Messaging only: `false` where the token may lie in the broker in clear text. */
-  readonly seal: boolean
+  /**
+   * Messaging only: `false` where the token may lie in the broker in clear text, `true` where the first key seals it,
+   * or the `kid` of another one.
+   */
+  readonly seal: boolean | string
   /** Whether work may use the token after the request that it came with has ended. */
   readonly detached: 'withhold' | 'allow'
   /** Largest header section, the token included, that the destination is known to read. */

@@ -1,5 +1,6 @@
 /** The relay of this process, for those who have no reference to it: adapters, jobs, a second copy of this package. */
 
+import type { Context } from '@opentelemetry/api'
 import type { EgressMode } from '../destination/decision.ts'
 import type { Explanation } from '../destination/explain.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
@@ -16,6 +17,8 @@ export interface ActiveRelay extends Admitter {
   readonly version: string
   readonly egressMode: EgressMode
   verify(token: string): Promise<VerifiedCredential>
+  /** Opens and verifies the token that an extraction has put into `ctx`; rejects with a `TokenError`, also where there is none. */
+  settle(ctx: Context): Promise<void>
   explain(destination: string | URL): Explanation
   /** As `relay.prepare`, and resolves with what would be sent now. */
   prepare(destination: string | URL, options: PrepareOptions): Promise<VerifiedCredential | undefined>

@@ -64,7 +64,7 @@ export function isMetadata(carrier: object): carrier is Metadata {
 }
 
 /** Setters wrap what they are given: Kafka clients in bytes, SQS in an attribute. */
-function textOf(value: unknown): unknown {
+export function textOf(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString()
   return isCarrier(value) && 'StringValue' in value ? value.StringValue : value
 }

@@ -1,17 +1,21 @@
 /** The OpenTelemetry face: takes a token out of incoming carriers, and puts it into outgoing ones that are not HTTP. */
 
 import type { Context, TextMapGetter, TextMapPropagator, TextMapSetter } from '@opentelemetry/api'
-import { context, trace } from '@opentelemetry/api'
+import { context, propagation, trace } from '@opentelemetry/api'
 import { deleteCredential, getSlot, setSlot } from '../context/credential-context.ts'
-import { getDestination } from '../context/destination-context.ts'
+import { deleteSource, getDestination, getSource } from '../context/destination-context.ts'
 import { CredentialSlot } from '../context/slot.ts'
-import type { Decide } from '../destination/decision.ts'
+import type { Decide, Decision } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
+import { keyOf } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
+import type { Sealing } from '../sealing/sealing.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
 import { AUTHORIZATION, hasOwnCredential, isCarrier, isMetadata, rememberWritten, removeWritten } from './carrier.ts'
+import type { ReadMessage } from './message.ts'
+import { SEALED, traceIdOf } from './message.ts'
 
 /** What the egress side wants to know about `inject` calls; returns true where the call was its own affair. */
 export type InjectObserver = (ctx: Context) => boolean
@@ -28,12 +32,17 @@ export interface RelayPropagator extends TextMapPropagator {
 export interface PropagatorOptions {
   readonly maxTokenBytes: number
   readonly decide: Decide
+  readonly sealing: Sealing
+  readonly readMessage: ReadMessage
   readonly onInject: InjectObserver
   /** Whether the relay has not been shut down. */
   readonly isActive: () => boolean
 }
 
-export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: PropagatorOptions): RelayPropagator {
+type Sent = Exclude<Decision, { readonly verdict: 'withhold' }>
+
+export function createPropagator(options: PropagatorOptions): RelayPropagator {
+  const { maxTokenBytes, decide, sealing, readMessage, onInject, isActive } = options
   const extracted = new WeakMap<object, { readonly authorization: unknown; readonly slot: CredentialSlot }>()
 
   /** Whoever extracts again while a request is handled gets the same slot, and with it the verdict that is there. */
@@ -50,15 +59,22 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
     return slot?.isFor(readBearer(authorization, maxTokenBytes)) ? slot : undefined
   }
 
+  function slotIn(carrier: object, authorization: unknown): CredentialSlot {
+    // The metadata of a call is extracted in its handler, when the gate or an interceptor has let it in.
+    const letIn = isMetadata(carrier) ? activeSlotFor(authorization) : undefined
+    return letIn ?? extractHeaders(carrier, authorization)
+  }
+
   /** A carrier without a token deletes what the context held: its sender is not the caller of whoever reads it. */
   function extract(ctx: Context, carrier: unknown, getter: TextMapGetter): Context {
-    const clean = withoutTokens(deleteCredential(ctx))
+    const source = getSource(ctx)
+    const clean = withoutTokens(deleteSource(deleteCredential(ctx)))
     try {
       if (!isCarrier(carrier)) return clean
-      const authorization = getter.get(carrier, AUTHORIZATION)
-      // The metadata of a call is extracted in its handler, when the gate or an interceptor has let it in.
-      const letIn = isMetadata(carrier) ? activeSlotFor(authorization) : undefined
-      const slot = letIn ?? extractHeaders(carrier, authorization)
+      const slot =
+        source === undefined
+          ? slotIn(carrier, getter.get(carrier, AUTHORIZATION))
+          : readMessage(carrier, getter, source)
       return slot.state.status === 'absent' ? clean : setSlot(clean, slot)
     } catch {
       return clean
@@ -75,12 +91,30 @@ export function createPropagator({ maxTokenBytes, decide, onInject, isActive }: 
     const decision = named && isActive() ? decide(ctx, { target, obstacle }) : undefined
     removeWritten(carrier)
     if (decision === undefined) return
-    if (decision.verdict !== 'withhold') {
-      const value = `Bearer ${decision.credential.reveal()}`
-      setter.set(carrier, AUTHORIZATION, value)
-      rememberWritten(carrier, value)
-    }
-    recordOnSpan(trace.getSpan(ctx), eventOf(decision))
+    recordOnSpan(
+      trace.getSpan(ctx),
+      eventOf(decision.verdict === 'withhold' ? decision : write(decision, ctx, carrier, setter)),
+    )
+  }
+
+  /** Writes the token, and returns what has become of the decision. */
+  function write(decision: Sent, ctx: Context, carrier: object, setter: TextMapSetter): Decision {
+    const value = fieldFor(decision, ctx)
+    if (value === undefined) return { ...decision, verdict: 'withhold', reason: 'not_sealed' }
+    setter.set(carrier, AUTHORIZATION, value)
+    rememberWritten(carrier, value)
+    return decision
+  }
+
+  /** `undefined` where the token has to be sealed and cannot be. */
+  function fieldFor({ credential, rule, target }: Sent, ctx: Context): string | undefined {
+    const token = credential.reveal()
+    if (rule.seal === false) return `Bearer ${token}`
+    const sealed = sealing.seal(token, credential.expiresAtMillis, rule.seal, {
+      destination: keyOf(target),
+      traceId: propagation.fields().includes('traceparent') ? traceIdOf(trace.getSpanContext(ctx)) : undefined,
+    })
+    return sealed === undefined ? undefined : `${SEALED} ${sealed}`
   }
 
   return {

@@ -44,7 +44,7 @@ const asNumber: Read = (value, variable) => {
   return number
 }
 
-/** One variable per option, named after its path. `issuers[0]` is the one issuer that the environment can describe. */
+/** One variable per option, named after its path. The environment can describe one issuer, and one sealing key. */
 const VARIABLES: Readonly<Record<string, { readonly path: string; readonly read: Read }>> = {
   TOKEN_RELAY_ISSUER: { path: 'issuers[0].issuer', read: asText },
   TOKEN_RELAY_AUDIENCE: { path: 'issuers[0].audience', read: asList },
@@ -101,6 +101,13 @@ const VARIABLES: Readonly<Record<string, { readonly path: string; readonly read:
   TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT: { path: 'ingress.allowPreflight', read: asBoolean },
   TOKEN_RELAY_EGRESS_MODE: { path: 'egress.mode', read: asText },
   TOKEN_RELAY_TELEMETRY_ACTORS: { path: 'telemetry.actors', read: asText },
+  TOKEN_RELAY_SEALING_KID: { path: 'sealing.keys[0].kid', read: asText },
+  TOKEN_RELAY_SEALING_SECRET_FILE: { path: 'sealing.keys[0].secretFile', read: asText },
+  TOKEN_RELAY_SEALING_JWK_FILE: { path: 'sealing.keys[0].jwkFile', read: asText },
+  TOKEN_RELAY_SEALING_PRODUCER: { path: 'sealing.producer', read: asText },
+  TOKEN_RELAY_SEALING_MAX_AGE_SECONDS: { path: 'sealing.maxAgeSeconds', read: asNumber },
+  TOKEN_RELAY_SEALING_PADDING_BYTES: { path: 'sealing.paddingBytes', read: asNumber },
+  TOKEN_RELAY_SEALING_MAX_OPENINGS: { path: 'sealing.maxOpenings', read: asNumber },
   TOKEN_RELAY_CACHE_MAX_ENTRIES: { path: 'cache.maxEntries', read: asNumber },
   TOKEN_RELAY_FINGERPRINT_KEY: { path: 'fingerprintKey', read: asText },
 }
@@ -157,8 +164,8 @@ function assign(options: Record<string, unknown>, path: string, value: unknown):
   const keys = path.replaceAll('[0]', '.0').split('.')
   const last = keys.pop() ?? ''
   let owner = options
-  for (const key of keys) {
-    owner[key] ??= {}
+  for (const [index, key] of keys.entries()) {
+    owner[key] ??= (keys[index + 1] ?? last) === '0' ? [] : {}
     owner = owner[key] as Record<string, unknown>
   }
   owner[last] = value

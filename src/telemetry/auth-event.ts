@@ -67,6 +67,14 @@ export type AuthEvent =
       readonly subject: VerifiedCredential | undefined
     }
   | {
+      readonly name: 'auth.token.sealed'
+      readonly credential: VerifiedCredential
+      readonly subject: VerifiedCredential | undefined
+      readonly rule: string
+      readonly destination: DestinationAttributes
+    }
+  | { readonly name: 'auth.token.opened'; readonly source: DestinationAttributes }
+  | {
       readonly name: 'auth.token.withheld'
       readonly reason: WithholdReason
       readonly rule: string | undefined

@@ -30,7 +30,10 @@ function attributesOf(event: AuthEvent): Attributes {
       return { 'auth.token.issuer': event.issuer, 'auth.revocation.kind': event.kind }
     case 'auth.key_set.stale':
       return { 'auth.token.issuer': event.issuer, 'auth.key_set.stale_age': Math.floor(event.ageMillis / 1000) }
+    case 'auth.token.opened':
+      return { ...event.source }
     case 'auth.token.forwarded':
+    case 'auth.token.sealed':
       return {
         ...tokenAttributes(event.credential),
         ...subjectAttributes(event.subject),

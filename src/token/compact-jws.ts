@@ -36,13 +36,15 @@ export function isJws(text: string): boolean {
   return first !== -1 && second !== -1 && text.indexOf('.', second + 1) === -1
 }
 
-function isCanonical(segment: string): boolean {
+/** Whether `segment`, of base64url characters, is the one spelling of its bytes (RFC 4648 §3.5). */
+export function isCanonical(segment: string): boolean {
   const rest = segment.length % 4
   if (rest === 1) return false
   return rest === 0 || (CANONICAL_LAST[rest] ?? '').includes(segment.charAt(segment.length - 1))
 }
 
-function decodeJsonObject(segment: string): Readonly<Record<string, unknown>> | undefined {
+/** The JSON object that a header or payload is; `undefined` for anything else. Never throws. */
+export function decodeJsonObject(segment: string): Readonly<Record<string, unknown>> | undefined {
   if (!isCanonical(segment)) return undefined
   try {
     return parseStrictJson(utf8.decode(Buffer.from(segment, 'base64url')), LIMITS)

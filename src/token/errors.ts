@@ -45,6 +45,11 @@ export const TOKEN_ERRORS = {
     message: 'the issuer says that the token is not active',
   },
   ERR_TOKEN_REVOKED: { status: 401, challenge: 'invalid_token', message: 'the token has been revoked' },
+  ERR_TOKEN_SEAL: {
+    status: 401,
+    challenge: 'invalid_token',
+    message: 'the token is not sealed for this message, or cannot be opened',
+  },
   ERR_TOKEN_SCOPE: { status: 403, challenge: 'insufficient_scope', message: 'the token lacks a required scope' },
   ERR_TOKEN_KEYS_UNAVAILABLE: {
     status: 503,
@@ -93,7 +98,10 @@ export const TOKEN_ERRORS = {
 export type TokenErrorCode = keyof typeof TOKEN_ERRORS
 
 /** Codes that mean "this token is bad". */
-export type TokenRejectedCode = Exclude<TokenErrorCode, UndecidedCode | ExchangeCode | 'ERR_TOKEN_SCOPE'>
+export type TokenRejectedCode = Exclude<
+  TokenErrorCode,
+  UndecidedCode | ExchangeCode | 'ERR_TOKEN_SCOPE' | 'ERR_TOKEN_SEAL'
+>
 
 /** Codes that mean "we could not decide". */
 export type UndecidedCode =
@@ -155,6 +163,19 @@ export class InsufficientScopeError extends TokenError {
   }
 }
 
+/**
+ * A message carries a token that is not sealed where it has to be, or that cannot be opened: 401. One code and one
+ * message for every cause, since a difference would help whoever tries keys, queues and old messages.
+ */
+export class SealError extends TokenError {
+  override readonly name = 'SealError'
+  override readonly retryable = false
+
+  constructor() {
+    super('ERR_TOKEN_SEAL')
+  }
+}
+
 /** It could not be decided whether the token is good: 503 with `Retry-After` (RFC 9110 §10.2.3). */
 export class UndecidedError extends TokenError {
   override readonly name = 'UndecidedError'
@@ -187,5 +208,6 @@ export function cloneError(error: TokenError): TokenError {
   if (error instanceof UndecidedError) return new UndecidedError(error.code as UndecidedCode, error.retryAfterSeconds)
   if (error instanceof InsufficientScopeError) return new InsufficientScopeError(error.requiredScopes)
   if (error instanceof ExchangeError) return new ExchangeError(error.code as ExchangeCode)
+  if (error instanceof SealError) return new SealError()
   return new TokenRejectedError(error.code as TokenRejectedCode)
 }

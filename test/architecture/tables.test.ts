@@ -1,5 +1,6 @@
 /** The tables of the README say what the source says, no more and no less. */
 
+import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { ServiceErrorCode } from '../../src/client/errors.ts'
 import { SERVICE_ERRORS, ServiceError, ServiceScopeError } from '../../src/client/errors.ts'
@@ -117,6 +118,7 @@ function optionsWith(path: string, value: unknown): unknown {
     destinations: [{ to: 'https://a.example', exchange: { audience: 'b' } }],
     ingress: { protectedResource: { resource: 'https://a.example/' } },
     egress: {},
+    sealing: { keys: [{ kid: 'a', secret: randomBytes(32).toString('base64url') }] },
     revocation: {},
     cache: {},
     telemetry: {},

@@ -19,7 +19,7 @@ import type { VerifiedCredential } from '../../src/token/verified-credential.ts'
 import { createVerifiedCredential } from '../../src/token/verified-credential.ts'
 
 const NOW = 1_700_000_000
-const ruleOf = (to: string, seal: boolean, more: Partial<Rule> = {}): Rule => ({
+const ruleOf = (to: string, seal: boolean | string, more: Partial<Rule> = {}): Rule => ({
   to,
   pattern: parsePattern(to),
   seal,
@@ -31,6 +31,7 @@ const ruleOf = (to: string, seal: boolean, more: Partial<Rule> = {}): Rule => ({
 const rules = compileRules([
   ruleOf('https://named.example', false),
   ruleOf('kafka:sealed', true),
+  ruleOf('kafka:key', 'known'),
   ruleOf('kafka:clear', false),
   ruleOf('https://patient.example', false, { detached: 'allow' }),
   ruleOf('https://narrow.example', false, { maxHeaderBytes: 256 }),
@@ -41,6 +42,7 @@ const optionsWith = (mode: EgressMode) => ({
   exchanged: () => undefined,
   checkRevocation: () => 'good' as const,
   mode,
+  hasSealingKey: (seal: boolean | string) => seal === 'known',
 })
 const decide = createDecide(optionsWith('enforce'), (decision) => observed.push(decision))
 
@@ -76,9 +78,10 @@ it('forwards a verified token to a named destination', () => {
   })
 })
 
-it('forwards to a queue only where the rule says seal: false', () => {
+it('forwards to a queue only where it can be sealed, or the rule says seal: false', () => {
   expect(decide(VERIFIED, hopTo('kafka:clear'))).toMatchObject({ verdict: 'forward' })
   expect(decide(VERIFIED, hopTo('kafka:sealed'))).toMatchObject({ verdict: 'withhold', reason: 'not_sealed' })
+  expect(decide(VERIFIED, hopTo('kafka:key'))).toMatchObject({ verdict: 'forward' })
 })
 
 describe('withholds, and says why', () => {

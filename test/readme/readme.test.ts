@@ -76,6 +76,8 @@ const RUN = [
   'destinations.mjs',
   'profiles.ts',
   'exchange.mjs',
+  'sealing.config.mjs',
+  'orders.mjs',
 ]
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
@@ -382,6 +384,26 @@ describe('the README', () => {
     ])
     expect(tokens[1]).toBe(token)
     expect(endpoint.requests.map(({ parameters }) => parameters.get('audience'))).toEqual(['billing', 'user-service'])
+  })
+
+  it('orders.mjs works on a message of sealing.config.mjs as whoever sent it, once', async () => {
+    const driver = `
+      import { createTokenRelay, runWithToken } from 'otel-token-relay'
+      import { propagation } from '@opentelemetry/api'
+      import { writeFileSync } from 'node:fs'
+      import options from './sealing.config.mjs'
+      const [key] = options.sealing.keys
+      key.secretFile = 'orders-2'
+      writeFileSync(key.secretFile, crypto.getRandomValues(Buffer.alloc(32)).toString('base64url') + '\\n')
+      propagation.setGlobalPropagator(createTokenRelay(options).propagator)
+      const { orderHeaders } = await import('./caller.ts')
+      const { handleOrder } = await import('./orders.mjs')
+      const headers = await runWithToken(process.env.TOKEN, () => orderHeaders())
+      const subject = await handleOrder({ headers })
+      const again = await handleOrder({ headers: { ...headers } }).catch((error) => error.name)
+      console.log(JSON.stringify([headers.authorization.slice(0, 8), subject, again]))
+      process.exit()`
+    expect(await drive(driver, [], { TOKEN: await issuer.token() })).toEqual(['Sealed e', 'alice', 'SealError'])
   })
 
   it('message.mjs throws where the token cannot be checked', async () => {

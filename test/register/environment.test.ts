@@ -2,7 +2,7 @@
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseOptions } from '../../src/options.ts'
 import type { Environment } from '../../src/register/environment.ts'
@@ -13,9 +13,14 @@ import {
   VARIABLE_NAMES,
   variableOf,
 } from '../../src/register/environment.ts'
+import { randomSecret } from '../support/sealing.ts'
 
 const MARKER = 'm4rk3r'
 const FILE_ERROR = 'TOKEN_RELAY_CONFIG_FILE: the file cannot be read as JSON, or as a module without top-level await'
+
+const SECRET_FILE = join(mkdtempSync(join(tmpdir(), 'sealing-')), 'secret')
+writeFileSync(SECRET_FILE, `${randomSecret()}\n`)
+afterAll(() => rmSync(dirname(SECRET_FILE), { recursive: true }))
 
 type Row = readonly [variable: string, path: string, text: string, value: unknown]
 const TABLE: readonly Row[] = [
@@ -52,6 +57,13 @@ const TABLE: readonly Row[] = [
     'https://a.example/metadata',
     'https://a.example/metadata',
   ],
+  ['TOKEN_RELAY_SEALING_KID', 'sealing.keys[0].kid', 'orders-1', 'orders-1'],
+  ['TOKEN_RELAY_SEALING_SECRET_FILE', 'sealing.keys[0].secretFile', SECRET_FILE, SECRET_FILE],
+  ['TOKEN_RELAY_SEALING_JWK_FILE', 'sealing.keys[0].jwkFile', 'key.json', 'key.json'],
+  ['TOKEN_RELAY_SEALING_PRODUCER', 'sealing.producer', 'a', 'a'],
+  ['TOKEN_RELAY_SEALING_MAX_AGE_SECONDS', 'sealing.maxAgeSeconds', '60', 60],
+  ['TOKEN_RELAY_SEALING_PADDING_BYTES', 'sealing.paddingBytes', '1', 1],
+  ['TOKEN_RELAY_SEALING_MAX_OPENINGS', 'sealing.maxOpenings', '3', 3],
   ['TOKEN_RELAY_CACHE_MAX_ENTRIES', 'cache.maxEntries', '100', 100],
   ['TOKEN_RELAY_MAX_TOKEN_BYTES', 'issuers[0].maxTokenBytes', '4096', 4_096],
   ['TOKEN_RELAY_KEY_SET_TIMEOUT_MILLIS', 'issuers[0].keySet.timeoutMillis', '1000', 1_000],
@@ -113,9 +125,10 @@ const TABLE: readonly Row[] = [
 ]
 /** Files are looked at with the options, and here there are none. */
 const isFile = ([variable]: Row): boolean => variable.endsWith('_FILE')
-const ALL: Environment = Object.fromEntries(
-  TABLE.filter((row) => !isFile(row)).map(([variable, , text]) => [variable, text]),
-)
+const ALL: Environment = {
+  ...Object.fromEntries(TABLE.filter((row) => !isFile(row)).map(([variable, , text]) => [variable, text])),
+  TOKEN_RELAY_SEALING_SECRET_FILE: SECRET_FILE,
+}
 
 function at(options: unknown, path: string): unknown {
   return path
@@ -172,6 +185,7 @@ describe('variables', () => {
       allowPreflight: true,
     })
     expect(settings.egress).toEqual({ mode: 'report' })
+    expect(settings.sealing).toMatchObject({ keys: [{ kid: 'orders-1', alg: 'A256KW' }], maxAgeSeconds: 60 })
     expect(settings.telemetry).toEqual({ actors: 'plain' })
     expect(settings.exchanges.get('https://id.example')).toMatchObject({
       clientId: 'a',
@@ -182,7 +196,7 @@ describe('variables', () => {
   })
 
   it('every option of one issuer, of the gate and of the fingerprints has its variable', () => {
-    const { issuers, exchanges, ingress, egress, telemetry, fingerprintKey, ...rest } = parseOptions(
+    const { issuers, exchanges, ingress, egress, sealing, telemetry, fingerprintKey, ...rest } = parseOptions(
       optionsFromEnvironment(ALL),
     )
     const { keySet, introspection, ...issuer } = issuers[0] ?? {}
@@ -198,11 +212,16 @@ describe('variables', () => {
       ...Object.keys(exchanges.get('https://id.example') ?? {}).map(
         (key) => `issuers[0].exchange.${key.replace(/(renewBefore|maxLifetime)Millis/, '$1Seconds')}`,
       ),
+      ...Object.keys(sealing).flatMap((key) => (key === 'keys' ? [] : `sealing.${key}`)),
     ]
     // Functions and lists have no text.
     expect(Object.keys(rest)).toEqual(['resolveIssuer', 'rules', 'revocation', 'cache'])
     expect(fingerprintKey).toBeDefined()
-    expect(paths.filter((path) => variableOf(path) === undefined)).toEqual(['issuers[0].claimRules', 'issuers[0].jwks'])
+    expect(paths.filter((path) => variableOf(path) === undefined)).toEqual([
+      'issuers[0].claimRules',
+      'issuers[0].jwks',
+      'sealing.replayWindow',
+    ])
   })
 
   it('other variables are none of ours', () => {

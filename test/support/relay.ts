@@ -13,6 +13,7 @@ import type {
 import {
   ExchangeError,
   InsufficientScopeError,
+  SealError,
   TOKEN_ERRORS,
   TokenRejectedError,
   UndecidedError,
@@ -48,6 +49,7 @@ export function refusal(code: TokenErrorCode): object {
 export function errorFor(code: TokenErrorCode): TokenError {
   const { status } = TOKEN_ERRORS[code]
   if (code.startsWith('ERR_TOKEN_EXCHANGE_')) return new ExchangeError(code as ExchangeCode)
+  if (code === 'ERR_TOKEN_SEAL') return new SealError()
   if (status === 403) return new InsufficientScopeError(['a', 'b'])
   return status === 503 ? new UndecidedError(code as UndecidedCode) : new TokenRejectedError(code as TokenRejectedCode)
 }

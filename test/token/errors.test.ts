@@ -7,6 +7,7 @@ import {
   cloneError,
   ExchangeError,
   InsufficientScopeError,
+  SealError,
   TOKEN_ERRORS,
   TokenError,
   TokenRejectedError,
@@ -36,6 +37,7 @@ const TABLE: readonly Row[] = [
   ['ERR_TOKEN_RULE', 401, 'invalid_token', 'a claim rule of the application refuses the token'],
   ['ERR_TOKEN_INACTIVE', 401, 'invalid_token', 'the issuer says that the token is not active'],
   ['ERR_TOKEN_REVOKED', 401, 'invalid_token', 'the token has been revoked'],
+  ['ERR_TOKEN_SEAL', 401, 'invalid_token', 'the token is not sealed for this message, or cannot be opened'],
   ['ERR_TOKEN_SCOPE', 403, 'insufficient_scope', 'the token lacks a required scope'],
   [
     'ERR_TOKEN_ISSUER_UNAVAILABLE',
@@ -71,6 +73,7 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
 }
 
 function classOf(code: TokenErrorCode, status: number) {
+  if (code === 'ERR_TOKEN_SEAL') return SealError
   return code.startsWith('ERR_TOKEN_EXCHANGE_') ? ExchangeError : CLASSES[status]
 }
 
