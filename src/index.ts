@@ -14,6 +14,7 @@ export type { Admission, AdmissionOptions, AdmissionRequest, Admitted, Admitter,
 export type { RelayInstrumentation } from './ingress/instrumentation.ts'
 export type {
   CacheOptions,
+  DestinationConsumeOptions,
   DestinationExchangeOptions,
   DestinationOptions,
   EgressOptions,

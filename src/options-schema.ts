@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import type { Pattern } from './destination/pattern.ts'
 import { isCleartext, PatternError, parsePattern } from './destination/pattern.ts'
-import type { Rule } from './destination/rules.ts'
+import type { ConsumeRule, Rule } from './destination/rules.ts'
 import { keyOf } from './destination/rules.ts'
 import type { ClientSettings } from './exchange/settings.ts'
 import { isPlainPath } from './ingress/public-path.ts'
@@ -112,6 +112,10 @@ const destinationSchema = group({
     .max(1_048_576, 'expected 256 to 1048576 bytes')
     .default(16_384),
   exchange: exchangeRuleSchema.optional(),
+  consume: group({
+    onExpired: z.enum(['reject', 'exchange', 'workload'], 'expected reject, exchange or workload').default('reject'),
+    onMissing: z.enum(['reject', 'nobody'], 'expected reject or nobody').default('reject'),
+  }).optional(),
 }).transform((rule, check): Rule => {
   const refuse = (key: string, message: string): never => {
     check.addIssue({ code: 'custom', path: [key], message })
@@ -126,10 +130,21 @@ const destinationSchema = group({
     )
   }
   const seal = own(rule, 'seal') as boolean | string | undefined
-  if (pattern.kind === 'network' && seal !== undefined) return refuse('seal', 'is for messaging destinations only')
+  const consume = own(rule, 'consume') as ConsumeRule | undefined
+  for (const [name, value] of Object.entries({ seal, consume })) {
+    if (pattern.kind === 'network' && value !== undefined) return refuse(name, 'is for messaging destinations only')
+  }
   const { to, detached, maxHeaderBytes } = rule
   const exchange = own(rule, 'exchange') as Rule['exchange']
-  return { to, pattern, seal: pattern.kind === 'messaging' && (seal ?? true), detached, maxHeaderBytes, exchange }
+  return {
+    to,
+    pattern,
+    seal: pattern.kind === 'messaging' && (seal ?? true),
+    detached,
+    maxHeaderBytes,
+    exchange,
+    consume: consume ?? { onExpired: 'reject', onMissing: 'reject' },
+  }
 })
 
 function patternOf(to: string): Pattern | string {
@@ -245,6 +260,11 @@ export const optionsSchema = z
       if (rule?.exchange === undefined || exchanges) return
       const message = 'no issuer has exchange: how this service asks for other tokens'
       check.addIssue({ code: 'custom', path: ['destinations', index, 'exchange'], message })
+    })
+    options.destinations.forEach((rule, index) => {
+      if (rule?.consume === undefined || rule.consume.onExpired === 'reject' || exchanges) return
+      const message = 'no issuer has exchange: how this service asks for other tokens'
+      check.addIssue({ code: 'custom', path: ['destinations', index, 'consume', 'onExpired'], message })
     })
     refuseUnknownKids(options.destinations, options.sealing.keys, check)
     if (options.issuers.length > 0 || own(options, 'resolveIssuer') !== undefined) return

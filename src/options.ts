@@ -184,6 +184,21 @@ export interface DestinationOptions {
   readonly maxHeaderBytes?: number
   /** Another token in place of the caller's own. Needs `exchange` of an issuer. Default: the caller's own is forwarded. */
   readonly exchange?: DestinationExchangeOptions
+  /** Messaging only: how messages that come from there are worked on. */
+  readonly consume?: DestinationConsumeOptions
+}
+
+/** What becomes of messages whose token is not good any more, or that have none. */
+export interface DestinationConsumeOptions {
+  /**
+   * A token that was good when it was sealed, and has expired or was revoked meanwhile: `reject` does not work on the
+   * message; `exchange` gets a fresh token for the same subject, unless it was revoked; `workload` works on it as this
+   * service itself. Both need `exchange` of the issuer, and a secret among `sealing.keys`: whoever has a public key could
+   * seal an old token. Default `reject`.
+   */
+  readonly onExpired?: 'reject' | 'exchange' | 'workload'
+  /** A message without a token: `reject` does not work on it, `nobody` does so without a caller. Default `reject`. */
+  readonly onMissing?: 'reject' | 'nobody'
 }
 
 /** How requests are sent on. */

@@ -27,10 +27,11 @@ import type { RelayInstrumentation } from './ingress/instrumentation.ts'
 import { createInstrumentation } from './ingress/instrumentation.ts'
 import type { ResourceMetadata } from './ingress/resource-metadata.ts'
 import { createResourceMetadata } from './ingress/resource-metadata.ts'
+import { createMessageAdmitter } from './messaging/admission.ts'
 import type { Settings, TokenRelayOptions } from './options.ts'
 import { OptionError, parseOptions, parseTokenSource } from './options.ts'
 import type { TokenSourceOptions } from './options-token-source.ts'
-import { createReadMessage } from './propagation/message.ts'
+import { createMessageReader } from './propagation/message.ts'
 import { createPropagator } from './propagation/propagator.ts'
 import type { OnUnavailable } from './revocation/check.ts'
 import { createRevocationCheck } from './revocation/check.ts'
@@ -155,7 +156,7 @@ export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
   return relay
 }
 
-interface Assembled extends Pick<ActiveRelay, 'prepare' | 'renew' | 'settle'> {
+interface Assembled extends Pick<ActiveRelay, 'admitMessage' | 'prepare' | 'renew' | 'settle'> {
   readonly relay: TokenRelay
 }
 
@@ -174,11 +175,12 @@ function assemble(settings: Settings): Assembled {
   const decide = createDecide(deciding, settings.egress.mode === 'report' ? reportTo(observed) : count)
   const egress = installEgress(decide, preparation.before)
   let active = true
+  const messages = createMessageReader({ rules: deciding.rules, sealing, maxTokenBytes })
   const propagator = createPropagator({
     maxTokenBytes,
     decide,
     sealing,
-    readMessage: createReadMessage({ rules: deciding.rules, sealing, maxTokenBytes }),
+    messages,
     onInject: egress.onInject,
     isActive: () => active,
   })
@@ -221,7 +223,10 @@ function assemble(settings: Settings): Assembled {
       setActiveRelay(undefined)
     },
   }
-  return { relay, prepare, renew, settle: (ctx) => settle(ctx, verifier) }
+  const settleIn: ActiveRelay['settle'] = (ctx) => settle(ctx, verifier)
+  const { checkRevocation } = verification
+  const reading = { rules: deciding.rules, exchangers, messages, verifier, checkRevocation, settle: settleIn }
+  return { relay, prepare, renew, settle: settleIn, admitMessage: createMessageAdmitter(reading) }
 }
 
 function sealingOf({ sealing, issuers }: Settings, maxTokenBytes: number): Sealing {

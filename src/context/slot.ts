@@ -83,6 +83,14 @@ export class CredentialSlot {
     return slot
   }
 
+  /** What is in this slot, for one delivery of a message, which ends when `lifetime` says so. */
+  forDelivery(lifetime: EventEmitter): CredentialSlot {
+    const slot = new CredentialSlot(this.state)
+    slot.#source = this.#source
+    slot.endWith(lifetime)
+    return slot
+  }
+
   static isSlot(value: unknown): value is CredentialSlot {
     return typeof value === 'object' && value !== null && #state in value
   }

@@ -13,6 +13,13 @@ export interface ExchangeRule {
   readonly onFailure: 'withhold' | 'forward'
 }
 
+/** What becomes of a message whose token is not good, or not there. */
+export interface ConsumeRule {
+  /** `exchange`: a fresh token for the same subject. `workload`: the service's own token, the caller being history. */
+  readonly onExpired: 'reject' | 'exchange' | 'workload'
+  readonly onMissing: 'reject' | 'nobody'
+}
+
 /** One named destination and how a token may go there. */
 export interface Rule {
   /** The pattern as it was configured; names the rule in events. */
@@ -29,6 +36,8 @@ export interface Rule {
   readonly maxHeaderBytes: number
   /** `undefined`: the caller's own token is forwarded. */
   readonly exchange: ExchangeRule | undefined
+  /** Messaging only: how its consumers work. */
+  readonly consume?: ConsumeRule
 }
 
 export interface Rules {

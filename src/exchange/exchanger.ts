@@ -5,6 +5,7 @@ import { LRUCache } from 'lru-cache'
 import type { TokenRequest } from '../destination/token-request.ts'
 import { keyOfRequest } from '../destination/token-request.ts'
 import { traceExchange } from '../telemetry/exchange-span.ts'
+import { Credential } from '../token/credential.ts'
 import type { CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import type { Issuer } from '../verification/issuer.ts'
 import type { GrantTokens, GrantType } from './grant.ts'
@@ -24,6 +25,11 @@ export interface Exchanger {
   get(subject: VerifiedCredential, request: TokenRequest, options?: GetTokenOptions): Promise<VerifiedCredential>
   /** Another one in place of `refused`. Rejects with an `ExchangeError`. */
   renew(subject: VerifiedCredential, request: TokenRequest, refused: VerifiedCredential): Promise<VerifiedCredential>
+  /**
+   * A fresh token for this service in place of `subject`, which has expired: whether there is one is for the issuer to say.
+   * Not verified as incoming ones are. Rejects with an `ExchangeError`.
+   */
+  reissue(subject: VerifiedCredential): Promise<Credential>
   /** Tokens of the service itself (RFC 6749 §4.4). */
   clientCredentials(request: TokenRequest): TokenSource
   /** Tokens of whoever `refreshToken` was issued for (RFC 6749 §6). One that is rotated takes its place. */
@@ -41,6 +47,8 @@ interface Question {
   readonly grant: GrantType
   readonly request: TokenRequest
   readonly subject?: VerifiedCredential
+  /** Whether the result may be used after `subject` has ended. */
+  readonly outlives?: boolean
   readonly tokens?: () => GrantTokens | Promise<GrantTokens>
   readonly onResponse?: (response: TokenResponse) => void
 }
@@ -52,7 +60,7 @@ interface Exchanged {
   readonly sources: Map<string, RenewableSource>
 }
 
-const WHATEVER_IS_DEFAULT: TokenRequest = { audience: [], resource: [], scope: [], tokenType: 'access_token' }
+export const WHATEVER_IS_DEFAULT: TokenRequest = { audience: [], resource: [], scope: [], tokenType: 'access_token' }
 
 /** What an entry may weigh on average, in bytes: large tokens take the place of several. */
 const BYTES_PER_ENTRY = 8_192
@@ -69,14 +77,15 @@ export function createExchanger({ issuer, settings, traits }: ExchangerOptions):
     // The text and its claims, and as much for what it was exchanged for.
     sizeCalculation: (_, text) => text.length * 4,
   })
+  const forThisService: TokenRequest = { ...WHATEVER_IS_DEFAULT, audience: issuer.audience?.slice(0, 1) ?? [] }
   const actor = settings.actor ? ask({ grant: 'client_credentials', request: WHATEVER_IS_DEFAULT }) : undefined
 
   function ask(question: Question): RenewableSource {
-    const { subject } = question
+    const { subject, outlives = false } = question
     return createTokenSource({
       renewBeforeMillis: settings.renewBeforeMillis,
-      // Nothing that came from a token outlives it.
-      notAfterMillis: subject?.expiresAtMillis ?? Number.POSITIVE_INFINITY,
+      // Nothing that came from a token outlives it, but for what takes the place of one that has ended.
+      notAfterMillis: (outlives ? undefined : subject?.expiresAtMillis) ?? Number.POSITIVE_INFINITY,
       obtain: (previous) =>
         traceExchange({ issuer: issuer.issuer, subject, previous }, () => obtain(question, previous)),
     })
@@ -98,10 +107,11 @@ export function createExchanger({ issuer, settings, traits }: ExchangerOptions):
     return isDeepStrictEqual(known.subject.claims, subject.claims) ? remember({ ...known, subject }) : undefined
   }
 
-  function sourceFor(subject: VerifiedCredential, request: TokenRequest): RenewableSource {
+  function sourceFor(subject: VerifiedCredential, request: TokenRequest, outlives = false): RenewableSource {
     const { sources } = exchangedFor(subject) ?? remember({ subject, sources: new Map() })
-    const key = keyOfRequest(request)
-    const source = sources.get(key) ?? ask({ grant: settings.grant, request, subject, tokens: () => tokensOf(subject) })
+    const key = `${outlives ? 'reissue ' : ''}${keyOfRequest(request)}`
+    const question = { grant: settings.grant, request, subject, outlives, tokens: () => tokensOf(subject) }
+    const source = sources.get(key) ?? ask(question)
     sources.set(key, source)
     return source
   }
@@ -120,6 +130,10 @@ export function createExchanger({ issuer, settings, traits }: ExchangerOptions):
     current: (subject, request) => exchangedFor(subject)?.sources.get(keyOfRequest(request))?.current,
     get: (subject, request, options) => sourceFor(subject, request).get(options),
     renew: (subject, request, refused) => sourceFor(subject, request).renew(refused),
+    async reissue(subject) {
+      const token = await sourceFor(subject, forThisService, true).get()
+      return new Credential(token.reveal())
+    },
     clientCredentials: (request) => ask({ grant: 'client_credentials', request }),
     refreshToken(refreshToken, request) {
       let latest = refreshToken

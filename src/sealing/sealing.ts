@@ -36,6 +36,11 @@ export interface Sealing {
 export interface OpenedToken {
   readonly credential: Credential
   /**
+   * When it was sealed, where that can be believed: by somebody who has the secret. Whoever has a public key could seal a
+   * token that he found, and say that he did so long ago.
+   */
+  readonly sealedAtMillis: number | undefined
+  /**
    * Counts this opening. The token must not be used before.
    *
    * @throws SealError where there were too many, UndecidedError where they cannot be counted.
@@ -91,6 +96,7 @@ export function createSealing(settings: SealingSettings): Sealing {
       const { token, binding, key } = decryptFor(sealed, message)
       return {
         credential: new Credential(token),
+        sealedAtMillis: key.alg === 'A256KW' ? binding.issuedAt * 1000 : undefined,
         async count() {
           const id = `${key.kid} ${binding.messageId}`
           const openings = await countOpening(replayWindow, id, binding.expiresAt * 1000)

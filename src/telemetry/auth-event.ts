@@ -36,6 +36,9 @@ export type DestinationAttributes =
   | ServerAttributes
   | { readonly 'messaging.system': string; readonly 'messaging.destination.name': string }
 
+/** As whom a message is worked on, or that it is not: for good, or not now. */
+export type MessageVerdict = 'caller' | 'exchanged' | 'workload' | 'nobody' | 'rejected' | 'undecided'
+
 /** One thing that happened to a token, or to the calls that carry one. No member can hold a token, a claim or a header value. */
 export type AuthEvent =
   | { readonly name: 'auth.token.received' }
@@ -74,6 +77,14 @@ export type AuthEvent =
       readonly destination: DestinationAttributes
     }
   | { readonly name: 'auth.token.opened'; readonly source: DestinationAttributes }
+  | {
+      readonly name: 'auth.message.decided'
+      readonly verdict: MessageVerdict
+      readonly code: TokenErrorCode | undefined
+      /** Whose token came with it, where it is worked on with another one. */
+      readonly origin: VerifiedCredential | undefined
+      readonly source: DestinationAttributes | undefined
+    }
   | {
       readonly name: 'auth.token.withheld'
       readonly reason: WithholdReason

@@ -1,9 +1,9 @@
 /** The span of a token exchange: whose tokens come in, and which one comes out. */
 
 import type { Span } from '@opentelemetry/api'
-import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
-import { TokenError } from '../token/errors.ts'
+import { SpanKind, trace } from '@opentelemetry/api'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
+import { failSpan, quietly } from './fallible-span.ts'
 import { recordOnSpan } from './span-events.ts'
 import { linksTo, rememberOrigin } from './token-origins.ts'
 
@@ -27,7 +27,7 @@ export async function traceExchange<T extends { readonly credential: VerifiedCre
     quietly(() => succeed(span, exchange, obtained.credential))
     return obtained
   } catch (error) {
-    quietly(() => fail(span, error))
+    failSpan(span, error)
     throw error
   } finally {
     quietly(() => span?.end())
@@ -46,18 +46,4 @@ function succeed(span: Span | undefined, { subject, previous }: ExchangeTrace, c
   rememberOrigin(credential, span)
   const name = previous === undefined ? 'auth.token.exchanged' : 'auth.token.renewed'
   recordOnSpan(span, { name, credential, subject })
-}
-
-function fail(span: Span | undefined, error: unknown): void {
-  span?.setStatus({ code: SpanStatusCode.ERROR })
-  if (error instanceof TokenError) span?.setAttribute('error.type', error.code)
-}
-
-/** A broken SDK must not break an exchange. */
-function quietly<T>(act: () => T): T | undefined {
-  try {
-    return act()
-  } catch {
-    return undefined
-  }
 }

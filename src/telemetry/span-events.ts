@@ -32,6 +32,13 @@ function attributesOf(event: AuthEvent): Attributes {
       return { 'auth.token.issuer': event.issuer, 'auth.key_set.stale_age': Math.floor(event.ageMillis / 1000) }
     case 'auth.token.opened':
       return { ...event.source }
+    case 'auth.message.decided':
+      return {
+        ...event.source,
+        ...subjectAttributes(event.origin),
+        'auth.message.verdict': event.verdict,
+        ...(event.code === undefined ? {} : { 'error.type': event.code }),
+      }
     case 'auth.token.forwarded':
     case 'auth.token.sealed':
       return {

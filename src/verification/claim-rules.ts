@@ -15,11 +15,14 @@ export interface Validity {
 }
 
 /**
- * Returns the code to reject with, or `undefined` when the claims are acceptable now. jose checks some of this again
+ * Returns the code to reject with, or `undefined` when the claims are acceptable `now`, in seconds since the epoch. jose checks some of this again
  * together with the signature; here a flood of useless tokens is refused for a hundredth of the price.
  */
-export function checkClaims(claims: Claims, issuer: ClaimPolicy): TokenRejectedCode | undefined {
-  const now = Date.now() / 1000
+export function checkClaims(
+  claims: Claims,
+  issuer: ClaimPolicy,
+  now = Date.now() / 1000,
+): TokenRejectedCode | undefined {
   for (const rule of RULES) {
     const code = rule(claims, issuer, now)
     if (code !== undefined) return code

@@ -9,7 +9,8 @@ import type { PublishedKey } from './published-keys.ts'
 
 /**
  * Resolves with the key that verifies the signature of `text`. Several are tried: two keys with one `kid`, as in a sloppy
- * rotation, must not lock anybody out. jose checks the registered claims on the way, as it does for everybody.
+ * rotation, must not lock anybody out. jose checks the registered claims on the way, as it does for everybody: those that
+ * are dates as of `at`, or now.
  *
  * @throws TokenError and nothing else.
  */
@@ -17,10 +18,11 @@ export async function verifySignature(
   text: string,
   keys: readonly PublishedKey[],
   issuer: Issuer,
+  at?: Date,
 ): Promise<PublishedKey> {
   for (const [index, key] of keys.entries()) {
     try {
-      await jwtVerify(text, key.getKey, joseOptions(issuer))
+      await jwtVerify(text, key.getKey, joseOptions(issuer, at))
       return key
     } catch (error) {
       const another = error instanceof errors.JWSSignatureVerificationFailed && index < keys.length - 1
@@ -31,12 +33,13 @@ export async function verifySignature(
 }
 
 /** Nothing that was put on `Object.prototype` is an option of ours (CWE-1321). */
-function joseOptions(issuer: Issuer): JWTVerifyOptions {
+function joseOptions(issuer: Issuer, at: Date | undefined): JWTVerifyOptions {
   return Object.assign(Object.create(null) as JWTVerifyOptions, {
     algorithms: [...issuer.algorithms],
     issuer: issuer.issuer,
     requiredClaims: [...issuer.requiredClaims],
     clockTolerance: issuer.clockToleranceSeconds,
+    ...(at === undefined ? {} : { currentDate: at }),
     ...(issuer.audience === null ? {} : { audience: [...issuer.audience] }),
     ...(issuer.maxTokenAgeSeconds === undefined ? {} : { maxTokenAge: issuer.maxTokenAgeSeconds }),
   })

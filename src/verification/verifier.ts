@@ -26,6 +26,11 @@ export interface Verifier {
   recall(credential: Credential): VerifiedCredential | TokenError | undefined
   /** Resolves with the verified credential; rejects with a {@link TokenError} and with nothing else. */
   verify(credential: Credential): Promise<VerifiedCredential>
+  /**
+   * What {@link verify} would have resolved with at an earlier time, for a JWS: revocations are not looked at, and nothing
+   * is remembered. Whoever uses it must know that it was presented then. Rejects with a {@link TokenError}.
+   */
+  verifyAsOf(credential: Credential, atMillis: number): Promise<VerifiedCredential>
 }
 
 export interface VerifierOptions {
@@ -56,29 +61,33 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const verdict = checkRevocation(credential)
     if (verdict === 'revoked') return new TokenRejectedError('ERR_TOKEN_REVOKED')
     if (verdict === 'undecided') return new UndecidedError('ERR_TOKEN_REVOCATION_UNAVAILABLE', 1)
-    const allowed = requiredScopes.every((scope) => credential.scopes.includes(scope))
-    return allowed ? undefined : new InsufficientScopeError(requiredScopes)
+    return lackOf(credential, requiredScopes)
   }
 
   async function verifyAnew(credential: Credential, text: string): Promise<VerifiedToken> {
-    const { issuer, signingInput, claims, ...evidence } = await (isJws(text) ? verifyJws(text) : introspect(text))
-    const { issuer: name, scopeClaims } = issuer
-    const facts = { ...traits, credential, signingInput, issuer: name, claims, scopeClaims }
-    const token = { ...evidence, issuer, credential: createVerifiedCredential(facts) }
-    // Frozen by now, so that a rule cannot change what the next one sees.
-    if (!issuer.claimRules.every((rule) => rule(token.credential.claims) === true)) {
-      throw new TokenRejectedError('ERR_TOKEN_RULE')
-    }
+    const token = vouchFor(credential, await (isJws(text) ? verifyJws(text) : introspect(text)))
     verified.set(text, token)
     return token
   }
 
-  async function verifyJws(text: string): Promise<Evidence> {
+  function vouchFor(credential: Credential, evidence: Evidence): VerifiedToken {
+    const { signingInput, claims, ...others } = evidence
+    const { issuer: name, scopeClaims, claimRules } = evidence.issuer
+    const facts = { ...traits, credential, signingInput, issuer: name, claims, scopeClaims }
+    const token = { ...others, credential: createVerifiedCredential(facts) }
+    // Frozen by now, so that a rule cannot change what the next one sees.
+    if (!claimRules.every((rule) => rule(token.credential.claims) === true)) {
+      throw new TokenRejectedError('ERR_TOKEN_RULE')
+    }
+    return token
+  }
+
+  async function verifyJws(text: string, at?: Date): Promise<Evidence> {
     const decoded = decodeCompactJws(text)
     if (decoded === undefined) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
     const issuer = await issuerOf(decoded, issuers)
-    checkBeforeKeys(text, decoded, issuer)
-    const key = await verifyingKey(text, decoded, issuer)
+    checkBeforeKeys(text, decoded, issuer, at)
+    const key = await verifyingKey(text, decoded, issuer, at)
     const { payload: claims, signingInput } = decoded
     return { issuer, signingInput, claims, keyThumbprint: key.thumbprint, validity: validityOf(claims, issuer) }
   }
@@ -107,10 +116,29 @@ export function createVerifier(options: VerifierOptions): Verifier {
         if (refusal !== undefined) throw refusal
         return token.credential
       } catch (error) {
-        throw error instanceof TokenError ? error : new UndecidedError('ERR_TOKEN_UNDECIDED')
+        throw asTokenError(error)
+      }
+    },
+    async verifyAsOf(credential, atMillis) {
+      try {
+        const token = vouchFor(credential, await verifyJws(credential.reveal(), new Date(atMillis)))
+        const refusal = lackOf(token.credential, token.issuer.requiredScopes)
+        if (refusal !== undefined) throw refusal
+        return token.credential
+      } catch (error) {
+        throw asTokenError(error)
       }
     },
   }
+}
+
+function asTokenError(error: unknown): TokenError {
+  return error instanceof TokenError ? error : new UndecidedError('ERR_TOKEN_UNDECIDED')
+}
+
+function lackOf({ scopes }: VerifiedCredential, requiredScopes: readonly string[]): TokenError | undefined {
+  const allowed = requiredScopes.every((scope) => scopes.includes(scope))
+  return allowed ? undefined : new InsufficientScopeError(requiredScopes)
 }
 
 /** The unverified `iss` chooses the issuer, and with it the only keys that may verify the token (RFC 8725 §3.8). */
@@ -122,22 +150,27 @@ async function issuerOf({ payload }: DecodedJws, issuers: Issuers): Promise<Issu
 }
 
 /** Some issuers give a new key the name of the old one, or none: a signature that does not fit may be the new key's. */
-async function verifyingKey(text: string, { header }: DecodedJws, issuer: Issuer): Promise<PublishedKey> {
+async function verifyingKey(
+  text: string,
+  { header }: DecodedJws,
+  issuer: Issuer,
+  at: Date | undefined,
+): Promise<PublishedKey> {
   const known = await issuer.keys.candidates(header)
   try {
-    return await verifySignature(text, known, issuer)
+    return await verifySignature(text, known, issuer, at)
   } catch (error) {
     if (!(error instanceof TokenError) || error.code !== 'ERR_TOKEN_SIGNATURE') throw error
     const published = await issuer.keys.lookAgain(header).catch(() => known)
     const unknown = published.filter(({ thumbprint }) => known.every((key) => key.thumbprint !== thumbprint))
     if (unknown.length === 0) throw error
-    return verifySignature(text, unknown, issuer)
+    return verifySignature(text, unknown, issuer, at)
   }
 }
 
 /** Everything that can refuse a token without a key, so that garbage costs neither a fetch nor a signature check. */
-function checkBeforeKeys(text: string, { header, payload }: DecodedJws, issuer: Issuer): void {
+function checkBeforeKeys(text: string, { header, payload }: DecodedJws, issuer: Issuer, at?: Date): void {
   if (text.length > issuer.maxTokenBytes) throw new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
-  const code = checkHeader(header, issuer) ?? checkClaims(payload, issuer)
+  const code = checkHeader(header, issuer) ?? checkClaims(payload, issuer, (at?.getTime() ?? Date.now()) / 1000)
   if (code !== undefined) throw new TokenRejectedError(code)
 }

@@ -115,7 +115,7 @@ function optionsWith(path: string, value: unknown): unknown {
         exchange: { ...EXCHANGE },
       },
     ],
-    destinations: [{ to: 'https://a.example', exchange: { audience: 'b' } }],
+    destinations: [{ to: 'kafka:orders', exchange: { audience: 'b' }, consume: {} }],
     ingress: { protectedResource: { resource: 'https://a.example/' } },
     egress: {},
     sealing: { keys: [{ kid: 'a', secret: randomBytes(32).toString('base64url') }] },

@@ -23,6 +23,7 @@ const presented = (): CredentialSlot => CredentialSlot.presented({ kind: 'token'
 const verifying = (outcome: () => Promise<typeof alice>): Verifier & { verify: ReturnType<typeof vi.fn> } => ({
   recall: () => undefined,
   verify: vi.fn(outcome),
+  verifyAsOf: vi.fn(),
 })
 const bad = new TokenRejectedError('ERR_TOKEN_SIGNATURE')
 

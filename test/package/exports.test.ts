@@ -38,6 +38,7 @@ const TYPES = [
   'CacheOptions',
   'ClaimRule',
   'Claims',
+  'DestinationConsumeOptions',
   'DestinationExchangeOptions',
   'DestinationOptions',
   'EgressOptions',
@@ -166,8 +167,10 @@ describe('the tarball', () => {
   })
 
   it('has these entries', () => {
-    const adapters = ['./express', './fastify', './koa', './hono', './grpc', './nestjs']
-    const entries = ['.', './register', './client', './revocation', './redis', ...adapters, './package.json']
+    const parts = ['.', './register', './client', './revocation', './redis']
+    const servers = ['./express', './fastify', './koa', './hono', './grpc', './nestjs']
+    const brokers = ['./messaging']
+    const entries = [...parts, ...servers, ...brokers, './package.json']
     expect(Object.keys(manifest.exports)).toEqual(entries)
   })
 })
@@ -185,6 +188,7 @@ it.each([
   ['hono', ['authenticate', 'requireScope']],
   ['grpc', ['authenticate', 'requireScope']],
   ['nestjs', NESTJS],
+  ['messaging', ['consume', 'produce']],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()
   const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'

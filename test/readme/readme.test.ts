@@ -78,6 +78,7 @@ const RUN = [
   'exchange.mjs',
   'sealing.config.mjs',
   'orders.mjs',
+  'shipping.mjs',
 ]
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
@@ -404,6 +405,23 @@ describe('the README', () => {
       console.log(JSON.stringify([headers.authorization.slice(0, 8), subject, again]))
       process.exit()`
     expect(await drive(driver, [], { TOKEN: await issuer.token() })).toEqual(['Sealed e', 'alice', 'SealError'])
+  })
+
+  it('shipping.mjs ships an order as whoever ordered it, and tells what it did not', async () => {
+    const driver = `
+      import { createTokenRelay, runWithToken } from 'otel-token-relay'
+      import options from './sealing.config.mjs'
+      const [key] = options.sealing.keys
+      createTokenRelay({ ...options, sealing: { keys: [{ kid: key.kid, secret: crypto.getRandomValues(Buffer.alloc(32)).toString('base64url') }] } })
+      const { order, ship } = await import('./shipping.mjs')
+      const queue = []
+      await runWithToken(process.env.TOKEN, () => order(queue, 'a bicycle'))
+      console.log(JSON.stringify([await ship(queue[0]), await ship({ text: 'a car', headers: {} })]))
+      process.exit()`
+    expect(await drive(driver, [], { TOKEN: await issuer.token() })).toEqual([
+      'a bicycle for alice',
+      'rejected: ERR_TOKEN_MISSING',
+    ])
   })
 
   it('message.mjs throws where the token cannot be checked', async () => {

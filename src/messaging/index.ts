@@ -1,0 +1,6 @@
+/** otel-token-relay/messaging: messages as their caller, for every broker. */
+
+export type { Delivery, HandledAs, MessageHeaders, ReceivedMessage } from '../propagation/delivery.ts'
+export type { Consumed, ConsumeOptions } from './consume.ts'
+export { consume } from './consume.ts'
+export { produce } from './produce.ts'

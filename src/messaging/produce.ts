@@ -1,0 +1,40 @@
+/** Sends one message as the caller, through clients that no instrumentation knows. */
+
+import { context, propagation } from '@opentelemetry/api'
+import { setDestination } from '../context/destination-context.ts'
+import { activeRelay } from '../ingress/active-relay.ts'
+import { AUTHORIZATION } from '../propagation/carrier.ts'
+import { inProducerSpan } from './spans.ts'
+
+/**
+ * Calls `send` with the headers that a message to `destination` is to have: those of the trace, and the caller's token as
+ * the rule for `destination` wants it, sealed unless it says otherwise. Where no rule names it, or nobody is calling, there
+ * is no token among them. A token that has to be exchanged is got first. What `send` returns is returned.
+ *
+ * `destination` has the form of a rule without `*`: `nats:orders`. Make new headers for each message: a token is sealed for
+ * one.
+ *
+ * @throws whatever `send` throws, and Error where no relay is active. A token is never a reason to throw.
+ */
+export async function produce<T>(
+  destination: string,
+  send: (headers: Record<string, string>) => T,
+): Promise<Awaited<T>> {
+  const relay = activeRelay()
+  // What cannot be had is withheld, and told as that.
+  await relay.prepare(destination, {}).catch(() => undefined)
+  return inProducerSpan(destination, async (ctx): Promise<Awaited<T>> => {
+    const announced = setDestination(ctx, destination)
+    const headers: Record<string, string> = {}
+    propagation.inject(announced, headers)
+    // The application's propagator need not contain the relay's, and there may be none at all.
+    if (!propagation.fields().includes(AUTHORIZATION)) relay.propagator.inject(announced, headers, SETTER)
+    return await context.with(ctx, () => send(headers))
+  })
+}
+
+const SETTER = {
+  set(headers: Record<string, string>, name: string, value: string): void {
+    headers[name] = value
+  },
+}
