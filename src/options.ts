@@ -302,8 +302,8 @@ export interface SealingOptions {
   /** What this service is called in messages. Default: `OTEL_SERVICE_NAME`, else the first audience of the first issuer. */
   readonly producer?: string
   /**
-   * How long a sealed token can be opened, in seconds, and never past its own `exp`; of producer and consumer the shorter
-   * one counts. More than 0; default 3600.
+   * How long a sealed token can be opened, in seconds; of producer and consumer the shorter one counts. What has expired
+   * by then is refused as any other token, unless `consume.onExpired` says otherwise. More than 0; default 3600.
    */
   readonly maxAgeSeconds?: number
   /** Tokens are padded to a multiple of this, in bytes, so that their length tells less. 1 to 4096; default 256. */

@@ -4,7 +4,7 @@ import type { Span, SpanEvent } from './span.ts'
 
 const PREFIX = 'auth.token.'
 /** Through which of these a token goes, in this order. */
-const STAGES = ['received', 'verified', 'rejected', 'exchanged', 'renewed', 'forwarded', 'withheld']
+const STAGES = ['received', 'opened', 'verified', 'rejected', 'exchanged', 'renewed', 'forwarded', 'sealed', 'withheld']
 
 export function isAuthEvent(event: SpanEvent): boolean {
   return event.name.startsWith(PREFIX)

@@ -7,7 +7,7 @@ import { startPage } from './page.ts'
 import { print, printInvitation, printPart, printStage, printTrace, printVerdict } from './report.ts'
 import { setStage } from './stage.ts'
 import type { Part } from './story.ts'
-import { EXCHANGE, playStory, REDIRECT } from './story.ts'
+import { EXCHANGE, ORDER, playStory, REDIRECT } from './story.ts'
 
 const { serve } = parseArgs({ options: { serve: { type: 'boolean', default: false } } }).values
 const interrupted = interruption()
@@ -34,8 +34,10 @@ async function demo(): Promise<void> {
     parts.push(part)
     printPart(part, parts.length)
   }
-  const [exchange, redirect] = [EXCHANGE, REDIRECT].map((title) => parts.find((part) => part.title === title))
-  for (const part of [exchange, redirect]) if (part !== undefined) printTrace(stage, part)
+  const [exchange, order, redirect] = [EXCHANGE, ORDER, REDIRECT].map((title) =>
+    parts.find((part) => part.title === title),
+  )
+  for (const part of [exchange, order, redirect]) if (part !== undefined) printTrace(stage, part)
   if (printVerdict(parts)) process.exitCode = 0
 
   if (!serve) return print('', 'npm run demo -- --serve keeps it running, for curl and for a look at the traces.')

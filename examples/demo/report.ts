@@ -15,13 +15,23 @@ const paint: Paint = (look, text) => styleText(look, text)
 
 const SIGNS = { holds: paint('green', '✓'), fails: paint('red', '✗'), skipped: paint('dim', '–') }
 
-export function printStage({ issuer, userService, profileService, billingService, thirdParty }: Stage): void {
+export function printStage({
+  issuer,
+  userService,
+  profileService,
+  billingService,
+  orderWorker,
+  queue,
+  thirdParty,
+}: Stage): void {
   const relay = 'without auth code, under --require otel-token-relay/register'
   const rows = [
     ['identity provider', issuer, 'oidc-provider: RFC 9068 access tokens, ES256, RFC 8693 exchange'],
     [userService.name, userService.url, `Express (CommonJS) ${relay}`],
     [profileService.name, profileService.url, `Fastify (ES module) ${relay}`],
     [billingService.name, billingService.url, `node:http (ES module) ${relay}, another audience`],
+    [orderWorker.name, 'no server', `a queue's consumer (ES module) ${relay}`],
+    ['broker', queue.endpoint, 'local-aws-sqs: an SQS with one queue'],
     ['third party', thirdParty.url, 'not named as a destination'],
   ] as const
   for (const [name, url, remark] of rows) print(`  ${name.padEnd(18)} ${url.padEnd(23)} ${paint('dim', remark)}`)

@@ -7,6 +7,9 @@ import { keepLatest } from './keep-latest.ts'
 import { logIn } from './login.ts'
 import type { OtlpReceiver } from './otlp-receiver.ts'
 import { startOtlpReceiver } from './otlp-receiver.ts'
+import type { Queue } from './queue.ts'
+import { QUEUE, startQueue } from './queue.ts'
+import { createSecretFile } from './secret-file.ts'
 import type { Service } from './services.ts'
 import { startService } from './services.ts'
 import type { ThirdParty } from './third-party.ts'
@@ -18,6 +21,8 @@ export interface Stage {
   readonly userService: Service
   readonly profileService: Service
   readonly billingService: Service
+  readonly orderWorker: Service
+  readonly queue: Queue
   readonly thirdParty: ThirdParty
   /** What is behind a `host:port`. */
   readonly names: HostNames
@@ -36,6 +41,7 @@ export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
   const keep = (token: string): void => keepLatest(issuedTokens, [token], MAX_TOKENS)
   const provider = stack.use(await startIdentityProvider({ onExchanged: keep }))
   const thirdParty = stack.use(await startThirdParty())
+  const secret = stack.use(await createSecretFile())
   const traces = telemetry(receiver)
 
   const billingService = stack.use(
@@ -63,6 +69,8 @@ export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
       },
     }),
   )
+  const queue = stack.use(await startQueue())
+  const sealing = { TOKEN_RELAY_SEALING_KID: 'orders-1', TOKEN_RELAY_SEALING_SECRET_FILE: secret.path }
   const userService = stack.use(
     await startService({
       name: 'user-service',
@@ -72,7 +80,23 @@ export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
         ...verification(provider, OUR_API),
         PROFILE_SERVICE_URL: profileService.url,
         WEATHER_URL: thirdParty.url,
-        // The only place to which tokens may go. The third party is not in the list.
+        ...sqsSettings(queue),
+        ...sealing,
+        // The only places to which tokens may go. The third party is not in the list, and neither is the broker's API.
+        TOKEN_RELAY_DESTINATIONS: `${profileService.url},aws_sqs:${QUEUE}`,
+      },
+    }),
+  )
+  const orderWorker = stack.use(
+    await startService({
+      name: 'order-worker',
+      file: 'order-worker/worker.mjs',
+      env: {
+        ...traces,
+        ...verification(provider, OUR_API),
+        ...sqsSettings(queue),
+        ...sealing,
+        PROFILE_SERVICE_URL: profileService.url,
         TOKEN_RELAY_DESTINATIONS: profileService.url,
       },
     }),
@@ -82,9 +106,10 @@ export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
     [new URL(userService.url).host, userService.name],
     [new URL(billingService.url).host, billingService.name],
     [new URL(thirdParty.url).host, 'third-party'],
+    [new URL(queue.endpoint).host, 'broker'],
   ])
   const { issuer } = provider
-  const services = { userService, profileService, billingService, thirdParty }
+  const services = { userService, profileService, billingService, orderWorker, queue, thirdParty }
   return { issuer, ...services, names, receiver, issuedTokens, issueToken: tokenDesk(provider, keep) }
 }
 
@@ -95,6 +120,17 @@ function verification({ issuer }: IdentityProvider, audience: string): Record<st
     TOKEN_RELAY_AUDIENCE: audience,
     // Spares us waiting the default five seconds more until a token counts as expired: there is one clock here.
     TOKEN_RELAY_CLOCK_TOLERANCE_SECONDS: '0',
+  }
+}
+
+/** What the SDK of AWS needs to know. The keys open nothing. */
+function sqsSettings({ endpoint, url }: Queue): Record<string, string> {
+  return {
+    AWS_ENDPOINT_URL_SQS: endpoint,
+    AWS_REGION: 'eu-central-1',
+    AWS_ACCESS_KEY_ID: 'demo',
+    AWS_SECRET_ACCESS_KEY: 'demo',
+    QUEUE_URL: url,
   }
 }
 

@@ -1,11 +1,13 @@
 /** The story: what happens to good tokens and to bad ones, told part by part and checked as it is told. */
 
 import { randomBytes } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { tokenHistory } from './auth-event.ts'
 import { expiredToken, forge } from './bad-tokens.ts'
 import type { Check } from './check.ts'
 import { check, skipped } from './check.ts'
 import { BILLING_SCOPE, OTHER_API, USER } from './identity-provider.ts'
+import { QUEUE } from './queue.ts'
 import type { Span } from './span.ts'
 import type { Stage } from './stage.ts'
 import { holdsToken } from './token-search.ts'
@@ -19,6 +21,8 @@ export interface Part {
 
 /** The part in whose trace a token is exchanged. */
 export const EXCHANGE = 'profile-service asks billing-service, which takes no tokens but its own'
+/** The part in whose trace a token waits in a queue. */
+export const ORDER = 'user-service puts an order into a queue, and order-worker works on it'
 /** The part in whose trace a token is received, verified, forwarded and withheld. */
 export const REDIRECT = 'profile-service redirects user-service to a third party'
 
@@ -30,6 +34,7 @@ export async function* playStory(stage: Stage): AsyncGenerator<Part> {
   yield refusal(stage, 'A token for another API', await stage.issueToken({ resource: OTHER_API }), 'ERR_TOKEN_AUDIENCE')
   yield refusal(stage, 'A token with another name written in', forge(token), 'ERR_TOKEN_SIGNATURE')
   yield exchange(stage, token)
+  yield order(stage, token)
   yield redirect(stage, token)
   yield directCall(stage, token)
   yield nothingWrittenDown(stage)
@@ -89,6 +94,37 @@ async function exchange(stage: Stage, token: string): Promise<Part> {
   }
 }
 
+/** The token waits in the queue, where the broker cannot read it, and goes on with whoever takes the order out. */
+async function order(stage: Stage, token: string): Promise<Part> {
+  const { status, body, traceId } = await call(stage, '/users/42/orders', token, 'POST')
+  const worked = `order-worker works as ${USER}; profile-service saw ${USER}`
+  const { orderWorker, queue, issuedTokens } = stage
+  await untilIncludes(orderWorker.output, worked)
+  const readable = queue.messages.some((message) => holdsToken(message, issuedTokens))
+  return {
+    title: ORDER,
+    traceId,
+    checks: [
+      check('answered 202', status, 202),
+      check(`user-service saw ${USER}`, body.caller, USER),
+      check(`order-worker worked as ${USER}, and so did profile-service for it`, orderWorker.output.at(-1), worked),
+      check('the broker cannot read the token', [queue.messages.length, readable], [1, false]),
+      ...(await checkTrace(stage, traceId, {
+        'user-service': `received, verified, sealed (rule aws_sqs:${QUEUE}), withheld (not_named)`,
+        'order-worker': `received, opened, verified, forwarded (rule ${stage.profileService.url})`,
+        'profile-service': 'received, verified',
+      })),
+    ],
+  }
+}
+
+const PATIENCE_MILLIS = 10_000
+
+async function untilIncludes(lines: readonly string[], line: string): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MILLIS
+  while (!lines.includes(line) && performance.now() < deadline) await setTimeout(20)
+}
+
 /** profile-service answers with a redirect, and the fetch of user-service follows it to somebody else's host. */
 async function redirect(stage: Stage, token: string): Promise<Part> {
   const { status, body, traceId } = await call(stage, '/users/42/picture', token)
@@ -125,9 +161,9 @@ async function directCall(stage: Stage, token: string): Promise<Part> {
 }
 
 async function nothingWrittenDown(stage: Stage): Promise<Part> {
-  const { receiver, userService, profileService, billingService, issuedTokens } = stage
+  const { receiver, userService, profileService, billingService, orderWorker, issuedTokens } = stage
   const bodies = receiver?.bodies ?? []
-  const lines = [userService, profileService, billingService].flatMap(({ output }) => output)
+  const lines = [userService, profileService, billingService, orderWorker].flatMap(({ output }) => output)
   const printed = { lines: lines.length > 0, token: lines.some((line) => holdsToken(line, issuedTokens)) }
   const exported = { bodies: bodies.length > 0, token: bodies.some((body) => holdsToken(body, issuedTokens)) }
   const claim = 'no token in anything that the services exported'
@@ -153,9 +189,10 @@ interface Profile {
 }
 
 /** Calls user-service in a new trace. */
-async function call(stage: Stage, path: string, token: string | undefined): Promise<Call> {
+async function call(stage: Stage, path: string, token: string | undefined, method = 'GET'): Promise<Call> {
   const traceId = randomBytes(16).toString('hex')
   const response = await fetch(stage.userService.url + path, {
+    method,
     headers: {
       traceparent: `00-${traceId}-${randomBytes(8).toString('hex')}-01`,
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -184,20 +221,23 @@ async function checkTrace(stage: Stage, traceId: string, expected: Record<string
   const { receiver, profileService, billingService } = stage
   if (receiver === undefined) return claims.map(({ claim }) => skipped(claim, ELSEWHERE))
 
+  const called = claims.filter(({ history }) => history !== 'not called').map(({ service }) => service)
   const own = (spans: readonly Span[]): Span[] => spans.filter((span) => span.traceId === traceId)
   await receiver
-    .waitFor((spans) => isComplete(own(spans), [profileService.url, billingService.url]), TRACE_MILLIS)
+    .waitFor((spans) => isComplete(own(spans), [profileService.url, billingService.url], called), TRACE_MILLIS)
     .catch(() => undefined)
   const spans = own(receiver.spans())
   return claims.map(({ claim, service, history }) => check(claim, tokenHistory(spans, service), history))
 }
 
-/** The server span ends last in its process; its client spans say whether the services behind it have something to tell. */
-function isComplete(spans: readonly Span[], urls: readonly string[]): boolean {
+/** A server or consumer span ends last in its process; client spans say whether the services behind them have something to tell. */
+function isComplete(spans: readonly Span[], urls: readonly string[], called: readonly string[]): boolean {
   const calls = spans.filter(
     ({ kind, attributes }) =>
       kind === 'client' && urls.some((url) => String(attributes['url.full']).startsWith(`${url}/`)),
   )
   const answered = (call: Span): boolean => spans.some((span) => span.parentSpanId === call.spanId)
-  return spans.some((span) => span.service === 'user-service' && span.kind === 'server') && calls.every(answered)
+  const hasEnded = (service: string): boolean =>
+    spans.some((span) => span.service === service && (span.kind === 'server' || span.kind === 'consumer'))
+  return called.every(hasEnded) && calls.every(answered)
 }

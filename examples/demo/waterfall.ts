@@ -15,6 +15,8 @@ const MARKS: Readonly<Record<string, { readonly sign: string; readonly look: Loo
   'auth.token.exchanged': { sign: '⇄', look: 'green' },
   'auth.token.renewed': { sign: '⇄', look: 'green' },
   'auth.token.forwarded': { sign: '→', look: 'green' },
+  'auth.token.sealed': { sign: '⊡', look: 'green' },
+  'auth.token.opened': { sign: '⊟', look: 'green' },
   'auth.token.withheld': { sign: '⊘', look: 'yellow' },
 }
 

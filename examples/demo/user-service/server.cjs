@@ -1,12 +1,15 @@
 /** user-service: Express, CommonJS, built-in fetch. It asks profile-service and a third party, and checks no token. */
 
 const process = require('node:process')
+const { SendMessageCommand, SQSClient } = require('@aws-sdk/client-sqs')
 const express = require('express')
 const { getActiveCredential } = require('otel-token-relay')
+const { produce } = require('otel-token-relay/messaging')
 
-const { PROFILE_SERVICE_URL, WEATHER_URL } = process.env
+const { PROFILE_SERVICE_URL, QUEUE_URL, WEATHER_URL } = process.env
 
 const app = express()
+const sqs = new SQSClient()
 
 app.get('/users/:id', async (request, response) => {
   const profile = await getJson(`${PROFILE_SERVICE_URL}/profiles/${request.params.id}`)
@@ -28,6 +31,19 @@ app.get('/users/:id/picture', async (request, response) => {
 app.get('/users/:id/weather', async (_request, response) => {
   const { weather } = await getJson(`${WEATHER_URL}/weather`)
   response.json({ caller: caller(), weather })
+})
+
+// Whoever works on the order does so later, in another process, and as whoever ordered.
+app.post('/users/:id/orders', async (request, response) => {
+  const { MessageId } = await produce('aws_sqs:orders', (headers) => {
+    const attributes = Object.entries(headers).map(([name, value]) => [
+      name,
+      { DataType: 'String', StringValue: value },
+    ])
+    const order = { QueueUrl: QUEUE_URL, MessageBody: JSON.stringify({ user: request.params.id }) }
+    return sqs.send(new SendMessageCommand({ ...order, MessageAttributes: Object.fromEntries(attributes) }))
+  })
+  response.status(202).json({ caller: caller(), order: MessageId })
 })
 
 app.use((error, _request, response, _next) => {
