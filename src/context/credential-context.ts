@@ -45,5 +45,5 @@ export function setCredential(context: Context, credential: VerifiedCredential):
 
 /** A copy of `context` without a credential: work under it is nobody's, and forwards nothing. */
 export function deleteCredential(context: Context): Context {
-  return context.deleteValue(SLOT)
+  return context.getValue(SLOT) === undefined ? context : context.deleteValue(SLOT)
 }

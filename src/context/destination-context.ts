@@ -45,5 +45,5 @@ export function getSource(context: Context): unknown {
 
 /** One `setSource` is for one message: what the message was read from is no place for what is read while it is handled. */
 export function deleteSource(context: Context): Context {
-  return context.deleteValue(SOURCE)
+  return context.getValue(SOURCE) === undefined ? context : context.deleteValue(SOURCE)
 }

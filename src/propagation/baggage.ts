@@ -12,11 +12,12 @@ const BAGGAGE = 'baggage'
 export function withoutTokens(ctx: Context): Context {
   try {
     const baggage = propagation.getBaggage(ctx)
-    const entries = baggage?.getAllEntries() ?? []
-    const names = entries
+    if (baggage === undefined) return ctx
+    const names = baggage
+      .getAllEntries()
       .filter(([name, { value, metadata }]) => [name, value, String(metadata ?? '')].some(holdsToken))
       .map(([name]) => name)
-    if (baggage === undefined || names.length === 0) return ctx
+    if (names.length === 0) return ctx
     measureDroppedBaggage(names.length)
     return propagation.setBaggage(ctx, baggage.removeEntries(...names))
   } catch {
