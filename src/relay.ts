@@ -44,6 +44,8 @@ import type { Sealing } from './sealing/sealing.ts'
 import { createSealing } from './sealing/sealing.ts'
 import type { AuthEvent } from './telemetry/auth-event.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
+import { redactingProcessor } from './telemetry/redacting-processor.ts'
+import { createRedaction } from './telemetry/redaction.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
 import type { TokenError } from './token/errors.ts'
@@ -126,6 +128,13 @@ export interface TokenRelay extends Admitter {
    * @throws TypeError with code `ERR_RELAY_OPTION` where no issuer has `exchange`, or a member is wrong.
    */
   tokenSource(options: TokenSourceOptions): TokenSource
+  /**
+   * A processor of spans or log records that passes everything on to `processor` without tokens: those that this relay has
+   * verified or exchanged lately, by value, and whatever is shaped like a JWT or a JWE, as they are and in the usual
+   * encodings, in pieces of 12 characters and more. Attributes, events, links, status, resource, body and name are looked
+   * through; `[REDACTED]` stands where something was. What is exported by other processors is not looked at.
+   */
+  redact<T extends object>(processor: T): T
   /** Uninstalls everything. Afterwards no request is verified, nothing is forwarded, and another relay may be created. */
   shutdown(): Promise<void>
 }
@@ -167,7 +176,7 @@ function assemble(settings: Settings): Assembled {
   const limits = settings.issuers.map((issuer) => issuer.maxTokenBytes)
   const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
   const list = settings.revocation.list ?? createMemoryRevocationList()
-  const { watch, verifier, ...verification } = assembleVerification(settings, list)
+  const { watch, verifier, redaction, ...verification } = assembleVerification(settings, list)
   const { issuers } = verification
   const observed = createObservedDestinations()
   const sealing = sealingOf(settings, maxTokenBytes)
@@ -212,6 +221,7 @@ function assemble(settings: Settings): Assembled {
       return source
     },
     observedDestinations: () => observed.list(),
+    redact: (processor) => redactingProcessor(processor, redaction.redact()),
     ready: () => isReady(issuers, list, settings.revocation.onUnavailable),
     hydrate: async () => void (await Promise.all(issuers.configured.map(({ keys }) => keys.hydrate()))),
     async shutdown() {
@@ -258,9 +268,11 @@ function assembleVerification(settings: Settings, list: RevocationList) {
   const issuers = createIssuers(settings.issuers, settings.resolveIssuer, keySetReporter)
   const checkRevocation = createRevocationCheck(list, revocation.onUnavailable)
   const watch = createCredentialWatch(checkRevocation)
-  const traits: CredentialTraits = { fingerprintKey, actors: telemetry.actors, watch: watch.signalFor }
+  const redaction = createRedaction()
+  const { remember } = redaction
+  const traits: CredentialTraits = { fingerprintKey, actors: telemetry.actors, watch: watch.signalFor, remember }
   const verifier = createVerifier({ issuers, checkRevocation, traits, maxEntries: cache.maxEntries })
-  return { issuers, checkRevocation, watch, traits, verifier }
+  return { issuers, checkRevocation, watch, traits, verifier, redaction }
 }
 
 type Verification = Pick<ReturnType<typeof assembleVerification>, 'issuers' | 'checkRevocation' | 'traits'>

@@ -29,8 +29,10 @@ function isToken(word: string): boolean {
 
 /** Every JWS and JWE says its `alg` (RFC 7515 §4.1.1). */
 function isJoseHeader(segment: string): boolean {
-  if (!segment.startsWith('e')) return false
-  const json = Buffer.from(segment, 'base64url').toString('latin1')
+  // Something may be glued to the front. `eyJ` is how `{"` begins.
+  const start = segment.startsWith('e') ? 0 : segment.indexOf('eyJ')
+  if (start === -1) return false
+  const json = Buffer.from(segment.slice(start), 'base64url').toString('latin1')
   return json.startsWith('{') && json.includes('"alg"')
 }
 

@@ -65,7 +65,7 @@ function withoutSentence(files: readonly SourceFile[]): readonly string[] {
 describe('a token', () => {
   it('is revealed in these places only', () => {
     expect(uses(sources, 'reveal')).toEqual({
-      'token/verified-credential.ts': 1,
+      'token/verified-credential.ts': 2,
       'verification/verifier.ts': 3,
       'exchange/exchanger.ts': 5,
       'propagation/propagator.ts': 1,
