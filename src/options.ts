@@ -159,7 +159,7 @@ export interface IssuerOptions {
 export interface DestinationOptions {
   /**
    * `scheme://host[:port]` (`https`, `http`, `grpcs`, `grpc`), or `system:name` (`kafka`, `rabbitmq`, `bullmq`, `nats`,
-   * `aws_sqs`, `mqtt`). One `*` may stand for one whole leading host label, or end a queue name.
+   * `aws_sqs`, `aws_sns`, `mqtt`). One `*` may stand for one whole leading host label, or end a queue name.
    */
   readonly to: string
   /** Accepts `http` or `grpc` on other hosts than the loopback interface: tokens can be read on the way. Default false. */

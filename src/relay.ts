@@ -44,6 +44,7 @@ import type { Sealing } from './sealing/sealing.ts'
 import { createSealing } from './sealing/sealing.ts'
 import type { AuthEvent } from './telemetry/auth-event.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
+import { watchProducerSpans } from './telemetry/producer-spans.ts'
 import { redactingProcessor } from './telemetry/redacting-processor.ts'
 import { createRedaction } from './telemetry/redaction.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
@@ -165,7 +166,7 @@ export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
   return relay
 }
 
-interface Assembled extends Pick<ActiveRelay, 'admitMessage' | 'prepare' | 'renew' | 'settle'> {
+interface Assembled extends Pick<ActiveRelay, 'admitMessage' | 'expectCaller' | 'prepare' | 'renew' | 'settle'> {
   readonly relay: TokenRelay
 }
 
@@ -184,12 +185,14 @@ function assemble(settings: Settings): Assembled {
   const decide = createDecide(deciding, settings.egress.mode === 'report' ? reportTo(observed) : count)
   const egress = installEgress(decide, preparation.before)
   let active = true
+  const producers = watchProducerSpans()
   const messages = createMessageReader({ rules: deciding.rules, sealing, maxTokenBytes })
   const propagator = createPropagator({
     maxTokenBytes,
     decide,
     sealing,
     messages,
+    producers,
     onInject: egress.onInject,
     isActive: () => active,
   })
@@ -229,6 +232,7 @@ function assemble(settings: Settings): Assembled {
       active = false
       instrumentation.disable()
       egress.uninstall()
+      producers.uninstall()
       watch.stop()
       setActiveRelay(undefined)
     },
@@ -236,7 +240,8 @@ function assemble(settings: Settings): Assembled {
   const settleIn: ActiveRelay['settle'] = (ctx) => settle(ctx, verifier)
   const { checkRevocation } = verification
   const reading = { rules: deciding.rules, exchangers, messages, verifier, checkRevocation, settle: settleIn }
-  return { relay, prepare, renew, settle: settleIn, admitMessage: createMessageAdmitter(reading) }
+  const admitMessage = createMessageAdmitter(reading)
+  return { relay, prepare, renew, settle: settleIn, admitMessage, expectCaller: producers.discover }
 }
 
 function sealingOf({ sealing, issuers }: Settings, maxTokenBytes: number): Sealing {
@@ -321,6 +326,7 @@ async function verify(token: string, verifier: Verifier, maxTokenBytes: number):
 export async function runWithToken<T>(token: string, fn: () => T): Promise<Awaited<T>> {
   const relay = activeRelay()
   ensureContextManager()
+  relay.expectCaller()
   const credential = await relay.verify(token)
   return await context.with(setCredential(context.active(), credential), fn)
 }
@@ -334,7 +340,7 @@ export async function runWithToken<T>(token: string, fn: () => T): Promise<Await
  * @throws Error where no relay is active.
  */
 export async function runAs<T>(source: TokenSource, fn: () => T): Promise<Awaited<T>> {
-  activeRelay()
+  activeRelay().expectCaller()
   ensureContextManager()
   const first = await source.get()
   if (!isVerifiedCredential(first)) throw new TypeError('source: expected tokens that the relay has verified')

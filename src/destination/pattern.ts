@@ -34,7 +34,7 @@ const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
   ['grpc', 443],
   ['grpcs', 443],
 ])
-const SYSTEMS: readonly string[] = ['kafka', 'rabbitmq', 'bullmq', 'nats', 'aws_sqs', 'mqtt']
+const SYSTEMS: readonly string[] = ['kafka', 'rabbitmq', 'bullmq', 'nats', 'aws_sqs', 'aws_sns', 'mqtt']
 const NETWORK = /^([a-z]+):\/\/([^/?#@\\\s]+)$/
 const MESSAGING = /^([a-z_]+):([^\s:/*]+(?:[:/][^\s:/*]+)*)(\*?)$/
 
@@ -91,7 +91,7 @@ function parseAuthority(authority: string): { hostname: string; port: string } {
 
 function parseMessaging(system: string, name: string, wildcard: boolean): Pattern {
   if (!SYSTEMS.includes(system)) {
-    throw new PatternError('unknown messaging system: expected kafka, rabbitmq, bullmq, nats, aws_sqs or mqtt')
+    throw new PatternError('unknown messaging system: expected kafka, rabbitmq, bullmq, nats, aws_sqs, aws_sns or mqtt')
   }
   return { kind: 'messaging', system, name, wildcard }
 }

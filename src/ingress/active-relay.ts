@@ -19,6 +19,8 @@ export interface ActiveRelay extends Admitter {
   readonly egressMode: EgressMode
   readonly propagator: TextMapPropagator
   verify(token: string): Promise<VerifiedCredential>
+  /** Somebody is about to run as a caller whose token came in no carrier. */
+  expectCaller(): void
   /** Opens and verifies the token that an extraction has put into `ctx`; rejects with a `TokenError`, also where there is none. */
   settle(ctx: Context): Promise<void>
   /** As whom the message that `ctx` was extracted from is worked on; rejects with a `TokenError` where it is not. */

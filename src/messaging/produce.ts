@@ -3,7 +3,7 @@
 import { context, propagation } from '@opentelemetry/api'
 import { setDestination } from '../context/destination-context.ts'
 import { activeRelay } from '../ingress/active-relay.ts'
-import { AUTHORIZATION } from '../propagation/carrier.ts'
+import { isSeen } from '../propagation/carrier.ts'
 import { inProducerSpan } from './spans.ts'
 
 /**
@@ -28,7 +28,7 @@ export async function produce<T>(
     const headers: Record<string, string> = {}
     propagation.inject(announced, headers)
     // The application's propagator need not contain the relay's, and there may be none at all.
-    if (!propagation.fields().includes(AUTHORIZATION)) relay.propagator.inject(announced, headers, SETTER)
+    if (!isSeen(headers)) relay.propagator.inject(announced, headers, SETTER)
     return await context.with(ctx, () => send(headers))
   })
 }

@@ -27,21 +27,41 @@ export function hasOwnCredential(carrier: object): boolean {
   return credentials(carrier).some(([, value]) => value !== undefined && textOf(value) !== written.get(carrier))
 }
 
+/** Carriers that have passed through `inject` of this package. */
+const seen = new WeakSet<object>()
+
+export function markSeen(carrier: object): void {
+  seen.add(carrier)
+}
+
+export function isSeen(carrier: object): boolean {
+  return seen.has(carrier)
+}
+
 export function rememberWritten(carrier: object, value: string): void {
   written.set(carrier, value)
 }
 
-/** Removes what an earlier call wrote, so that yesterday's token does not leave with today's message. */
-export function removeWritten(carrier: object): void {
-  const text = written.get(carrier)
-  if (text === undefined) return
+/**
+ * Removes what an earlier call wrote, so that yesterday's token does not leave with today's message. In a message that was
+ * `copied` from another one the other's token is stale, too: it was sealed for that.
+ */
+export function removeStale(carrier: object, copied: boolean): void {
+  const ours = written.get(carrier)
+  if (ours === undefined && !copied) return
   written.delete(carrier)
   for (const [name, value] of credentials(carrier)) {
-    if (textOf(value) !== text) continue
+    const text = textOf(value)
+    if (text !== ours && !(copied && isSealed(text))) continue
     if (hasEntries(carrier)) carrier.delete(name)
     else if (isMetadata(carrier)) carrier.remove(name)
     else Reflect.deleteProperty(carrier, name)
   }
+}
+
+/** Whether `field` has the scheme of sealed tokens. */
+export function isSealed(field: unknown): field is string {
+  return typeof field === 'string' && /^sealed\b/i.test(field)
 }
 
 function credentials(carrier: object): (readonly [string, unknown])[] {

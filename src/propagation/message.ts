@@ -15,7 +15,7 @@ import type { TokenErrorCode } from '../token/errors.ts'
 import { SealError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
-import { AUTHORIZATION, textOf } from './carrier.ts'
+import { AUTHORIZATION, isSealed, textOf } from './carrier.ts'
 
 /**
  * The scheme of a sealed token (RFC 9110 §11.1). It stays in the one field, since SQS allows ten attributes, and it is not
@@ -122,10 +122,6 @@ function traceIdIn(traceparent: unknown): string | undefined {
 /** Clients give bytes, attributes, or lists of one. */
 function single(value: unknown): unknown {
   return textOf(Array.isArray(value) && value.length === 1 ? value[0] : value)
-}
-
-function isSealed(field: unknown): field is string {
-  return typeof field === 'string' && /^sealed\b/i.test(field)
 }
 
 /** It may be decided when the message comes again. */

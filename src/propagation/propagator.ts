@@ -7,15 +7,28 @@ import { deleteSource, getDestination, getSource } from '../context/destination-
 import { CredentialSlot } from '../context/slot.ts'
 import type { Decide, Decision } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
+import type { Target } from '../destination/pattern.ts'
 import { keyOf } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
 import type { Sealing } from '../sealing/sealing.ts'
+import type { WithholdReason } from '../telemetry/auth-event.ts'
+import type { ProducerSpans } from '../telemetry/producer-spans.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
-import { AUTHORIZATION, hasOwnCredential, isCarrier, isMetadata, rememberWritten, removeWritten } from './carrier.ts'
+import {
+  AUTHORIZATION,
+  hasOwnCredential,
+  isCarrier,
+  isMetadata,
+  markSeen,
+  rememberWritten,
+  removeStale,
+} from './carrier.ts'
 import type { MessageReader } from './message.ts'
 import { SEALED, traceIdOf } from './message.ts'
+import { destinationOf } from './produced.ts'
+import { isFull } from './sqs-attributes.ts'
 
 /** What the egress side wants to know about `inject` calls; returns true where the call was its own affair. */
 export type InjectObserver = (ctx: Context) => boolean
@@ -34,6 +47,7 @@ export interface PropagatorOptions {
   readonly decide: Decide
   readonly sealing: Sealing
   readonly messages: MessageReader
+  readonly producers: ProducerSpans
   readonly onInject: InjectObserver
   /** Whether the relay has not been shut down. */
   readonly isActive: () => boolean
@@ -42,11 +56,12 @@ export interface PropagatorOptions {
 type Sent = Exclude<Decision, { readonly verdict: 'withhold' }>
 
 export function createPropagator(options: PropagatorOptions): RelayPropagator {
-  const { maxTokenBytes, decide, sealing, messages, onInject, isActive } = options
+  const { maxTokenBytes, decide, sealing, messages, producers, onInject, isActive } = options
   const extracted = new WeakMap<object, { readonly authorization: unknown; readonly slot: CredentialSlot }>()
 
   /** Whoever extracts again while a request is handled gets the same slot, and with it the verdict that is there. */
   function extractHeaders(carrier: object, authorization: unknown): CredentialSlot {
+    producers.discover()
     const known = extracted.get(carrier)
     if (known?.slot.isOpen && known.authorization === authorization) return known.slot
     const slot = CredentialSlot.presented(readBearer(authorization, maxTokenBytes))
@@ -83,18 +98,22 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
 
   function inject(ctx: Context, carrier: object, setter: TextMapSetter): void {
     if (onInject(ctx)) return
-    const destination = getDestination(ctx)
-    const target = destination === undefined ? undefined : announcedTarget(destination)
-    // HTTP is decided on the wire, where the destination is a fact. Without a destination there is nothing to decide.
-    const named = target !== undefined && !isHttp(target)
-    const obstacle = hasOwnCredential(carrier) ? 'own_credential' : undefined
-    const decision = named && isActive() ? decide(ctx, { target, obstacle }) : undefined
-    removeWritten(carrier)
+    const target = targetOf(ctx)
+    removeStale(carrier, target?.kind === 'messaging')
+    if (target === undefined || !isActive()) return
+    const decision = decide(ctx, { target, obstacle: obstacleIn(carrier, target) })
     if (decision === undefined) return
     recordOnSpan(
       trace.getSpan(ctx),
       eventOf(decision.verdict === 'withhold' ? decision : write(decision, ctx, carrier, setter)),
     )
+  }
+
+  /** HTTP is decided on the wire, where the destination is a fact. Without a destination there is nothing to decide. */
+  function targetOf(ctx: Context): Target | undefined {
+    const destination = getDestination(ctx) ?? destinationOf(producers.attributesOf(trace.getSpan(ctx)))
+    const target = destination === undefined ? undefined : announcedTarget(destination)
+    return target !== undefined && isHttp(target) ? undefined : target
   }
 
   /** Writes the token, and returns what has become of the decision. */
@@ -123,18 +142,26 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
     inject(ctx, carrier, setter) {
       try {
         if (!isCarrier(carrier)) return void onInject(ctx)
+        markSeen(carrier)
+        producers.discover()
         removeTokens(carrier)
         inject(ctx, carrier, setter)
       } catch {
         // Total by contract: a hostile carrier or setter gets no token and breaks no request.
       }
     },
-    // A constant, single name: SQS counts the names against its ten attributes before it writes any of them.
-    fields: () => [AUTHORIZATION],
+    // None, although there is one: OpenTelemetry's instrumentation of SQS counts these names against ten attributes, and
+    // leaves out the trace of a message that has too many. What we write we take back ourselves.
+    fields: () => [],
     slotOf: (carrier) => extracted.get(carrier)?.slot,
     extractHeaders,
     activeSlotFor,
   }
+}
+
+function obstacleIn(carrier: object, target: Target): WithholdReason | undefined {
+  if (hasOwnCredential(carrier)) return 'own_credential'
+  return isFull(carrier, target) ? 'no_room' : undefined
 }
 
 function isHttp(target: { readonly kind: string; readonly scheme?: string }): boolean {

@@ -22,6 +22,7 @@ export type WithholdReason =
   | 'detached'
   | 'header_too_large'
   | 'not_sealed'
+  | 'no_room'
   | 'not_exchanged'
   | 'report_only'
 

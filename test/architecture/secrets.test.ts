@@ -88,16 +88,21 @@ describe('a token', () => {
     expect(uses(sources, 'addEvent')).toEqual({ 'telemetry/span-events.ts': 1 })
   })
 
-  it.each(['recordException', 'setAttributes', 'addLink', 'updateName'])('is not told of by %s', (method) => {
+  it.each(['recordException', 'addLink', 'updateName'])('is not told of by %s', (method) => {
     expect(uses(sources, method)).toEqual({})
   })
 
   it.each([
     ['setStatus', 'telemetry/fallible-span.ts'],
-    ['setAttribute', 'telemetry/fallible-span.ts'],
     ['addLinks', 'telemetry/span-events.ts'],
   ])('is told of by %s once', (method, file) => {
     expect(uses(sources, method)).toEqual({ [file]: 1 })
+  })
+
+  it('is told of by setAttribute once; the other file that knows it listens', () => {
+    const [telling, listening] = ['telemetry/fallible-span.ts', 'telemetry/producer-spans.ts']
+    expect(uses(sources, 'setAttribute')).toEqual({ [telling]: 1, [listening]: 2 })
+    expect(uses(sources, 'setAttributes')).toEqual({ [listening]: 2 })
   })
 })
 

@@ -5,7 +5,7 @@ import { isCleartext, PatternError, parsePattern } from '../../src/destination/p
 
 const SHAPE = 'expected scheme://host[:port] without path or userinfo, or system:name'
 const SCHEME = 'unknown scheme: expected https, http, grpcs or grpc'
-const SYSTEM = 'unknown messaging system: expected kafka, rabbitmq, bullmq, nats, aws_sqs or mqtt'
+const SYSTEM = 'unknown messaging system: expected kafka, rabbitmq, bullmq, nats, aws_sqs, aws_sns or mqtt'
 const HOST = 'the host is not valid'
 const LABEL = 'one * may stand for one whole leading host label only'
 const ADDRESS = 'a wildcard needs a host name, not an address'
