@@ -68,12 +68,17 @@ function contextOf({ source, headers }: ReceivedMessage, { propagator }: ActiveR
 /** Names in lower case; values as texts. Two of one name are a list, which is no token. */
 function plainHeaders(headers: MessageHeaders | undefined): Record<string, string | string[]> {
   const plain = Object.create(null) as Record<string, string | string[]>
-  for (const [key, value] of Object.entries(headers ?? {})) {
-    const name = key.toLowerCase()
+  for (const [key, value] of entriesOf(headers)) {
+    const name = textsOf(key)[0]?.toLowerCase() ?? ''
     const texts = [plain[name] ?? [], textsOf(value)].flat()
     plain[name] = texts.length === 1 ? (texts[0] ?? '') : texts
   }
   return plain
+}
+
+function entriesOf(headers: MessageHeaders | undefined): Iterable<readonly [unknown, unknown]> {
+  if (headers === undefined) return []
+  return Symbol.iterator in headers ? headers : Object.entries(headers)
 }
 
 function textsOf(value: unknown): string[] {

@@ -3,8 +3,8 @@
 import type { Context } from '@opentelemetry/api'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 
-/** The headers of a message, by their names: bytes or texts, or lists of them. */
-export type MessageHeaders = Readonly<Record<string, unknown>>
+/** The headers of a message, by their names or as entries; names and values are bytes or texts, values may be lists of them. */
+export type MessageHeaders = Readonly<Record<string, unknown>> | Iterable<readonly [unknown, unknown]>
 
 /** A message that was read from a broker. */
 export interface ReceivedMessage {

@@ -99,7 +99,8 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
   function inject(ctx: Context, carrier: object, setter: TextMapSetter): void {
     if (onInject(ctx)) return
     const target = targetOf(ctx)
-    removeStale(carrier, target?.kind === 'messaging')
+    // What somebody sends on without being a caller stays as it was: a message that is put back where it came from.
+    removeStale(carrier, target?.kind === 'messaging' && getSlot(ctx) !== undefined)
     if (target === undefined || !isActive()) return
     const decision = decide(ctx, { target, obstacle: obstacleIn(carrier, target) })
     if (decision === undefined) return

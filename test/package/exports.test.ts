@@ -169,7 +169,8 @@ describe('the tarball', () => {
   it('has these entries', () => {
     const parts = ['.', './register', './client', './revocation', './redis']
     const servers = ['./express', './fastify', './koa', './hono', './grpc', './nestjs']
-    const brokers = ['./messaging']
+    const clients = ['amqplib', 'aws-sqs', 'bullmq', 'kafkajs', 'mqtt', 'nats', 'platformatic-kafka']
+    const brokers = ['./messaging', ...clients.map((client) => `./${client}`)]
     const entries = [...parts, ...servers, ...brokers, './package.json']
     expect(Object.keys(manifest.exports)).toEqual(entries)
   })
@@ -189,6 +190,13 @@ it.each([
   ['grpc', ['authenticate', 'requireScope']],
   ['nestjs', NESTJS],
   ['messaging', ['consume', 'produce']],
+  ['amqplib', ['asCaller', 'withoutToken']],
+  ['aws-sqs', ['eachAsCaller', 'sendAsCaller']],
+  ['bullmq', ['addAsCaller', 'asCaller']],
+  ['kafkajs', ['asCaller', 'eachAsCaller', 'withoutToken']],
+  ['mqtt', ['asCaller', 'publishAsCaller', 'withoutToken']],
+  ['nats', ['asCaller', 'publishAsCaller', 'withoutToken']],
+  ['platformatic-kafka', ['asCaller', 'withoutToken']],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()
   const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'
