@@ -75,7 +75,7 @@ export async function startBench(scratch: string): Promise<Bench> {
   }
 }
 
-const SCHEMES: readonly Scheme[] = ['http', 'https', 'h2']
+const SCHEMES: readonly Scheme[] = ['http', 'https', 'h2', 'grpc', 'grpcs']
 const NAMED: readonly Place[] = ['named', 'alsoNamed']
 
 interface Preloaded {

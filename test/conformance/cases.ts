@@ -68,14 +68,14 @@ export const CASES: readonly Case[] = [
   },
   {
     name: 'pooled',
-    meaning: `${CALLERS} callers at the same time over two connections`,
+    meaning: `${CALLERS} callers at the same time over two connections; over one channel for gRPC`,
     inapplicable: ({ limits }) => (limits ? undefined : 'cannot limit its connections'),
     expected: (client) => (isRead(client) ? 'none' : 'each its own'),
     run: pooled,
   },
   {
     name: 'retries',
-    meaning: 'the first answer is 503',
+    meaning: 'the first answer is 503; UNAVAILABLE for gRPC',
     inapplicable: ({ retries }) => (retries ? undefined : 'does not retry'),
     expected: () => 'token → token',
     run: retried,

@@ -2,15 +2,15 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
-import type { Http2SecureServer, ServerHttp2Session } from 'node:http2'
-import { createSecureServer as createHttp2Server } from 'node:http2'
+import type { Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
+import { createServer as createClearHttp2Server, createSecureServer as createHttp2Server } from 'node:http2'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Certificates } from '../support/certificates.ts'
 import { close, listen } from '../support/issuer.ts'
 
-/** `h2` is HTTP/2 over TLS, and nothing else. */
-export type Scheme = 'http' | 'https' | 'h2'
+/** `h2` is HTTP/2 over TLS, and nothing else; `grpc` and `grpcs` are gRPC without and with TLS. */
+export type Scheme = 'http' | 'https' | 'h2' | 'grpc' | 'grpcs'
 /** Two that the relay's rules name, and one that they do not. */
 export type Place = 'named' | 'alsoNamed' | 'other'
 
@@ -46,6 +46,8 @@ export interface Places {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+type Http2Listener = (request: Http2ServerRequest, response: Http2ServerResponse) => void
+
 interface Record {
   readonly arrivals: Arrival[]
   readonly steps: Map<string, Step>
@@ -58,7 +60,7 @@ const PLACES: readonly Place[] = ['named', 'alsoNamed', 'other']
 export async function startPlaces(tls: Certificates): Promise<Places> {
   const records = new Map<string, Record>()
   const servers: Server[] = []
-  const http2Servers: Http2SecureServer[] = []
+  const http2Servers: Http2Server[] = []
   const sessions = new Set<ServerHttp2Session>()
   const origins = new Map<string, string>()
   let runs = 0
@@ -67,27 +69,48 @@ export async function startPlaces(tls: Certificates): Promise<Places> {
     const listener = (request: IncomingMessage, response: ServerResponse): void => receive(place, request, response)
     const [http, https] = [createServer(listener), createSecureServer(tls, listener)]
     servers.push(http, https)
-    const h2 = createHttp2Server(tls, listener as unknown as Parameters<typeof createHttp2Server>[1])
-    h2.on('session', (session) => {
-      sessions.add(session)
-      session.on('close', () => sessions.delete(session)).on('error', () => undefined)
-    })
-    await new Promise<void>((resolve) => h2.listen(0, '127.0.0.1', resolve))
-    http2Servers.push(h2)
-    origins.set(`h2 ${place}`, `https://localhost:${(h2.address() as AddressInfo).port}`)
+    const [h2, grpcs] = [createHttp2Server(tls), createHttp2Server(tls)]
+    const grpc = createClearHttp2Server()
+    h2.on('request', listener as unknown as Http2Listener)
+    const called: Http2Listener = (request, response) => receiveCall(place, request, response)
+    for (const each of [grpc, grpcs]) each.on('request', called)
+    origins.set(`h2 ${place}`, `https://localhost:${await opened(h2)}`)
+    origins.set(`grpc ${place}`, `grpc://127.0.0.1:${await opened(grpc)}`)
+    origins.set(`grpcs ${place}`, `grpcs://localhost:${await opened(grpcs)}`)
     origins.set(`http ${place}`, `http://127.0.0.1:${await listen(http)}`)
     origins.set(`https ${place}`, `https://localhost:${await listen(https)}`)
   }
 
+  async function opened(server: Http2Server): Promise<number> {
+    server.on('session', (session) => {
+      sessions.add(session)
+      session.on('close', () => sessions.delete(session)).on('error', () => undefined)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    http2Servers.push(server)
+    return (server.address() as AddressInfo).port
+  }
+
   function receive(place: Place, request: IncomingMessage, response: ServerResponse): void {
-    const [, id = '', step = ''] = (request.url ?? '').split('/')
+    const noted = note(place, request.url ?? '', request.rawHeaders)
+    if (noted === undefined) return void response.writeHead(404).end()
+    answer(noted, response)
+  }
+
+  /** The path of a call is its service and its method. */
+  function receiveCall(place: Place, request: Http2ServerRequest, response: Http2ServerResponse): void {
+    const noted = note(place, request.url, request.rawHeaders)
+    request.resume().on('end', () => answerCall(noted, response))
+  }
+
+  function note(place: Place, url: string, rawHeaders: readonly string[]): Step | undefined {
+    const [, id = '', step = ''] = url.split('/')
     const record = records.get(id)
-    if (record === undefined) return void response.writeHead(404).end()
-    const { rawHeaders } = request
+    if (record === undefined) return undefined
     const authorization = rawHeaders.filter((_, i) => i % 2 === 1 && /^authorization$/i.test(rawHeaders[i - 1] ?? ''))
     record.arrivals.push({ place, step, authorization })
     for (const check of record.waiting) check()
-    answer(record, step, response)
+    return meets(record, step)
   }
 
   return {
@@ -113,13 +136,36 @@ export async function startPlaces(tls: Certificates): Promise<Places> {
   }
 }
 
-function answer(record: Record, step: string, response: ServerResponse): void {
-  const meets = record.steps.get(step) ?? { kind: 'answer' }
+/** What this attempt is answered with: one that is flaky is so the first time. */
+function meets(record: Record, step: string): Step {
+  const met = record.steps.get(step) ?? { kind: 'answer' }
   const attempt = (record.attempts.get(step) ?? 0) + 1
   record.attempts.set(step, attempt)
-  if (meets.kind === 'hang') return
-  if (meets.kind === 'redirect') return void response.writeHead(meets.status, { location: meets.location }).end()
-  response.writeHead(meets.kind === 'flaky' && attempt === 1 ? 503 : 200).end('ok')
+  return met.kind === 'flaky' && attempt > 1 ? { kind: 'answer' } : met
+}
+
+function answer(met: Step, response: ServerResponse): void {
+  if (met.kind === 'hang') return
+  if (met.kind === 'redirect') return void response.writeHead(met.status, { location: met.location }).end()
+  response.writeHead(met.kind === 'flaky' ? 503 : 200).end('ok')
+}
+
+const OK = 0
+const UNIMPLEMENTED = 12
+const UNAVAILABLE = 14
+/** An empty message: not compressed, no bytes. */
+const MESSAGE = Buffer.alloc(5)
+
+function answerCall(met: Step | undefined, response: Http2ServerResponse): void {
+  if (met?.kind === 'hang') return
+  const status = met === undefined ? UNIMPLEMENTED : met.kind === 'flaky' ? UNAVAILABLE : OK
+  const fields = { 'content-type': 'application/grpc' }
+  // Headers that end the stream: calls are not repeated once there is an answer.
+  const failed = { ':status': 200, ...fields, 'grpc-status': status }
+  if (status !== OK) return response.stream.respond(failed, { endStream: true })
+  response.writeHead(200, fields)
+  response.addTrailers({ 'grpc-status': OK })
+  response.end(MESSAGE)
 }
 
 function arrived({ arrivals, waiting }: Record, count: number): Promise<void> {
