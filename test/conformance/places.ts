@@ -7,6 +7,7 @@ import { createServer as createClearHttp2Server, createSecureServer as createHtt
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Certificates } from '../support/certificates.ts'
+import { answerCall, GRPC_OK, GRPC_UNAVAILABLE, GRPC_UNIMPLEMENTED } from '../support/grpc-frames.ts'
 import { close, listen } from '../support/issuer.ts'
 
 /** `h2` is HTTP/2 over TLS, and nothing else; `grpc` and `grpcs` are gRPC without and with TLS. */
@@ -100,7 +101,9 @@ export async function startPlaces(tls: Certificates): Promise<Places> {
   /** The path of a call is its service and its method. */
   function receiveCall(place: Place, request: Http2ServerRequest, response: Http2ServerResponse): void {
     const noted = note(place, request.url, request.rawHeaders)
-    request.resume().on('end', () => answerCall(noted, response))
+    request.resume().on('end', () => {
+      if (noted?.kind !== 'hang') answerCall(response, statusOf(noted))
+    })
   }
 
   function note(place: Place, url: string, rawHeaders: readonly string[]): Step | undefined {
@@ -150,22 +153,9 @@ function answer(met: Step, response: ServerResponse): void {
   response.writeHead(met.kind === 'flaky' ? 503 : 200).end('ok')
 }
 
-const OK = 0
-const UNIMPLEMENTED = 12
-const UNAVAILABLE = 14
-/** An empty message: not compressed, no bytes. */
-const MESSAGE = Buffer.alloc(5)
-
-function answerCall(met: Step | undefined, response: Http2ServerResponse): void {
-  if (met?.kind === 'hang') return
-  const status = met === undefined ? UNIMPLEMENTED : met.kind === 'flaky' ? UNAVAILABLE : OK
-  const fields = { 'content-type': 'application/grpc' }
-  // Headers that end the stream: calls are not repeated once there is an answer.
-  const failed = { ':status': 200, ...fields, 'grpc-status': status }
-  if (status !== OK) return response.stream.respond(failed, { endStream: true })
-  response.writeHead(200, fields)
-  response.addTrailers({ 'grpc-status': OK })
-  response.end(MESSAGE)
+function statusOf(met: Step | undefined): number {
+  if (met === undefined) return GRPC_UNIMPLEMENTED
+  return met.kind === 'flaky' ? GRPC_UNAVAILABLE : GRPC_OK
 }
 
 function arrived({ arrivals, waiting }: Record, count: number): Promise<void> {

@@ -51,7 +51,7 @@ export async function runIdentityRig(options: IdentityOptions): Promise<Identity
   await using sink = await startEchoSink(tokens)
   const relay = {
     issuers: [{ issuer: issuer.issuer, audience: 'user-service' }],
-    destinations: [{ to: sink.origin }],
+    destinations: [{ to: sink.origin }, { to: sink.grpcOrigin }],
   }
   const start = (): Program =>
     startService({ build, relay, ...(options.line === undefined ? {} : { line: options.line }) })
@@ -69,7 +69,7 @@ export async function runIdentityRig(options: IdentityOptions): Promise<Identity
       asked += 1
       const id = String(asked)
       const subject = random.integer(subjects)
-      const plan = planOf({ random, clients, ways, prefix: `${sink.origin}/${subject}/${id}` })
+      const plan = planOf({ random, clients, ways, sink, path: `/${subject}/${id}` })
       const leaveMillis = random.integer(40) === 0 ? random.integer(12) : undefined
       if (leaveMillis !== undefined) left.add(id)
       const status = await caller.ask('/work', tokens[subject], { body: plan, leaveMillis })
@@ -88,27 +88,29 @@ export async function runIdentityRig(options: IdentityOptions): Promise<Identity
 const inSixHours = (): number => Math.floor(Date.now() / 1000) + 21_600
 
 /** Clear text through a proxy gets no token anyway; TLS would only cost time here. */
-const isSuitable = ({ proxied, scheme, astray }: RigClient): boolean => !proxied && !astray && scheme === undefined
+const isSuitable = ({ proxied, scheme = 'http', astray }: RigClient): boolean =>
+  !proxied && !astray && (scheme === 'http' || scheme === 'grpc')
 
 interface Planning {
   readonly random: Random
   readonly clients: readonly RigClient[]
   readonly ways: readonly string[]
-  readonly prefix: string
+  readonly sink: EchoSink
+  readonly path: string
 }
 
 function planOf(planning: Planning): Plan {
   return { calls: Array.from({ length: CALLS_PER_CALLER }, (_, i) => plannedCall(planning, i)) }
 }
 
-function plannedCall({ random, clients, ways, prefix }: Planning, i: number): PlannedCall {
+function plannedCall({ random, clients, ways, sink, path }: Planning, i: number): PlannedCall {
   const client = random.pick(clients)
   const isAborted = random.integer(16) === 0
   const behaviour = isAborted ? random.pick(['hang', 'slow', 'ok']) : behaviourFor(client, random)
   const call = {
     client: client.name,
     way: random.pick(ways),
-    url: `${prefix}/${i}/${encodeURIComponent(client.name)}/${behaviour}`,
+    url: `${client.scheme === 'grpc' ? sink.grpcOrigin : sink.origin}${path}/${i}/${encodeURIComponent(client.name)}/${behaviour}`,
   }
   return isAborted ? { ...call, abortMillis: random.integer(6) } : call
 }
