@@ -7,10 +7,16 @@ import type { PlannedCall, RigClient } from './service.ts'
 
 /** Origins of the places, by what may arrive there. */
 export interface LeakPlaces {
-  readonly named: { readonly http: readonly string[]; readonly https: readonly string[] }
+  readonly named: OriginsByScheme
   /** Some of them lead to the server of a named place, by a name that no rule has. */
-  readonly unnamed: { readonly http: readonly string[]; readonly https: readonly string[] }
+  readonly unnamed: OriginsByScheme
 }
+
+/** The schemes that the rig has sinks for. */
+export const SCHEMES = ['http', 'https', 'grpc'] as const
+type OriginsByScheme = Readonly<Record<(typeof SCHEMES)[number], readonly string[]>>
+
+export const isPlanned = ({ scheme = 'http' }: RigClient): boolean => SCHEMES.some((each) => each === scheme)
 
 export interface Planning {
   readonly random: Random
@@ -57,7 +63,7 @@ function urlOf({ random, ledger, places }: Planning, calling: Calling): string {
   let url = ''
   for (let hop = 0; hop < hops; hop += 1) {
     const isNamed = client.astray || random.integer(2) === 0
-    const scheme = client.scheme === 'https' ? 'https' : 'http'
+    const scheme = SCHEMES.find((each) => each === client.scheme) ?? 'http'
     const origin = random.pick((isNamed ? places.named : places.unnamed)[scheme])
     const path = ledger.path(id, expectationOf(calling, isNamed), url === '' ? behaviourOf(calling, random) : 'ok')
     url = `${origin}${path}${url === '' ? '' : `?next=${encodeURIComponent(url)}`}`

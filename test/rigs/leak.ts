@@ -10,8 +10,9 @@ import type { TestIssuer } from '../support/issuer.ts'
 import { startIssuer } from '../support/issuer.ts'
 import type { OtelLine } from '../support/process.ts'
 import { createCanaries } from './canaries.ts'
+import { startGrpcRecorder } from './grpc-recorder.ts'
 import type { LeakPlaces, Planning } from './leak-plan.ts'
-import { planCall } from './leak-plan.ts'
+import { isPlanned, planCall } from './leak-plan.ts'
 import type { LeakTokens } from './leak-tokens.ts'
 import { createLeakTokens } from './leak-tokens.ts'
 import type { Ledger, LedgerCounts } from './ledger.ts'
@@ -72,7 +73,7 @@ async function runIn(scratch: string, { seed, requests, build = 'relay', line, o
     env: { ...sinks.env, ...TRACING, OTEL_EXPORTER_OTLP_ENDPOINT: sinks.collector.origin },
   })
   await using _ = program
-  const clients = (await program.report<readonly RigClient[]>('clients')).filter(({ scheme }) => scheme !== 'h2')
+  const clients = (await program.report<readonly RigClient[]>('clients')).filter(isPlanned)
   const ways = await program.report<readonly string[]>('ways')
   const planning = { random: createRandom(seed), ledger, places: sinks.places, clients, ways }
   const caller = createCaller(await program.report<number>('port'))
@@ -119,7 +120,7 @@ const TRACING = { OTEL_TRACES_EXPORTER: 'otlp', OTEL_TRACES_SAMPLER: 'always_on'
 function relayOptions({ issuer }: TestIssuer, { named }: LeakPlaces): object {
   return {
     issuers: [{ issuer, audience: 'user-service', clockToleranceSeconds: 0 }],
-    destinations: [...named.http, ...named.https].map((to) => ({ to })),
+    destinations: [...named.http, ...named.https, ...named.grpc].map((to) => ({ to })),
     ingress: { publicPaths: ['/public/*'] },
   }
 }
@@ -240,26 +241,31 @@ async function startSinks(scratch: string, ledger: Ledger): Promise<Sinks> {
   }
   const named = await startRecorder({ name: 'named', isNamed: true, onRequest: compared })
   const path = join(scratch, 'socket')
-  const [also, secure, other, neighbour, otherSecure, elsewhere, socket, proxy, collector] = await Promise.all([
-    startRecorder({ name: 'also named', isNamed: true, onRequest: compared }),
-    startRecorder({ name: 'named, https', isNamed: true, onRequest: compared, tls }),
-    startRecorder({ name: 'another port' }),
-    startRecorder({ name: 'another host, same port', host: '127.0.0.2', port: named.port }),
-    startRecorder({ name: 'another port, https', tls }),
-    startRecorder({ name: 'elsewhere' }),
-    startRecorder({ name: 'elsewhere, Unix socket', path }),
-    startRecorder({ name: 'proxy', onRequest: proxyRequest }),
-    startRecorder({ name: 'collector' }),
-  ])
-  const recorders = [named, also, secure, other, neighbour, otherSecure, elsewhere, socket, proxy, collector]
+  const [also, secure, grpc, other, neighbour, otherSecure, otherGrpc, elsewhere, socket, proxy, collector] =
+    await Promise.all([
+      startRecorder({ name: 'also named', isNamed: true, onRequest: compared }),
+      startRecorder({ name: 'named, https', isNamed: true, onRequest: compared, tls }),
+      startGrpcRecorder({ name: 'named, gRPC', isNamed: true, onCall: ledger.compare }),
+      startRecorder({ name: 'another port' }),
+      startRecorder({ name: 'another host, same port', host: '127.0.0.2', port: named.port }),
+      startRecorder({ name: 'another port, https', tls }),
+      startGrpcRecorder({ name: 'another port, gRPC' }),
+      startRecorder({ name: 'elsewhere' }),
+      startRecorder({ name: 'elsewhere, Unix socket', path }),
+      startRecorder({ name: 'proxy', onRequest: proxyRequest }),
+      startRecorder({ name: 'collector' }),
+    ])
+  const inside = [named, also, secure, grpc]
+  const recorders = [...inside, other, neighbour, otherSecure, otherGrpc, elsewhere, socket, proxy, collector]
   return {
     recorders,
     collector,
     places: {
-      named: { http: [named.origin, also.origin], https: [secure.origin] },
+      named: { http: [named.origin, also.origin], https: [secure.origin], grpc: [grpc.origin] },
       unnamed: {
         http: [other.origin, neighbour.origin, `http://localhost:${named.port}`],
         https: [otherSecure.origin, `https://127.0.0.1:${secure.port}`],
+        grpc: [otherGrpc.origin, `grpc://localhost:${grpc.port}`],
       },
     },
     env: {

@@ -1,6 +1,10 @@
 /** What each planned request must carry when it arrives at a named place, and what it did carry. */
 
-import type { IncomingMessage } from 'node:http'
+/** A request of any protocol. */
+export interface Arrived {
+  readonly url?: string | undefined
+  readonly rawHeaders: readonly string[]
+}
 
 export type Expectation = 'token' | 'own' | 'none'
 
@@ -21,7 +25,7 @@ export interface Ledger {
   /** The path of a call by the holder of `token`; `mayMiss` where the caller may have left by then. */
   enter(client: string, token: string | undefined, mayMiss: boolean): number
   path(id: number, expected: Expectation, behaviour: string): string
-  compare(request: IncomingMessage): void
+  compare(request: Arrived): void
 }
 
 /** A credential that the application sets itself. */

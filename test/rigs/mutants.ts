@@ -24,7 +24,7 @@ export const FORWARD_ALWAYS: readonly Patch[] = [
       const { credential } = slot.state
       return credential === undefined || slot.state.status !== 'verified'
         ? decideWell(slot, hop, options)
-        : { verdict: 'forward', credential, rule: undefined, target: hop.target }
+        : { verdict: 'forward', credential, rule: { to: 'everybody', seal: false }, target: hop.target }
     }
     function decideWell(`,
   },
