@@ -1,10 +1,14 @@
 /** Whose token is kept for whom: found by every parameter, asked for once however many wait. */
 
 import { createServer } from 'node:http'
+import { isDeepStrictEqual } from 'node:util'
 import type { Context } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
+import fc from 'fast-check'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { TokenRequest } from '../../src/destination/token-request.ts'
+import { keyOfRequest } from '../../src/destination/token-request.ts'
 import { setCredential, setDestination } from '../../src/index.ts'
 import { close, listen } from '../support/issuer.ts'
 import type { Rig } from './rig.ts'
@@ -23,6 +27,24 @@ beforeEach(async () => {
 afterAll(() => rig[Symbol.asyncDispose]())
 
 describe('F16 the key of a kept token is every parameter', () => {
+  it('C3 requests that differ have keys that differ, whatever their texts are', () => {
+    const texts = fc.array(fc.string({ unit: fc.constantFrom('a', '"', ',', '[', ']', '\\', ' ', '\0') }), {
+      maxLength: 3,
+    })
+    const tokenType = fc.constantFrom('access_token' as const, 'jwt' as const)
+    const request = fc.record({ audience: texts, resource: texts, scope: texts, tokenType })
+    fc.assert(
+      fc.property(request, request, (a, b) => {
+        const sorted = ({ audience, resource, scope, ...rest }: TokenRequest): object => {
+          return { ...rest, audience: audience.toSorted(), resource: resource.toSorted(), scope: scope.toSorted() }
+        }
+        const isSame = isDeepStrictEqual(sorted(a), sorted(b))
+        expect(keyOfRequest(a) === keyOfRequest(b)).toBe(isSame)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
   it('two tokens of one subject are two callers, whatever they share', async () => {
     const claims = [
       { scope: 'a' },

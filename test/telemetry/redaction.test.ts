@@ -124,6 +124,21 @@ describe('G4 G5 a token', () => {
   })
 })
 
+/** What a search that goes back and forth would take hours for. */
+const NEAR_MATCHES: readonly (readonly [string, string])[] = [
+  ...['e', 'ey', 'eyJ', '.', 'a.', 'eyJ.', 'eyJhbGciOiJ', 'eyJ ', '-', '=', '0', 'AAAA', '\0'],
+  ...['%', '%6', '%65', '%25', '\\x6', '\\x65', '\\u0065', '&#1', '&#101;', '&#x6', '&#x65;'],
+  ...[live.slice(0, 12), `${live.slice(0, 12)}&`, `${live.slice(-12)} `, live.slice(0, live.indexOf('.') + 1)],
+  ...[as('base64')(live.slice(0, 30)), as('hex')(live.slice(0, 30))],
+].map((text) => [JSON.stringify(text), text])
+
+it.each(NEAR_MATCHES)('G10 a mebibyte of %s takes no longer than it is', (_, unit) => {
+  const ended: string[] = []
+  const processor = relay.redact({ onEnd: ({ name }: { name: string }) => void ended.push(name) })
+  processor.onEnd({ name: unit.repeat(Math.ceil(2 ** 20 / unit.length)) })
+  expect(ended).toHaveLength(1)
+})
+
 describe('everything else', () => {
   const innocent = [
     'GET /users/42',

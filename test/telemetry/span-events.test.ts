@@ -172,6 +172,28 @@ it('F11 the trace back end receives no token, even from within a request', async
   expect(findToken(Buffer.concat([...receiver.bodies]).toString('latin1'), token)).toBeUndefined()
 })
 
+it('G7 what a token says of a person is not exported', async () => {
+  await using service = start('service.cjs', 'otel-3', ['--require', REGISTER])
+  const person = {
+    sub: 'subject-4711',
+    email: 'ada@people.example',
+    name: 'Ada Lovelace',
+    phone_number: '+4411',
+    sid: 's-4711',
+  }
+  const url = encodeURIComponent(named.origin)
+  await trace(
+    service,
+    `/call?client=fetch&url=${url}`,
+    await issuer.token({ ...person, act: { sub: 'actor-4711' } }),
+    2,
+  )
+  await trace(service, '/whoami', await issuer.token({ ...person, aud: 'audience-4711' }), 1)
+  const exported = Buffer.concat([...receiver.bodies]).toString('latin1') + service.stderr()
+  expect(exported).toContain('auth.token.forwarded')
+  for (const value of [...Object.values(person), 'actor-4711', 'audience-4711']) expect(exported).not.toContain(value)
+})
+
 it('the search finds a token that was let out', async () => {
   const token = await issuer.token()
   const [, payload = ''] = token.split('.')
