@@ -1,8 +1,11 @@
-/** The span of a token exchange: whose tokens come in, and which one comes out. */
+/** The span of a token exchange, and its measurement: whose tokens come in, and which one comes out. */
 
 import type { Span } from '@opentelemetry/api'
 import { SpanKind, trace } from '@opentelemetry/api'
+import type { TokenErrorCode } from '../token/errors.ts'
+import { TokenError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
+import { measureExchange } from './exchange-metrics.ts'
 import { failSpan, quietly } from './fallible-span.ts'
 import { recordOnSpan } from './span-events.ts'
 import { linksTo, rememberOrigin } from './token-origins.ts'
@@ -16,22 +19,31 @@ export interface ExchangeTrace {
   readonly previous: VerifiedCredential | undefined
 }
 
-/** Runs `obtain` in a span of its own, linked to those in which the replaced and the exchanged token were got. */
+/** Runs `obtain`, measured, in a span of its own, linked to those in which the replaced and the exchanged token were got. */
 export async function traceExchange<T extends { readonly credential: VerifiedCredential }>(
   exchange: ExchangeTrace,
   obtain: () => Promise<T>,
 ): Promise<T> {
   const span = quietly(() => startSpan(exchange))
+  const measure = startMeasurement(exchange)
   try {
     const obtained = await obtain()
+    measure(undefined)
     quietly(() => succeed(span, exchange, obtained.credential))
     return obtained
   } catch (error) {
+    measure(error instanceof TokenError ? error.code : 'ERR_TOKEN_EXCHANGE_UNAVAILABLE')
     failSpan(span, error)
     throw error
   } finally {
     quietly(() => span?.end())
   }
+}
+
+function startMeasurement({ issuer, previous }: ExchangeTrace): (code: TokenErrorCode | undefined) => void {
+  const start = performance.now()
+  const kind = previous === undefined ? 'exchange' : 'renewal'
+  return (code) => measureExchange({ issuer, kind, code, seconds: (performance.now() - start) / 1000 })
 }
 
 function startSpan({ issuer, subject, previous }: ExchangeTrace): Span {
