@@ -18,6 +18,8 @@ const VALUES = [
   'TokenError',
   'TokenRejectedError',
   'UndecidedError',
+  'bind',
+  'bindEmitter',
   'createTokenRelay',
   'deleteCredential',
   'getActiveCredential',
@@ -28,6 +30,7 @@ const VALUES = [
   'setCredential',
   'setDestination',
   'setSource',
+  'wrapExecutor',
 ]
 const TYPES = [
   'Admission',
