@@ -1,6 +1,7 @@
 /** otel-token-relay: the caller's token travels with the call, and only where it may. */
 
 export { bind, bindEmitter } from './context/bind.ts'
+export { perCaller, runAsAll } from './context/callers.ts'
 export {
   deleteCredential,
   getActiveCredential,

@@ -1,7 +1,7 @@
 /** Many callers at once, in the process of the test, and a sink that says as whom their calls arrived. */
 
 import { setTimeout as wait } from 'node:timers/promises'
-import type { TokenRelayOptions } from '../../src/index.ts'
+import type { TokenRelay, TokenRelayOptions } from '../../src/index.ts'
 import { createTokenRelay, runWithToken } from '../../src/index.ts'
 import { ISSUER, optionsFor } from './relay.ts'
 import { createSigner, goodClaims } from './signer.ts'
@@ -14,7 +14,10 @@ export interface Verdict {
 }
 
 export interface Callers {
+  readonly relay: TokenRelay
   readonly origin: string
+  /** A good token of `user`; no two are the same. */
+  token(user: string): string
   /** Runs `fn` as `user`, verified. */
   as<T>(user: string, fn: () => T): Promise<Awaited<T>>
   /** Runs `fn` as each of `count` users, all at once and in turns. */
@@ -32,7 +35,8 @@ export async function startCallers(options: Partial<TokenRelayOptions> = {}): Pr
   const signer = createSigner()
   const sink = await startSink()
   const relay = createTokenRelay({ ...optionsFor([signer.jwk]), destinations: [{ to: sink.origin }], ...options })
-  const as: Callers['as'] = (user, fn) => runWithToken(signer.token(goodClaims(ISSUER, { sub: user })), fn)
+  const token = (user: string): string => signer.token(goodClaims(ISSUER, { sub: user, jti: crypto.randomUUID() }))
+  const as: Callers['as'] = (user, fn) => runWithToken(token(user), fn)
 
   function arrivals(): string[] {
     const pairs = sink.received.map(
@@ -43,7 +47,9 @@ export async function startCallers(options: Partial<TokenRelayOptions> = {}): Pr
   }
 
   return {
+    relay,
     origin: sink.origin,
+    token,
     as,
     async asEach(fn, count = 100) {
       const users = Array.from({ length: count }, (_, i) => `user-${i}`)
