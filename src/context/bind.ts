@@ -3,6 +3,8 @@
 import type { EventEmitter } from 'node:events'
 import type { Context } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
+import { getSlot } from './credential-context.ts'
+import { withKeptPlace } from './place.ts'
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown
 
@@ -16,7 +18,13 @@ type AnyFunction = (this: unknown, ...args: unknown[]) => unknown
  */
 export function bind<F extends (...args: never[]) => unknown>(fn: F): F {
   if (typeof fn !== 'function') throw new TypeError('fn: expected a function')
-  return bindTo(context.active(), fn as unknown as AnyFunction) as unknown as F
+  return bindTo(keptContext(), fn as unknown as AnyFunction) as unknown as F
+}
+
+/** The active context, for later. */
+function keptContext(): Context {
+  const active = context.active()
+  return withKeptPlace(active, getSlot(active))
 }
 
 /** OpenTelemetry's own `bind` binds nothing while no context manager is registered; one may be when `fn` is called. */
@@ -64,7 +72,7 @@ function listen(add: Listen, isOnce: boolean): Listen {
   return function (event, listener) {
     // What is no function is refused there.
     if (typeof listener !== 'function') return add.call(this, event, listener)
-    const run = bindTo(context.active(), listener)
+    const run = bindTo(keptContext(), listener)
     const added = isOnce ? removedBefore(run, this as EventEmitter, event) : run
     // By this name Node finds what a listener was made of, when it is to be removed or listed.
     Reflect.set(added, 'listener', Reflect.get(listener, 'listener') ?? listener)

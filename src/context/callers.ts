@@ -3,6 +3,7 @@
 import type { Context } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
 import { deleteCredential, getSlot, setSlot } from './credential-context.ts'
+import { withKeptPlace } from './place.ts'
 import { CredentialSlot } from './slot.ts'
 
 /**
@@ -42,7 +43,8 @@ export function runAsAll<T>(contexts: Iterable<Context>, fn: () => T): T {
   const common = slots.every((slot) => isSameCaller(slot, first))
     ? (slots.find((slot) => slot?.ended === false) ?? first)
     : CredentialSlot.ambiguous()
-  return context.with(common === undefined ? deleteCredential(active) : setSlot(active, common), fn)
+  const ctx = common === undefined ? deleteCredential(active) : setSlot(active, common)
+  return context.with(withKeptPlace(ctx, common), fn)
 }
 
 function presentIn(ctx: Context): CredentialSlot | undefined {
