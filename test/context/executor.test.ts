@@ -1,6 +1,5 @@
 /** Task queues and pools that callers share: each task leaves as whoever handed it in. */
 
-import { createRequire } from 'node:module'
 import { setTimeout as wait } from 'node:timers/promises'
 import genericPool from 'generic-pool'
 import pLimit from 'p-limit'
@@ -63,13 +62,6 @@ class TickedQueue {
   }
 }
 
-interface FastQ {
-  push(task: Task): Promise<void>
-}
-const { promise: fastq } = createRequire(import.meta.url)('fastq') as {
-  readonly promise: (worker: (task: Task) => Promise<void>, concurrency: number) => FastQ
-}
-
 /** How each library is handed tasks; `wrap` is `wrapExecutor`, or leaves it as it is. */
 const SHAPES: Readonly<Record<string, (wrap: <E extends object>(executor: E) => E) => (task: Task) => unknown>> = {
   'p-queue add': (wrap) => {
@@ -100,10 +92,6 @@ const SHAPES: Readonly<Record<string, (wrap: <E extends object>(executor: E) => 
       await pool.release(resource)
     }
   },
-  fastq: (wrap) => {
-    const queue = wrap(fastq((task) => task(), 3))
-    return (task) => queue.push(task)
-  },
   'a queue of its own': (wrap) => {
     const queue = wrap(new NaiveQueue())
     return (task) => queue.add(task)
@@ -126,7 +114,6 @@ describe('a hundred callers with one executor', () => {
   })
 
   it.each([
-    ['fastq', true],
     ['a queue of its own', true],
     ['a list in a queue of its own', true],
     ['a queue that a timer empties', true],
