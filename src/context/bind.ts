@@ -10,7 +10,8 @@ type AnyFunction = (this: unknown, ...args: unknown[]) => unknown
 
 /**
  * A function that runs `fn` in the context that is active now: as its caller, and in its trace. Arguments, `this`, what
- * is returned or thrown, and `length` are those of `fn`. Where nobody is calling now, `fn` runs as nobody.
+ * is returned or thrown, `length` and all other properties are those of `fn`; `new` is not bound. Where nobody is calling
+ * now, `fn` runs as nobody.
  *
  * It does not keep the caller's request open: what it sends after that has ended is detached.
  *
@@ -18,23 +19,17 @@ type AnyFunction = (this: unknown, ...args: unknown[]) => unknown
  */
 export function bind<F extends (...args: never[]) => unknown>(fn: F): F {
   if (typeof fn !== 'function') throw new TypeError('fn: expected a function')
-  return bindTo(keptContext(), fn as unknown as AnyFunction) as unknown as F
+  const ctx = keptContext()
+  // OpenTelemetry's own `bind` binds nothing while no context manager is registered; one may be when `fn` is called.
+  return new Proxy(fn, {
+    apply: (target, self, args) => context.with(ctx, () => Reflect.apply(target, self, args) as unknown),
+  })
 }
 
 /** The active context, for later. */
 function keptContext(): Context {
   const active = context.active()
   return withKeptPlace(active, getSlot(active))
-}
-
-/** OpenTelemetry's own `bind` binds nothing while no context manager is registered; one may be when `fn` is called. */
-function bindTo(ctx: Context, fn: AnyFunction): AnyFunction {
-  const bound: AnyFunction = function (...args) {
-    return context.with(ctx, () => fn.apply(this, args))
-  }
-  for (const key of ['length', 'name'])
-    Object.defineProperty(bound, key, { value: Reflect.get(fn, key), configurable: true })
-  return bound
 }
 
 type Listen = (this: unknown, event: string | symbol, listener: AnyFunction) => unknown
@@ -72,16 +67,22 @@ function listen(add: Listen, isOnce: boolean): Listen {
   return function (event, listener) {
     // What is no function is refused there.
     if (typeof listener !== 'function') return add.call(this, event, listener)
-    const run = bindTo(keptContext(), listener)
-    const added = isOnce ? removedBefore(run, this as EventEmitter, event) : run
+    const run = bind(listener)
+    const added = isOnce ? calledOnce(run, this as EventEmitter, event) : calledAsOften(run)
     // By this name Node finds what a listener was made of, when it is to be removed or listed.
     Reflect.set(added, 'listener', Reflect.get(listener, 'listener') ?? listener)
     return add.call(this, event, added)
   }
 }
 
+function calledAsOften(run: AnyFunction): AnyFunction {
+  return function (...args) {
+    return run.apply(this, args)
+  }
+}
+
 /** As the wrapper that Node makes: a nested `emit` must not call it a second time. */
-function removedBefore(run: AnyFunction, emitter: EventEmitter, event: string | symbol): AnyFunction {
+function calledOnce(run: AnyFunction, emitter: EventEmitter, event: string | symbol): AnyFunction {
   let called = false
   const once: AnyFunction = function (...args) {
     if (called) return undefined

@@ -1,6 +1,7 @@
 /** For the detector: remembers where in the application contexts were kept, and calls were made. Off unless asked for. */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { getCallSites } from 'node:util'
 import type { Context } from '@opentelemetry/api'
@@ -65,14 +66,10 @@ function currentPlace(): string | undefined {
   return places.length === 0 ? undefined : places.slice(0, MAX_PLACES).join(' < ')
 }
 
-/** Modules may be loaded with a query; code that was evaluated, or is part of a `data:` URL, is no file. */
+/** Without the query that a module may be loaded with. Code that was evaluated, or is part of a `data:` URL, is no file. */
 function fileOf(scriptName: string): string | undefined {
-  if (scriptName.startsWith('/')) return scriptName
-  if (!scriptName.startsWith('file:')) return undefined
-  const url = new URL(scriptName)
-  url.search = ''
-  url.hash = ''
-  return fileURLToPath(url)
+  if (isAbsolute(scriptName)) return scriptName
+  return scriptName.startsWith('file:') ? fileURLToPath(scriptName) : undefined
 }
 
 type Run = () => unknown

@@ -45,6 +45,12 @@ describe('bind', () => {
     })
     expect(fn.call({ a: 1 }, 2)).toEqual([1, 2, 3])
     expect([fn.length, fn.name]).toEqual([1, 'named'])
+    const identity: { (a: number): number; (a: string): string } = <T>(a: T): T => a
+    const add = Object.assign(identity, { what: 'identity' })
+    const typed: typeof add = bind(add)
+    expect([typed(1) + 1, typed('a').length, typed.what]).toEqual([2, 1, 'identity'])
+    class Task {}
+    expect(new (bind(Task as never) as typeof Task)()).toBeInstanceOf(Task)
     const error = new Error('of the function')
     const failing = bind(() => {
       throw error
@@ -123,7 +129,10 @@ describe('bindEmitter', () => {
   it('keeps the order, tells of new and removed listeners, and calls a once listener once, as any emitter', () => {
     const observe = (emitter: EventEmitter): unknown[] => {
       const seen: unknown[] = []
-      const first = (): void => void seen.push('first')
+      const first = (): void => {
+        seen.push('first')
+        emitter.emit('tick')
+      }
       const second = (): void => {
         seen.push('second')
         emitter.emit('tick')
