@@ -1,5 +1,6 @@
 /** Batchers and caches that callers share: each caller has one of its own, or the batch has one caller, or none. */
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Context } from '@opentelemetry/api'
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import DataLoader from 'dataloader'
@@ -33,21 +34,71 @@ function barrier(count: number): () => Promise<void> {
   }
 }
 
-describe('DataLoader', () => {
-  it('as it is, loads the keys of all as whoever comes first', async () => {
-    const loader = new DataLoader(batch)
-    const all = barrier(100)
-    await callers.asEach((user) => all().then(() => loader.load(user)))
-    expect(callers.verdict()).toEqual({ right: 1, wrong: 99, nobody: 0 })
+describe('a DataLoader that callers share', () => {
+  it('is run by DataLoader as whoever comes first: this is what is guarded against', async () => {
+    const storage = new AsyncLocalStorage<string>()
+    const seen: unknown[] = []
+    const loader = new DataLoader(async (keys: readonly string[]) => {
+      seen.push(storage.getStore())
+      return keys
+    })
+    await Promise.all(['alice', 'bob'].map((user) => storage.run(user, () => loader.load(user))))
+    expect(seen).toEqual(['alice'])
   })
 
-  it('as it is, answers with what somebody else was given', async () => {
+  it('G1 a batch of a hundred callers has none, and says so', async () => {
+    const reasons = new Set<unknown>()
+    const loader = new DataLoader((keys: readonly string[]) => {
+      reasons.add(callers.relay.explain(callers.origin).reason)
+      return batch(keys)
+    })
+    const all = barrier(100)
+    await callers.asEach((user) => all().then(() => loader.load(user)))
+    expect(callers.verdict()).toEqual({ right: 0, wrong: 0, nobody: 100 })
+    expect([...reasons]).toEqual(['ambiguous'])
+  })
+
+  it('a batch of one caller is that of the caller: of one request, or of several with one token', async () => {
     const loader = new DataLoader(batch)
-    expect(await callers.as('alice', () => loader.load('secret'))).toBe('secret for alice')
-    expect(await callers.as('bob', () => loader.load('secret'))).toBe('secret for alice')
+    expect(await callers.as('alice', () => loader.loadMany(['a', 'b']))).toEqual(['a for alice', 'b for alice'])
+    const token = callers.token('bob')
+    const all = barrier(2)
+    const loads = ['c', 'd'].map((key) => runWithToken(token, () => all().then(() => loader.load(key))))
+    expect(await Promise.all(loads)).toEqual(['c for bob', 'd for bob'])
+    expect(await loader.load('e')).toBe('e for undefined')
+    expect(callers.arrivals()).toHaveLength(5)
+  })
+
+  it('a batch for a caller and nobody has none', async () => {
+    const loader = new DataLoader(batch)
+    const all = barrier(2)
+    const load = (key: string): Promise<string> => all().then(() => loader.load(key))
+    const loads = [load('a'), callers.as('alice', () => load('b'))]
+    expect(await Promise.all(loads)).toEqual(['a for undefined', 'b for undefined'])
+    expect(callers.verdict()).toEqual({ right: 0, wrong: 0, nobody: 2 })
+  })
+
+  it('whoever is answered from its cache has no part in the batch', async () => {
+    const loader = new DataLoader(batch)
+    await callers.as('alice', () => loader.load('a'))
+    const all = barrier(2)
+    const bob = callers.as('bob', () => all().then(() => loader.load('a')))
+    const alice = callers.as('alice', () => all().then(() => loader.load('b')))
+    expect(await Promise.all([bob, alice])).toEqual(['a for alice', 'b for alice'])
     callers.arrivals()
   })
 
+  it('a schedule of its own does not make the batch that of whoever runs it', async () => {
+    const scheduled = Promise.withResolvers<() => void>()
+    const loader = new DataLoader(batch, { batchScheduleFn: scheduled.resolve })
+    const loaded = callers.as('alice', () => loader.load('a'))
+    await callers.as('mallory', await scheduled.promise)
+    expect(await loaded).toBe('a for alice')
+    callers.arrivals()
+  })
+})
+
+describe('DataLoader', () => {
   it('G1 perCaller: a hundred callers, each key is loaded as its caller', async () => {
     const loader = perCaller(() => new DataLoader(batch))
     const all = barrier(100)

@@ -67,6 +67,15 @@ describe.each(OTEL_LINES)('on %s', (line) => {
     }
   })
 
+  it('G1 a batch of several callers is sent as none of them', async () => {
+    await using program = start(line)
+    for (const way of await program.report<string[]>('ambiguous')) {
+      const { right, wrong, missing } = await interleave(program, way)
+      expect({ sent: right + missing, wrong }, way).toEqual({ sent: USERS, wrong: 0 })
+      expect(missing, way).toBeGreaterThan(0)
+    }
+  })
+
   it('the rig catches one that does', async () => {
     await using program = start(line)
     for (const way of await program.report<string[]>('naive')) {

@@ -81,6 +81,10 @@ const ways = {
   DataLoader: (url) => loader().load(url),
 }
 
+/** A batch of several callers is nobody's. */
+const shared = new DataLoader((urls) => Promise.all(urls.map(call)), { batchScheduleFn: (run) => setTimeout(run, 5) })
+const ambiguous = { 'a shared DataLoader': (url) => shared.load(url) }
+
 /** The same without any help of ours, to see that the rig can tell. */
 const naive = {
   'a naive callback': (url) => new Promise((resolve) => later(() => resolve(call(url)))),
@@ -90,11 +94,13 @@ const server = http.createServer(async (incoming, response) => {
   const { searchParams } = new URL(incoming.url, 'http://service')
   const way = searchParams.get('way')
   try {
-    await (ways[way] ?? naive[way])(searchParams.get('url'))
+    await (ways[way] ?? ambiguous[way] ?? naive[way])(searchParams.get('url'))
     response.end()
   } catch (error) {
     response.writeHead(502).end(error.message)
   }
 })
-process.stdout.write(`${JSON.stringify({ ways: Object.keys(ways), naive: Object.keys(naive) })}\n`)
+process.stdout.write(
+  `${JSON.stringify({ ways: Object.keys(ways), ambiguous: Object.keys(ambiguous), naive: Object.keys(naive) })}\n`,
+)
 listen(server)
