@@ -88,6 +88,24 @@ describe('a DataLoader that callers share', () => {
     callers.arrivals()
   })
 
+  it('what was loaded before there was a relay is not the work of who comes next', async () => {
+    await callers[Symbol.asyncDispose]()
+    const scheduled = Promise.withResolvers<() => void>()
+    const loader = new DataLoader(batch, { batchScheduleFn: scheduled.resolve })
+    const early = loader.load('a')
+    callers = await startCallers()
+    const loaded = Promise.withResolvers<void>()
+    const late = callers.as('alice', () => {
+      const result = loader.load('b')
+      loaded.resolve()
+      return result
+    })
+    await loaded.promise
+    ;(await scheduled.promise)()
+    expect(await Promise.all([early, late])).toEqual(['a for undefined', 'b for undefined'])
+    expect(callers.arrivals()).toEqual(['a as nobody', 'b as nobody'])
+  })
+
   it('a schedule of its own does not make the batch that of whoever runs it', async () => {
     const scheduled = Promise.withResolvers<() => void>()
     const loader = new DataLoader(batch, { batchScheduleFn: scheduled.resolve })
