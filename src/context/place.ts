@@ -100,7 +100,11 @@ function replaceGlobal(
 ): Run {
   const globals = globalThis as unknown as Record<typeof name, (...args: unknown[]) => unknown>
   const previous = globals[name]
-  const replaced = (...args: unknown[]): unknown => around(() => previous(...args))
+  const replaced = (...args: unknown[]): unknown => {
+    const run = (): unknown => previous(...args)
+    // Somebody may have kept it.
+    return recorders === 0 ? run() : around(run)
+  }
   // What `util.promisify` finds there, for one.
   Object.defineProperties(replaced, Object.getOwnPropertyDescriptors(previous))
   globals[name] = replaced

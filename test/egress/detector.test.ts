@@ -2,13 +2,20 @@
 
 import { get } from 'node:http'
 import { promisify } from 'node:util'
-import { context, DiagLogLevel, defaultTextMapGetter, diag, ROOT_CONTEXT } from '@opentelemetry/api'
+import {
+  context,
+  DiagLogLevel,
+  defaultTextMapGetter,
+  defaultTextMapSetter,
+  diag,
+  ROOT_CONTEXT,
+} from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
 import axios from 'axios'
 import { request } from 'undici'
 import { request as request6 } from 'undici-6'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { bind, runAsAll, wrapExecutor } from '../../src/index.ts'
+import { bind, runAsAll, setDestination, wrapExecutor } from '../../src/index.ts'
 import type { Service } from '../support/service.ts'
 import { bearer, deferred, startService, tokenOf } from '../support/service.ts'
 
@@ -120,6 +127,17 @@ describe('a warning', () => {
     const extracted = service.relay.propagator.extract(ROOT_CONTEXT, carrier, defaultTextMapGetter)
     await asAlice(() => context.with(extracted, call))
     expect(warnings).toEqual([expect.stringMatching(warning('made with a token that is not verified'))])
+  })
+
+  it('tells of carriers that the application fills', async () => {
+    await service[Symbol.asyncDispose]()
+    const destinations = [{ to: 'kafka:orders', seal: false }]
+    service = await startService({ options: { egress: { detector: 'warn' }, destinations } })
+    const ctx = setDestination(ROOT_CONTEXT, 'kafka:orders')
+    service.relay.propagator.inject(ctx, {}, defaultTextMapSetter)
+    service.relay.propagator.inject(setDestination(ROOT_CONTEXT, 'kafka:others'), {}, defaultTextMapSetter)
+    const told = `^otel-token-relay: a call to kafka:orders was made as nobody, and carries no token; called at ${HERE}`
+    expect(warnings).toEqual([expect.stringMatching(told)])
   })
 
   it('G4 repeats nothing of the token, or of the query', async () => {
