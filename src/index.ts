@@ -1,5 +1,7 @@
 /** otel-token-relay: the caller's token travels with the call, and only where it may. */
 
+export { bind, bindEmitter } from './context/bind.ts'
+export { perCaller, runAsAll } from './context/callers.ts'
 export {
   deleteCredential,
   getActiveCredential,
@@ -7,6 +9,7 @@ export {
   setCredential,
 } from './context/credential-context.ts'
 export { setDestination, setSource } from './context/destination-context.ts'
+export { wrapExecutor } from './context/executor.ts'
 export type { Explanation } from './destination/explain.ts'
 export type { ObservedDestination } from './destination/observed.ts'
 export type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'

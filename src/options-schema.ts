@@ -234,6 +234,7 @@ export const optionsSchema = z
       }).prefault(absent),
       egress: group({
         mode: z.enum(['enforce', 'report'], 'expected enforce or report').default('enforce'),
+        detector: z.enum(['off', 'warn'], 'expected off or warn').default('off'),
       }).prefault(absent),
       sealing: sealingSchema.prefault(absent),
       revocation: group({

@@ -2,6 +2,7 @@
 
 import type * as z from 'zod'
 import type { EgressMode } from './destination/decision.ts'
+import type { DetectorMode } from './destination/detector.ts'
 import type { Rule } from './destination/rules.ts'
 import type { TokenSourceSettings } from './exchange/exchangers.ts'
 import type { ClientAuthentication, ClientSettings } from './exchange/settings.ts'
@@ -208,6 +209,13 @@ export interface EgressOptions {
    * none: for finding out which destinations to name. Default `enforce`.
    */
   readonly mode?: EgressMode
+  /**
+   * For development: `warn` tells OpenTelemetry's diagnostic logger, once for each place in the application, of calls to
+   * named destinations that no caller makes: as nobody, with a token that is not verified, after the request of their
+   * caller, or for several callers at once. It looks at the stack of every call, and replaces `fetch`, `setTimeout`,
+   * `setInterval` and `setImmediate` of the global object. Default `off`.
+   */
+  readonly detector?: DetectorMode
 }
 
 /** How requests are let in. */
@@ -375,7 +383,7 @@ export interface Settings {
       | undefined
     readonly allowPreflight: boolean
   }
-  readonly egress: { readonly mode: EgressMode }
+  readonly egress: { readonly mode: EgressMode; readonly detector: DetectorMode }
   readonly sealing: {
     readonly keys: readonly SealingKey[]
     readonly producer: string | undefined

@@ -9,6 +9,7 @@ import type { SlotState } from './context/slot.ts'
 import { CredentialSlot } from './context/slot.ts'
 import type { Decision } from './destination/decision.ts'
 import { createDecide } from './destination/decision.ts'
+import { createDetector } from './destination/detector.ts'
 import type { Explanation } from './destination/explain.ts'
 import { explainDestination, hopTo } from './destination/explain.ts'
 import type { ObservedDestination, ObservedDestinations } from './destination/observed.ts'
@@ -182,7 +183,9 @@ function assemble(settings: Settings): Assembled {
   const observed = createObservedDestinations()
   const sealing = sealingOf(settings, maxTokenBytes)
   const { exchangers, preparation, deciding } = assembleExchange(settings, verification, sealing)
-  const decide = createDecide(deciding, settings.egress.mode === 'report' ? reportTo(observed) : count)
+  const observe = settings.egress.mode === 'report' ? reportTo(observed) : count
+  const detector = createDetector(settings.egress.detector, deciding.rules, createDecide(deciding, observe))
+  const { decide } = detector
   const egress = installEgress(decide, preparation.before)
   let active = true
   const producers = watchProducerSpans()
@@ -233,6 +236,7 @@ function assemble(settings: Settings): Assembled {
       instrumentation.disable()
       egress.uninstall()
       producers.uninstall()
+      detector.uninstall()
       watch.stop()
       setActiveRelay(undefined)
     },

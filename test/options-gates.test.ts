@@ -37,6 +37,7 @@ it.each<readonly [string, string, object]>([
   ['ingress.allowPreflight', 'expected true or false', ingress({ allowPreflight: MARKER })],
   ['ingress.allowPreflight', 'expected true or false', ingress({ allowPreflight: 1 })],
   ['egress.mode', 'expected enforce or report', { ...GOOD, egress: { mode: MARKER } }],
+  ['egress.detector', 'expected off or warn', { ...GOOD, egress: { detector: MARKER } }],
   ['egress', 'expected an object', { ...GOOD, egress: MARKER }],
   ['destinations[0].detached', 'expected withhold or allow', rule({ detached: MARKER })],
   ['destinations[0].detached', 'expected withhold or allow', rule({ detached: true })],

@@ -66,7 +66,7 @@ describe('defaults', () => {
         protectedResource: undefined,
         allowPreflight: false,
       },
-      egress: { mode: 'enforce' },
+      egress: { mode: 'enforce', detector: 'off' },
       sealing: {
         keys: [],
         producer: undefined,

@@ -4,6 +4,7 @@ import type { Context } from '@opentelemetry/api'
 import { context, createContextKey } from '@opentelemetry/api'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { isVerifiedCredential } from '../token/verified-credential.ts'
+import { withKeptPlace } from './place.ts'
 import { CredentialSlot } from './slot.ts'
 
 const SLOT = createContextKey('otel-token-relay credential')
@@ -40,7 +41,8 @@ export function getActiveCredential(): VerifiedCredential | undefined {
  */
 export function setCredential(context: Context, credential: VerifiedCredential): Context {
   if (!isVerifiedCredential(credential)) throw new TypeError('credential: expected one that the relay has verified')
-  return setSlot(context, CredentialSlot.verified(credential))
+  const slot = CredentialSlot.verified(credential)
+  return withKeptPlace(setSlot(context, slot), slot)
 }
 
 /** A copy of `context` without a credential: work under it is nobody's, and forwards nothing. */

@@ -11,9 +11,13 @@ import type { Verifier } from '../verification/verifier.ts'
 /** Opens a sealed token and verifies it; rejects with a `TokenError` and with nothing else. */
 export type Unseal = (verifier: Verifier) => Promise<VerifiedCredential>
 
-/** `sealed` and `unverified` become `verified` or `rejected`, once. `absent` means that there was no token to verify. */
+/**
+ * `sealed` and `unverified` become `verified` or `rejected`, once. `absent` means that there was no token to verify, and
+ * `ambiguous` that there are several, of which none may be used.
+ */
 export type SlotState =
   | { readonly status: 'absent' }
+  | { readonly status: 'ambiguous' }
   | { readonly status: 'sealed'; readonly unseal: Unseal }
   | { readonly status: 'unverified'; readonly credential: Credential }
   | { readonly status: 'verified'; readonly credential: VerifiedCredential }
@@ -74,6 +78,11 @@ export class CredentialSlot {
 
   static verified(credential: VerifiedCredential): CredentialSlot {
     return new CredentialSlot({ status: 'verified', credential })
+  }
+
+  /** For work of several callers. */
+  static ambiguous(): CredentialSlot {
+    return new CredentialSlot({ status: 'ambiguous' })
   }
 
   /** For work that outlives a token: always the one that `source` has now. `first` is what it had at the beginning. */
@@ -172,7 +181,8 @@ export class CredentialSlot {
 
   /** Refuses what has not been decided yet: for findings that `extract` could not see. */
   reject(error: TokenError): void {
-    if (this.#state.status !== 'verified' && this.#state.status !== 'rejected') {
+    const { status } = this.#state
+    if (status !== 'verified' && status !== 'rejected' && status !== 'ambiguous') {
       this.#state = { status: 'rejected', error }
     }
   }

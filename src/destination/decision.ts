@@ -2,7 +2,7 @@
 
 import type { Context } from '@opentelemetry/api'
 import { getSlot } from '../context/credential-context.ts'
-import type { CredentialSlot } from '../context/slot.ts'
+import type { CredentialSlot, SlotState } from '../context/slot.ts'
 import type { RevocationCheck } from '../revocation/check.ts'
 import type { WithholdReason } from '../telemetry/auth-event.ts'
 import { isTracingSuppressed } from '../telemetry/suppression.ts'
@@ -92,7 +92,7 @@ export function decideHop(slot: CredentialSlot, hop: Hop, options: DecideOptions
 
   if (target === undefined || rule === undefined) return withhold(unnamed(target, obstacle))
   const { state } = slot
-  if (state.status !== 'verified') return withhold(obstacle ?? 'not_verified')
+  if (state.status !== 'verified') return withhold(obstacle ?? unusable(state))
   const subject = state.credential
   // Nothing is got for a caller, and nothing that was got is used, once its own token is not good any more.
   const reason = obstacle ?? defectOf(subject, options.checkRevocation) ?? riskOf(slot, rule, options)
@@ -121,6 +121,10 @@ function tokenFor(
 
 function unnamed(target: Target | undefined, obstacle: WithholdReason | undefined): WithholdReason {
   return target === undefined ? (obstacle ?? 'unknown_destination') : 'not_named'
+}
+
+function unusable({ status }: SlotState): WithholdReason {
+  return status === 'ambiguous' ? status : 'not_verified'
 }
 
 /** Why a token that was good when it came in is not any more. */

@@ -2,6 +2,7 @@
 
 import type { Context } from '@opentelemetry/api'
 import type { Decide } from '../destination/decision.ts'
+import { guardDataLoaders } from './data-loader.ts'
 import type { Before } from './deferred-dispatch.ts'
 import { interceptGrpc } from './grpc-channel.ts'
 import { interceptAgents } from './http-agent.ts'
@@ -19,6 +20,7 @@ export interface Egress {
 export function installEgress(decide: Decide, before: Before): Egress {
   const unguardSockets = guardSockets()
   const unguardWork = guardWork()
+  const unguardDataLoaders = guardDataLoaders()
   const restoreAgents = interceptAgents(decide)
   const restoreHttp2 = interceptHttp2(decide)
   const undici = interceptUndici(decide, before)
@@ -30,6 +32,7 @@ export function installEgress(decide: Decide, before: Before): Egress {
       undici.undo()
       restoreHttp2()
       restoreAgents()
+      unguardDataLoaders()
       unguardWork()
       unguardSockets()
     },

@@ -5,6 +5,7 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
+import { withCallPlace } from '../context/place.ts'
 import type { Decide, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
 import type { NetworkTarget } from '../destination/pattern.ts'
@@ -70,7 +71,7 @@ function authorize(
   { decide, writer }: Authorizing,
 ): void {
   // instrumentation-http has made its client span the active one by now.
-  const ctx = context.active()
+  const ctx = withCallPlace(context.active())
   try {
     const route = routeOf(agent, request, options)
     if (request.headersSent) valueFor(ctx, request, route, decide)

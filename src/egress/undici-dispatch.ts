@@ -3,6 +3,7 @@
 import type { Context, Span } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
 import { deleteCredential, getSlot } from '../context/credential-context.ts'
+import { withCallPlace } from '../context/place.ts'
 import { dispatchAfter } from './deferred-dispatch.ts'
 import { entersProxy } from './undici-proxy.ts'
 import { contextFor } from './undici-shared.ts'
@@ -60,7 +61,7 @@ export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
     const active = context.active()
     const bound = bindings.get(handler) ?? queuedBindingOf(handler, options)
     if (bound === undefined) {
-      const caller = contextFor(active, handler, options)
+      const caller = withCallPlace(contextFor(active, handler, options))
       const binding = { dispatcher, caller, ambiguous: false, proxied: false }
       bindings.set(handler, binding)
       rememberOptions(options, binding)

@@ -3,6 +3,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
+import { withFirstCallPlace } from '../context/place.ts'
 import type { Decide, Decision, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
 import type { NetworkTarget } from '../destination/pattern.ts'
@@ -54,7 +55,7 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
   function onRequestCreate(message: unknown): void {
     try {
       const { request } = message as { request: UndiciRequest }
-      const route = routeOf(request, context.active(), binder.frame)
+      const route = routeOf(request, withFirstCallPlace(context.active()), binder.frame)
       const connection = route.frame === undefined ? undefined : connections.of(route.frame.dispatcher)
       if (route.obstacle !== undefined || connection !== undefined) return authorize(request, route, connection)
       waiting.set(request, (opened) => authorize(request, route, opened))

@@ -100,6 +100,7 @@ const VARIABLES: Readonly<Record<string, { readonly path: string; readonly read:
   },
   TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT: { path: 'ingress.allowPreflight', read: asBoolean },
   TOKEN_RELAY_EGRESS_MODE: { path: 'egress.mode', read: asText },
+  TOKEN_RELAY_EGRESS_DETECTOR: { path: 'egress.detector', read: asText },
   TOKEN_RELAY_TELEMETRY_ACTORS: { path: 'telemetry.actors', read: asText },
   TOKEN_RELAY_SEALING_KID: { path: 'sealing.keys[0].kid', read: asText },
   TOKEN_RELAY_SEALING_SECRET_FILE: { path: 'sealing.keys[0].secretFile', read: asText },

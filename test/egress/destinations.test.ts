@@ -116,7 +116,7 @@ describe.each([
       await issuer.token({ exp: 1 }),
       await issuer.token({ iss: 'https://elsewhere.example' }),
       await issuer.token({}, { typ: 'JWT' }),
-      `${token.slice(0, -2)}AA`,
+      `${token.slice(0, -12)}${'A'.repeat(12)}`,
       'garbage',
     ]
     for (const each of bad) expect(await call(program, { client: 'fetch', url: named.origin }, each)).toBe(401)

@@ -79,6 +79,7 @@ const RUN = [
   'sealing.config.mjs',
   'orders.mjs',
   'shipping.mjs',
+  'async.mjs',
 ]
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
@@ -291,6 +292,32 @@ describe('the README', () => {
     expect(profiles.received).toMatchObject([
       { method: 'PUT', target: '/profiles/a%2Fb', authorization },
       { method: 'GET', target: '/profiles/a%2Fb', authorization },
+    ])
+  })
+
+  it('async.mjs: whatever callers share, each call is that of its caller, and a batch of several is that of nobody', async () => {
+    profiles.clear()
+    const tokens = await Promise.all(['alice', 'bob'].map((sub) => issuer.token({ sub })))
+    const driver = `
+      import { runWithToken } from 'otel-token-relay'
+      import './tracing.mjs'
+      import { profiles, queue, sendViews, view } from './async.mjs'
+      const tokens = JSON.parse(process.env.TOKENS)
+      const asAll = (fn) => Promise.all(tokens.map((token, i) => runWithToken(token, () => fn(i))))
+      await asAll(async (i) => {
+        await queue.add(() => profiles().load(i))
+        view(i)
+      })
+      const both = await sendViews()
+      await runWithToken(tokens[0], () => view(2))
+      console.log(JSON.stringify([both, await sendViews()]))
+      process.exit()`
+    expect(await drive(driver, [], { TOKENS: JSON.stringify(tokens) })).toEqual([200, 200])
+    const sent = profiles.received.map(({ target, authorization }) => [target, authorization[0]?.split(' ')[1]])
+    expect(sent.slice(0, 2).toSorted()).toEqual(tokens.map((token, i) => [`/profiles/${i}`, token]))
+    expect(sent.slice(2)).toEqual([
+      ['/views', undefined],
+      ['/views', tokens[0]],
     ])
   })
 

@@ -120,6 +120,7 @@ const TABLE: readonly Row[] = [
   ['TOKEN_RELAY_EXCHANGE_MAX_ENTRIES', 'issuers[0].exchange.maxEntries', '9', 9],
   ['TOKEN_RELAY_TELEMETRY_ACTORS', 'telemetry.actors', 'plain', 'plain'],
   ['TOKEN_RELAY_EGRESS_MODE', 'egress.mode', 'report', 'report'],
+  ['TOKEN_RELAY_EGRESS_DETECTOR', 'egress.detector', 'warn', 'warn'],
   ['TOKEN_RELAY_INGRESS_PUBLIC_PATHS', 'ingress.publicPaths', '/health,/public/*', ['/health', '/public/*']],
   ['TOKEN_RELAY_FINGERPRINT_KEY', 'fingerprintKey', 'k'.repeat(16), 'k'.repeat(16)],
 ]
@@ -184,7 +185,7 @@ describe('variables', () => {
       protectedResource: { resource: 'https://a.example/', scopesSupported: ['a:b', 'c'] },
       allowPreflight: true,
     })
-    expect(settings.egress).toEqual({ mode: 'report' })
+    expect(settings.egress).toEqual({ mode: 'report', detector: 'warn' })
     expect(settings.sealing).toMatchObject({ keys: [{ kid: 'orders-1', alg: 'A256KW' }], maxAgeSeconds: 60 })
     expect(settings.telemetry).toEqual({ actors: 'plain' })
     expect(settings.exchanges.get('https://id.example')).toMatchObject({
