@@ -171,7 +171,7 @@ describe('the tarball', () => {
     const servers = ['./express', './fastify', './koa', './hono', './grpc', './nestjs']
     const clients = ['amqplib', 'aws-sqs', 'bullmq', 'kafkajs', 'mqtt', 'nats', 'platformatic-kafka']
     const brokers = ['./messaging', ...clients.map((client) => `./${client}`)]
-    const entries = [...parts, ...servers, ...brokers, './package.json']
+    const entries = [...parts, ...servers, ...brokers, './worker-threads', './package.json']
     expect(Object.keys(manifest.exports)).toEqual(entries)
   })
 })
@@ -197,6 +197,7 @@ it.each([
   ['mqtt', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['nats', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['platformatic-kafka', ['asCaller', 'withoutToken']],
+  ['worker-threads', ['handOver', 'takeOver']],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()
   const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'
