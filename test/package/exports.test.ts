@@ -197,7 +197,7 @@ it.each([
   ['mqtt', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['nats', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['platformatic-kafka', ['asCaller', 'withoutToken']],
-  ['worker-threads', ['handOver', 'takeOver']],
+  ['worker-threads', ['answerAsCaller', 'asCaller', 'handOver', 'runInWorker', 'takeOver']],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()
   const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'
