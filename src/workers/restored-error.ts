@@ -24,7 +24,7 @@ export function restored(error: unknown): unknown {
 
 function errorOf(code: TokenErrorCode): TokenError {
   if (code === 'ERR_TOKEN_SEAL') return new SealError()
-  if (code.startsWith('ERR_TOKEN_EXCHANGE_')) return new ExchangeError(code as ExchangeCode)
+  if (/^ERR_TOKEN_EXCHANGE_/.test(code)) return new ExchangeError(code as ExchangeCode)
   return TOKEN_ERRORS[code].status === 503
     ? new UndecidedError(code as UndecidedCode)
     : new TokenRejectedError(code as TokenRejectedCode)
