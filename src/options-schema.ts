@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import type { Pattern } from './destination/pattern.ts'
-import { isCleartext, PatternError, parsePattern } from './destination/pattern.ts'
+import { isCleartext, isWorker, PatternError, parsePattern } from './destination/pattern.ts'
 import type { ConsumeRule, Rule } from './destination/rules.ts'
 import { keyOf } from './destination/rules.ts'
 import type { ClientSettings } from './exchange/settings.ts'
@@ -133,6 +133,10 @@ const destinationSchema = group({
   const consume = own(rule, 'consume') as ConsumeRule | undefined
   for (const [name, value] of Object.entries({ seal, consume })) {
     if (pattern.kind === 'network' && value !== undefined) return refuse(name, 'is for messaging destinations only')
+  }
+  for (const [name, value] of Object.entries({ seal: seal === false || undefined, consume })) {
+    if (isWorker(pattern) && value !== undefined)
+      return refuse(name, 'is for brokers only: a worker gets sealed tokens')
   }
   const { to, detached, maxHeaderBytes } = rule
   const exchange = own(rule, 'exchange') as Rule['exchange']

@@ -166,7 +166,7 @@ export interface DestinationOptions {
   /** Accepts `http` or `grpc` on other hosts than the loopback interface: tokens can be read on the way. Default false. */
   readonly allowCleartext?: boolean
   /**
-   * Messaging only. `true` seals the token with the first key of `sealing.keys`, and withholds it where there is none; the
+   * Messaging only, and never `false` for a `worker:`. `true` seals the token with the first key of `sealing.keys`, and withholds it where there is none; the
    * `kid` of another key seals with that one. `false` lets the token lie in the broker in clear text, readable by whoever
    * reads the queue, and accepts it from there. Default true.
    */
@@ -321,7 +321,7 @@ export interface SealingOptions {
    * 1 to 1000; default 1.
    */
   readonly maxOpenings?: number
-  /** Counts openings. Default: in the memory of this process, for its last 100000 messages. */
+  /** Counts openings. Default: in the memory of this thread, for its last 100000 messages; hand-overs for all threads. */
   readonly replayWindow?: ReplayWindow
 }
 

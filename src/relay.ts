@@ -14,6 +14,8 @@ import type { Explanation } from './destination/explain.ts'
 import { explainDestination, hopTo } from './destination/explain.ts'
 import type { ObservedDestination, ObservedDestinations } from './destination/observed.ts'
 import { createObservedDestinations } from './destination/observed.ts'
+import { isWorker } from './destination/pattern.ts'
+import type { Rule } from './destination/rules.ts'
 import { compileRules } from './destination/rules.ts'
 import { installEgress } from './egress/egress.ts'
 import { createExchangers } from './exchange/exchangers.ts'
@@ -43,6 +45,8 @@ import { createCredentialWatch } from './revocation/watch.ts'
 import { createMemoryReplayWindow } from './sealing/replay-window.ts'
 import type { Sealing } from './sealing/sealing.ts'
 import { createSealing } from './sealing/sealing.ts'
+import type { Threads } from './sealing/threads.ts'
+import { threadsOf } from './sealing/threads.ts'
 import type { AuthEvent } from './telemetry/auth-event.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
 import { watchProducerSpans } from './telemetry/producer-spans.ts'
@@ -181,8 +185,10 @@ function assemble(settings: Settings): Assembled {
   const { watch, verifier, redaction, ...verification } = assembleVerification(settings, list)
   const { issuers } = verification
   const observed = createObservedDestinations()
-  const sealing = sealingOf(settings, maxTokenBytes)
-  const { exchangers, preparation, deciding } = assembleExchange(settings, verification, sealing)
+  const threads = threadsOf(settings.rules.some(({ pattern }) => isWorker(pattern)))
+  const sealing = sealingOf(settings, maxTokenBytes, threads)
+  const rules = settings.sealing.keys.length > 0 ? settings.rules : sealedFor(settings.rules, threads)
+  const { exchangers, preparation, deciding } = assembleExchange({ ...settings, rules }, verification, sealing)
   const observe = settings.egress.mode === 'report' ? reportTo(observed) : count
   const detector = createDetector(settings.egress.detector, deciding.rules, createDecide(deciding, observe))
   const { decide } = detector
@@ -248,10 +254,16 @@ function assemble(settings: Settings): Assembled {
   return { relay, prepare, renew, settle: settleIn, admitMessage, expectCaller: producers.discover }
 }
 
-function sealingOf({ sealing, issuers }: Settings, maxTokenBytes: number): Sealing {
+/** Where no key is configured, hand-overs are for threads of this process. */
+function sealedFor(rules: readonly Rule[], threads: Threads | undefined): readonly Rule[] {
+  return rules.map((rule) => (isWorker(rule.pattern) ? { ...rule, seal: threads?.key.kid ?? true } : rule))
+}
+
+function sealingOf({ sealing, issuers }: Settings, maxTokenBytes: number, threads: Threads | undefined): Sealing {
   const producer = sealing.producer ?? (process.env['OTEL_SERVICE_NAME'] || issuers[0]?.audience?.[0]) ?? 'unknown'
   const replayWindow = sealing.replayWindow ?? createMemoryReplayWindow()
-  return createSealing({ ...sealing, producer, replayWindow, maxTokenBytes })
+  const handOverWindow = sealing.replayWindow ?? threads?.window ?? replayWindow
+  return createSealing({ ...sealing, producer, replayWindow, maxTokenBytes, threads, handOverWindow })
 }
 
 function count(decision: Decision): void {

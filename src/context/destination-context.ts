@@ -26,6 +26,18 @@ export function getDestination(context: Context): string | undefined {
   return announced !== undefined && announced.span === trace.getSpan(context) ? announced.destination : undefined
 }
 
+const SEALED_UNTIL = createContextKey('otel-token-relay sealed until')
+
+/** A copy of `context` in which sealed tokens can be opened until `millis`, for the destination that is announced there. */
+export function setSealedUntil(context: Context, millis: number): Context {
+  return context.setValue(SEALED_UNTIL, millis)
+}
+
+/** `Infinity`, where nobody has said so: as long as the options allow. */
+export function getSealedUntil(context: Context): number {
+  return (context.getValue(SEALED_UNTIL) as number | undefined) ?? Number.POSITIVE_INFINITY
+}
+
 const SOURCE = createContextKey('otel-token-relay source')
 
 /**

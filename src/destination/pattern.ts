@@ -11,7 +11,7 @@ export interface NetworkTarget {
   readonly port: number
 }
 
-/** A queue, topic or subject: `system` is OpenTelemetry's `messaging.system`. */
+/** A queue, topic or subject: `system` is OpenTelemetry's `messaging.system`, or `worker` for what a caller is handed over to. */
 export interface MessagingTarget {
   readonly kind: 'messaging'
   readonly system: string
@@ -34,7 +34,7 @@ const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
   ['grpc', 443],
   ['grpcs', 443],
 ])
-const SYSTEMS: readonly string[] = ['kafka', 'rabbitmq', 'bullmq', 'nats', 'aws_sqs', 'aws_sns', 'mqtt']
+const SYSTEMS: readonly string[] = ['kafka', 'rabbitmq', 'bullmq', 'nats', 'aws_sqs', 'aws_sns', 'mqtt', 'worker']
 const NETWORK = /^([a-z]+):\/\/([^/?#@\\\s]+)$/
 const MESSAGING = /^([a-z_]+):([^\s:/*]+(?:[:/][^\s:/*]+)*)(\*?)$/
 
@@ -54,6 +54,11 @@ export function isCleartext(pattern: Target): boolean {
   return (
     pattern.kind === 'network' && (pattern.scheme === 'http' || pattern.scheme === 'grpc') && !isLoopback(pattern.host)
   )
+}
+
+/** Whether `target` is a thread or a process that a caller is handed over to, and no broker. */
+export function isWorker(target: Target): boolean {
+  return target.kind === 'messaging' && target.system === 'worker'
 }
 
 function parseNetwork(scheme: string, authority: string): Pattern {
@@ -91,7 +96,7 @@ function parseAuthority(authority: string): { hostname: string; port: string } {
 
 function parseMessaging(system: string, name: string, wildcard: boolean): Pattern {
   if (!SYSTEMS.includes(system)) {
-    throw new PatternError('unknown messaging system: expected kafka, rabbitmq, bullmq, nats, aws_sqs, aws_sns or mqtt')
+    throw new PatternError(`unknown messaging system: expected ${SYSTEMS.slice(0, -1).join(', ')} or ${SYSTEMS.at(-1)}`)
   }
   return { kind: 'messaging', system, name, wildcard }
 }

@@ -58,7 +58,7 @@ function refused(error: unknown): Exclude<Consumed<never>, { readonly verdict: '
 }
 
 /** The trace of the message in the active context, and nothing of that one's caller. */
-function contextOf({ source, headers }: ReceivedMessage, { propagator }: ActiveRelay): Context {
+export function contextOf({ source, headers }: ReceivedMessage, { propagator }: ActiveRelay): Context {
   const carrier = plainHeaders(headers)
   const base = propagation.extract(setSource(deleteCredential(context.active()), source), carrier, defaultTextMapGetter)
   // Again by ourselves: the application's propagator need not contain the relay's, and there may be none at all.
@@ -111,7 +111,7 @@ function pauseAfter(error: TokenError): number {
 }
 
 /** A message may be delivered again: what ends with this delivery must not be the end of the next one. */
-async function handle<T>(admitted: AdmittedMessage, handler: (delivery: Delivery) => T): Promise<Awaited<T>> {
+export async function handle<T>(admitted: AdmittedMessage, handler: (delivery: Delivery) => T): Promise<Awaited<T>> {
   const { context: ctx, as, origin } = admitted
   const lifetime = new EventEmitter()
   const slot = getSlot(ctx)?.forDelivery(lifetime)

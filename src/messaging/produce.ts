@@ -1,7 +1,9 @@
 /** Sends one message as the caller, through clients that no instrumentation knows. */
 
+import type { Context } from '@opentelemetry/api'
 import { context, propagation } from '@opentelemetry/api'
 import { setDestination } from '../context/destination-context.ts'
+import type { ActiveRelay } from '../ingress/active-relay.ts'
 import { activeRelay } from '../ingress/active-relay.ts'
 import { isSeen } from '../propagation/carrier.ts'
 import { inProducerSpan } from './spans.ts'
@@ -24,13 +26,19 @@ export async function produce<T>(
   // What cannot be had is withheld, and told as that.
   await relay.prepare(destination, {}).catch(() => undefined)
   return inProducerSpan(destination, async (ctx): Promise<Awaited<T>> => {
-    const announced = setDestination(ctx, destination)
-    const headers: Record<string, string> = {}
-    propagation.inject(announced, headers)
-    // The application's propagator need not contain the relay's, and there may be none at all.
-    if (!isSeen(headers)) relay.propagator.inject(announced, headers, SETTER)
+    const headers = headersFor(ctx, destination, relay)
     return await context.with(ctx, () => send(headers))
   })
+}
+
+/** The trace of `ctx`, and its caller's token as the rule for `destination` wants it. */
+export function headersFor(ctx: Context, destination: string, { propagator }: ActiveRelay): Record<string, string> {
+  const announced = setDestination(ctx, destination)
+  const headers: Record<string, string> = {}
+  propagation.inject(announced, headers)
+  // The application's propagator need not contain the relay's, and there may be none at all.
+  if (!isSeen(headers)) propagator.inject(announced, headers, SETTER)
+  return headers
 }
 
 const SETTER = {

@@ -3,7 +3,7 @@
 import type { Context, TextMapGetter, TextMapPropagator, TextMapSetter } from '@opentelemetry/api'
 import { context, propagation, trace } from '@opentelemetry/api'
 import { deleteCredential, getSlot, setSlot } from '../context/credential-context.ts'
-import { deleteSource, getDestination, getSource } from '../context/destination-context.ts'
+import { deleteSource, getDestination, getSealedUntil, getSource } from '../context/destination-context.ts'
 import { CredentialSlot } from '../context/slot.ts'
 import type { Decide, Decision } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
@@ -131,7 +131,7 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
     const token = credential.reveal()
     if (rule.seal === false) return `Bearer ${token}`
     // The end of the token inside is the verifier's affair: the consumer may know what to do then.
-    const sealed = sealing.seal(token, Number.POSITIVE_INFINITY, rule.seal, {
+    const sealed = sealing.seal(token, getSealedUntil(ctx), rule.seal, {
       destination: keyOf(target),
       traceId: propagation.fields().includes('traceparent') ? traceIdOf(trace.getSpanContext(ctx)) : undefined,
     })

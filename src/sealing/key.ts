@@ -38,7 +38,11 @@ export function createSecretSealingKey(kid: string, secret: string): SealingKey 
   const bytes = Buffer.from(secret, 'base64url')
   if (bytes.length !== 32 || bytes.toString('base64url') !== secret) throw new SealingKeyError(SECRET)
   if (isWeakSecret(bytes)) throw new SealingKeyError(`is easy to guess: ${SECRET}`)
-  const kek = createSecretKey(bytes)
+  return secretSealingKey(kid, createSecretKey(bytes))
+}
+
+/** A key of 32 random bytes, which Node has already. */
+export function secretSealingKey(kid: string, kek: KeyObject): SealingKey {
   return {
     kid,
     alg: 'A256KW',

@@ -7,6 +7,7 @@ import type { SealingKey } from './key.ts'
 import type { ReplayWindow } from './replay-window.ts'
 import type { Binding, Message } from './sealed-header.ts'
 import { bindingOf, headerOf, isFor, isSealedHeader } from './sealed-header.ts'
+import type { Threads } from './threads.ts'
 
 export interface SealingSettings {
   /** The first one seals where no other is named; all of them open. */
@@ -18,6 +19,10 @@ export interface SealingSettings {
   readonly maxOpenings: number
   readonly maxTokenBytes: number
   readonly replayWindow: ReplayWindow
+  /** What this process has for hand-overs to its threads. */
+  readonly threads?: Threads | undefined
+  /** Counts the openings of hand-overs, each of which opens once. */
+  readonly handOverWindow?: ReplayWindow
 }
 
 export interface Sealing {
@@ -56,7 +61,8 @@ const PADDED_TOKEN = /^([\w\-.~+/]+=*) *$/
 
 export function createSealing(settings: SealingSettings): Sealing {
   const { keys, producer, maxAgeSeconds, paddingBytes, maxOpenings, maxTokenBytes, replayWindow } = settings
-  const ring = new Map(keys.map((key) => [key.kid, key]))
+  const { threads, handOverWindow = replayWindow } = settings
+  const ring = new Map([...keys, ...(threads === undefined ? [] : [threads.key])].map((key) => [key.kid, key]))
   const maxChars = maxSealedChars(maxTokenBytes + paddingBytes)
   const keyFor = (seal: boolean | string): SealingKey | undefined =>
     typeof seal === 'string' ? ring.get(seal) : seal ? keys[0] : undefined
@@ -99,8 +105,9 @@ export function createSealing(settings: SealingSettings): Sealing {
         sealedAtMillis: key.alg === 'A256KW' ? binding.issuedAt * 1000 : undefined,
         async count() {
           const id = `${key.kid} ${binding.messageId}`
-          const openings = await countOpening(replayWindow, id, binding.expiresAt * 1000)
-          if (openings > maxOpenings) throw new SealError()
+          const [window, most] = isHandOver(binding) ? [handOverWindow, 1] : [replayWindow, maxOpenings]
+          const openings = await countOpening(window, id, binding.expiresAt * 1000)
+          if (openings > most) throw new SealError()
         },
       }
     },
@@ -110,6 +117,11 @@ export function createSealing(settings: SealingSettings): Sealing {
 /** Moved to another queue, or to another message of the same one. */
 function isOf({ destination, traceId }: Binding, message: Message): boolean {
   return destination === message.destination && (traceId === undefined || traceId === message.traceId)
+}
+
+/** Its receiver is a worker, who is not delivered to again. */
+function isHandOver({ destination }: Binding): boolean {
+  return destination.startsWith('worker:')
 }
 
 async function countOpening(window: ReplayWindow, id: string, expiresAtMillis: number): Promise<number> {

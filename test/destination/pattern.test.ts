@@ -5,7 +5,7 @@ import { isCleartext, PatternError, parsePattern } from '../../src/destination/p
 
 const SHAPE = 'expected scheme://host[:port] without path or userinfo, or system:name'
 const SCHEME = 'unknown scheme: expected https, http, grpcs or grpc'
-const SYSTEM = 'unknown messaging system: expected kafka, rabbitmq, bullmq, nats, aws_sqs, aws_sns or mqtt'
+const SYSTEM = 'unknown messaging system: expected kafka, rabbitmq, bullmq, nats, aws_sqs, aws_sns, mqtt or worker'
 const HOST = 'the host is not valid'
 const LABEL = 'one * may stand for one whole leading host label only'
 const ADDRESS = 'a wildcard needs a host name, not an address'
@@ -50,6 +50,7 @@ describe('accepts a messaging destination', () => {
     ['rabbitmq:orders.created', 'rabbitmq', 'orders.created', false],
     ['bullmq:emails', 'bullmq', 'emails', false],
     ['nats:orders.eu', 'nats', 'orders.eu', false],
+    ['worker:thumbnails', 'worker', 'thumbnails', false],
     ['mqtt:home/kitchen/light', 'mqtt', 'home/kitchen/light', false],
     ['aws_sqs:orders.fifo', 'aws_sqs', 'orders.fifo', false],
     ['rabbitmq:exchange:key', 'rabbitmq', 'exchange:key', false],

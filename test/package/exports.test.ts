@@ -176,7 +176,7 @@ describe('the tarball', () => {
     const servers = ['./express', './fastify', './koa', './hono', './grpc', './nestjs']
     const clients = ['amqplib', 'aws-sqs', 'bullmq', 'kafkajs', 'mqtt', 'nats', 'platformatic-kafka']
     const brokers = ['./messaging', ...clients.map((client) => `./${client}`)]
-    const entries = [...parts, ...servers, ...brokers, './package.json']
+    const entries = [...parts, ...servers, ...brokers, './worker-threads', './package.json']
     expect(Object.keys(manifest.exports)).toEqual(entries)
   })
 })
@@ -202,6 +202,7 @@ it.each([
   ['mqtt', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['nats', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['platformatic-kafka', ['asCaller', 'withoutToken']],
+  ['worker-threads', ['answerAsCaller', 'asCaller', 'handOver', 'runInWorker', 'takeOver']],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()
   const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'

@@ -80,6 +80,8 @@ const RUN = [
   'orders.mjs',
   'shipping.mjs',
   'async.mjs',
+  'gallery.mjs',
+  'thumbnails.mjs',
 ]
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
@@ -449,6 +451,24 @@ describe('the README', () => {
       'a bicycle for alice',
       'rejected: ERR_TOKEN_MISSING',
     ])
+  })
+
+  it('gallery.mjs has thumbnails.mjs work in a thread as whoever wants it done', async () => {
+    const driver = `
+      import { runWithToken } from 'otel-token-relay'
+      const { thumbnail } = await import('./gallery.mjs')
+      const names = ['a', 'b']
+      const made = await runWithToken(process.env.TOKEN, () => Promise.all(names.map(thumbnail)))
+      console.log(JSON.stringify([...made, await thumbnail('c')]))
+      process.exit()`
+    const env = {
+      TOKEN: await issuer.token(),
+      TOKEN_RELAY_ISSUER: issuer.issuer,
+      TOKEN_RELAY_AUDIENCE: 'user-service',
+      TOKEN_RELAY_DESTINATIONS: 'worker:thumbnails',
+    }
+    const made = await drive(driver, ['--import', 'otel-token-relay/register'], env)
+    expect(made).toEqual(['a for alice', 'b for alice', 'c for nobody'])
   })
 
   it('message.mjs throws where the token cannot be checked', async () => {

@@ -1,0 +1,9 @@
+/** otel-token-relay/worker-threads: threads, pools and processes work as whoever has called. */
+
+export { answerAsCaller, asCaller } from './as-caller.ts'
+export type { HandOverOptions } from './hand-over.ts'
+export { handOver } from './hand-over.ts'
+export type { PostOptions, WorkerPool } from './run-in-worker.ts'
+export { runInWorker } from './run-in-worker.ts'
+export { takeOver } from './take-over.ts'
+export type { HandedTask } from './task.ts'

@@ -1,0 +1,200 @@
+/** A caller is handed over for one worker, once and for a moment, and runs there as anywhere. */
+
+import { context, propagation, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { W3CTraceContextPropagator } from '@opentelemetry/core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { TokenRelayOptions } from '../../src/index.ts'
+import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/index.ts'
+import { handOver, takeOver } from '../../src/workers/index.ts'
+import type { Rig } from '../exchange/rig.ts'
+import { outcome, startRig } from '../exchange/rig.ts'
+import { createCanaries } from '../rigs/canaries.ts'
+import { P256, publicPart, randomSecret } from '../support/sealing.ts'
+
+const NOW = Date.parse('2026-01-02T03:04:05Z')
+const THUMBS = 'worker:thumbnails'
+const keys = [{ kid: 'workers-1', secret: randomSecret() }]
+
+let rig: Rig
+beforeAll(async () => {
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  propagation.setGlobalPropagator(new W3CTraceContextPropagator())
+  rig = await startRig()
+})
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ['Date'], now: NOW })
+  await relayed()
+})
+afterEach(() => {
+  vi.useRealTimers()
+  rig.issuer.setDown(false)
+})
+afterAll(async () => {
+  context.disable()
+  propagation.disable()
+  await rig[Symbol.asyncDispose]()
+})
+
+async function relayed(relay: Partial<TokenRelayOptions> = {}): Promise<void> {
+  const destinations = [{ to: THUMBS }, { to: 'worker:mails' }, { to: rig.sink.origin }]
+  await rig.relayWith({ relay: { destinations, sealing: { keys, maxOpenings: 5 }, ...relay } })
+}
+
+const handedOver = async (claims = {}, receiver = THUMBS, maxAgeSeconds?: number): Promise<string> =>
+  runWithToken(await rig.issuer.token(claims), () =>
+    handOver(receiver, maxAgeSeconds === undefined ? {} : { maxAgeSeconds }),
+  )
+const subject = (): string => getActiveCredential()?.subject ?? 'nobody'
+const taken = (handed: string, receiver = THUMBS): Promise<unknown> => outcome(takeOver(receiver, handed, subject))
+const pass = (seconds: number): void => void vi.setSystemTime(Date.now() + seconds * 1000)
+
+describe('a caller who was handed over', () => {
+  it('is the caller of that work, whoever is calling where it is begun', async () => {
+    const handed = await Promise.all(['alice', 'bob', 'carol'].map((sub) => handedOver({ sub })))
+    await runWithToken(await rig.issuer.token({ sub: 'mallory' }), async () => {
+      expect(await Promise.all(handed.map((each) => taken(each)))).toEqual(['alice', 'bob', 'carol'])
+      expect(subject()).toBe('mallory')
+    })
+  })
+
+  it('goes on to the destinations of the worker, and not any more once the work is done', async () => {
+    let late: (() => Promise<readonly string[]>) | undefined
+    await takeOver(THUMBS, await handedOver(), async () => {
+      expect(await rig.send()).toHaveLength(1)
+      late = context.bind(context.active(), () => rig.send())
+    })
+    expect(await late?.()).toEqual([])
+  })
+
+  it('brings the trace', async () => {
+    const span = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 }
+    const handed = await context.with(trace.setSpanContext(context.active(), span), () => handedOver())
+    const traceId = await takeOver(THUMBS, handed, () => trace.getActiveSpan()?.spanContext().traceId)
+    expect(traceId).toBe(span.traceId)
+    const another = handed.replace(span.traceId, '1'.repeat(32))
+    expect(await taken(another)).toBe('ERR_TOKEN_SEAL')
+  })
+
+  it('comes with what the work returns, and its errors are its own', async () => {
+    const mine = new Error('mine')
+    expect(await takeOver(THUMBS, await handedOver(), async () => ({ a: 1 }))).toEqual({ a: 1 })
+    await expect(takeOver(THUMBS, await handedOver(), () => Promise.reject(mine))).rejects.toBe(mine)
+  })
+
+  it('can be read by nobody on the way', async () => {
+    const marker = randomSecret()
+    const token = await rig.issuer.token({ marker })
+    const handed = await runWithToken(token, () => handOver(THUMBS))
+    const canaries = createCanaries()
+    // Both have names of claims in common.
+    canaries.add(token.slice(token.lastIndexOf('.') + 1), marker)
+    expect(canaries.find(handed)).toBeUndefined()
+    expect(canaries.find(`${handed} ${token}`)).toBeDefined()
+    expect(handed).toMatch(/^[\x20-\x7e]+$/)
+  })
+})
+
+describe('nobody', () => {
+  it('is handed over where nobody is calling', async () => {
+    expect(await taken(await handOver(THUMBS))).toBe('nobody')
+  })
+
+  it('is handed over to whom no rule names', async () => {
+    const handed = await handedOver({}, 'worker:unknown')
+    expect(handed).not.toContain('authorization')
+    expect(await taken(handed, 'worker:unknown')).toBe('nobody')
+  })
+
+  it('is handed over where the token is not good any more', async () => {
+    const expired = await runWithToken(await rig.issuer.token(), () => {
+      pass(400)
+      return handOver(THUMBS)
+    })
+    expect(await taken(expired)).toBe('nobody')
+  })
+})
+
+describe('refused is', () => {
+  it('H2 the second time, whatever sealing.maxOpenings says', async () => {
+    const handed = await handedOver()
+    expect([await taken(handed), await taken(handed)]).toEqual(['alice', 'ERR_TOKEN_SEAL'])
+    const another = await handedOver()
+    const both = await Promise.all([taken(another), taken(another)])
+    expect(both.toSorted()).toEqual(['ERR_TOKEN_SEAL', 'alice'])
+  })
+
+  it('H1 another receiver', async () => {
+    const handed = await handedOver()
+    expect(await taken(handed, 'worker:mails')).toBe('ERR_TOKEN_SEAL')
+    expect(await taken(handed)).toBe('alice')
+  })
+
+  it('what was changed, or is no hand-over', async () => {
+    const handed = await handedOver()
+    const at = handed.lastIndexOf('.') + 5
+    const tampered = handed.slice(0, at) + (handed[at] === 'A' ? 'B' : 'A') + handed.slice(at + 1)
+    const clear = JSON.stringify({ authorization: `Bearer ${await rig.issuer.token()}` })
+    const hostile = [tampered, clear, '', 'null', '[]', '"x"', '{"authorization":"Sealed"}', undefined, { toString: 1 }]
+    const codes = await Promise.all(hostile.map((each) => taken(each as string)))
+    expect(codes).toEqual(hostile.map(() => 'ERR_TOKEN_SEAL'))
+  })
+
+  it('what was sealed by another key, or cannot be opened', async () => {
+    const handed = await handedOver()
+    await relayed({ sealing: { keys: [{ kid: 'workers-1', secret: randomSecret() }] } })
+    expect(await taken(handed)).toBe('ERR_TOKEN_SEAL')
+    await relayed({ sealing: { keys: [{ kid: 'workers-1', jwk: publicPart(P256.jwk) }] } })
+    expect(await taken(await handedOver())).toBe('ERR_TOKEN_SEAL')
+  })
+
+  it('what was handed over too long ago', async () => {
+    const [first, second, long] = [await handedOver(), await handedOver(), await handedOver({}, THUMBS, 300)]
+    pass(29)
+    expect(await taken(first)).toBe('alice')
+    pass(2)
+    expect([await taken(second), await taken(long)]).toEqual(['ERR_TOKEN_SEAL', 'alice'])
+  })
+
+  it('who has expired or was revoked meanwhile', async () => {
+    const soon = await handedOver({ exp: NOW / 1000 + 10 }, THUMBS, 300)
+    pass(200)
+    expect(await taken(soon)).toBe('ERR_TOKEN_EXPIRED')
+    const revoked = await handedOver()
+    await rig.relay.revoke({ issuer: rig.issuer.issuer, subject: 'alice', expiresAtMillis: NOW + 3_600_000 })
+    expect(await taken(revoked)).toBe('ERR_TOKEN_REVOKED')
+  })
+
+  it('who cannot be decided on, and may be later', async () => {
+    const handed = await handedOver()
+    await relayed()
+    rig.issuer.setDown(true)
+    expect(await taken(handed)).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
+    rig.issuer.setDown(false)
+    pass(20)
+    await vi.waitFor(async () => expect(await taken(handed)).toBe('alice'), 30_000)
+  })
+})
+
+describe('a mistake of the program', () => {
+  it.each(['thumbnails', 'kafka:orders', 'worker:*', '', 'https://a.example'])('the receiver %j', async (receiver) => {
+    await expect(handOver(receiver)).rejects.toThrow(TypeError)
+    await expect(takeOver(receiver, '{}', subject)).rejects.toThrow('receiver: expected worker:name, without *')
+  })
+
+  it.each([0, 301, 1.5, Number.NaN, '30'])('maxAgeSeconds %j', async (maxAgeSeconds) => {
+    const expected = 'maxAgeSeconds: expected 1 to 300 whole seconds'
+    await expect(handOver(THUMBS, { maxAgeSeconds: maxAgeSeconds as number })).rejects.toThrow(expected)
+  })
+
+  it.each([
+    ['seal', { seal: false }],
+    ['consume', { consume: { onMissing: 'nobody' } }],
+  ] as const)('%s in the rule for a worker', async (name, rule) => {
+    await rig.relay.shutdown()
+    const issuers = [{ issuer: rig.issuer.issuer, audience: 'user-service' }]
+    expect(() => createTokenRelay({ issuers, destinations: [{ to: THUMBS, ...rule }] })).toThrow(
+      `destinations[0].${name}: is for brokers only: a worker gets sealed tokens`,
+    )
+  })
+})
