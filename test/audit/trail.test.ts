@@ -1,0 +1,194 @@
+/** H10 H11 The audit trail: nothing that was acknowledged is lost, and nothing is changed without being found. */
+
+import { spawn } from 'node:child_process'
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { AuditTrail, AuditTrailOptions } from '../../src/audit/trail.ts'
+import { openAuditTrail } from '../../src/audit/trail.ts'
+import { verifyAuditTrail } from '../../src/audit/verify.ts'
+
+let folder: string
+let file: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'audit-'))
+  file = join(folder, 'audit.jsonl')
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const record = (id: number, attributes = {}) => ({
+  timeMillis: Date.parse('2026-01-02T03:04:05.678Z'),
+  event: 'auth.token.verified',
+  traceId: '0af7651916cd43dd8448eb211c80319c',
+  attributes: { id, ...attributes },
+})
+const opened = (options: Partial<AuditTrailOptions> = {}): AuditTrail =>
+  openAuditTrail({ file, maxBytes: 1_000_000, key: undefined, ...options })
+
+async function written(count: number, options: Partial<AuditTrailOptions> = {}): Promise<void> {
+  const trail = opened(options)
+  await Promise.all(Array.from({ length: count }, (_, id) => trail.append(record(id))))
+  await trail.close()
+}
+const linesOf = (path = file): string[] => readFileSync(path, 'utf8').split('\n').slice(0, -1)
+/** The files of the trail, the oldest first. */
+const filesOf = (): string[] => [
+  ...readdirSync(folder)
+    .filter((name) => /\.\d{15}$/.test(name))
+    .toSorted()
+    .map((name) => join(folder, name)),
+  ...(existsSync(file) ? [file] : []),
+]
+const problems = async (key?: Buffer): Promise<readonly string[]> =>
+  (await verifyAuditTrail([file], key)).findings.map(({ line, problem }) => `${line} ${problem}`)
+
+describe('a trail', () => {
+  it('holds each record as a line of JSON, in order, and goes on where it ended', async () => {
+    await written(3)
+    await written(2)
+    const lines = linesOf().map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(lines.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5])
+    expect(lines[0]).toMatchObject({
+      time: '2026-01-02T03:04:05.678Z',
+      event: 'auth.token.verified',
+      attributes: { id: 0 },
+      traceId: '0af7651916cd43dd8448eb211c80319c',
+      previous: '0'.repeat(64),
+    }) // prettier-ignore
+    expect(await verifyAuditTrail([file], undefined)).toEqual({ lines: 5, findings: [] })
+  })
+
+  it('H11 keeps what is written in a record within its line', async () => {
+    const trail = opened()
+    await trail.append(record(0, { text: 'a\n{"sequence":9}\r\u2028","hash":"x"}' }))
+    await trail.append(record(1))
+    await trail.close()
+    expect(linesOf()).toHaveLength(2)
+    expect(await problems()).toEqual([])
+  })
+
+  it('is put aside when it has become large, and verified across its files', async () => {
+    const trail = opened({ maxBytes: 2_000 })
+    for (let id = 0; id < 40; id += 1) await trail.append(record(id))
+    await trail.close()
+    expect(filesOf().length).toBeGreaterThan(3)
+    expect(await verifyAuditTrail(filesOf(), undefined)).toEqual({ lines: 40, findings: [] })
+    await written(1)
+    expect(await verifyAuditTrail(filesOf(), undefined)).toEqual({ lines: 41, findings: [] })
+    const [first = '', , ...others] = filesOf()
+    expect((await verifyAuditTrail([first, ...others], undefined)).findings).toMatchObject([
+      { problem: 'out_of_place' },
+    ])
+  })
+
+  it('has one writer', async () => {
+    const trail = opened()
+    writeFileSync(`${file}.lock`, '1')
+    expect(() => opened()).toThrow(expect.objectContaining({ code: 'EEXIST' }))
+    await trail.close()
+    await written(1)
+  })
+
+  it('is not opened where it is damaged, and neither is what is no trail', async () => {
+    await written(3)
+    const whole = readFileSync(file)
+    writeFileSync(file, whole.subarray(0, whole.length - 200))
+    expect(() => opened()).toThrow(expect.objectContaining({ code: 'ERR_RELAY_AUDIT' }))
+    rmSync(`${file}.head`)
+    writeFileSync(file, 'root:x:0:0\n')
+    expect(() => opened()).toThrow(expect.objectContaining({ code: 'ERR_RELAY_AUDIT' }))
+    expect(readFileSync(file, 'utf8')).toBe('root:x:0:0\n')
+  })
+
+  it('loses what was never acknowledged, such as a line that a crash has torn', async () => {
+    await written(3)
+    appendFileSync(file, '{"sequence":4,"time":"2026-')
+    await written(1)
+    expect(await verifyAuditTrail([file], undefined)).toEqual({ lines: 4, findings: [] })
+  })
+
+  it('that cannot be written refuses its records, and takes them again when it can', async () => {
+    const trail = opened()
+    rmSync(folder, { recursive: true })
+    await expect(trail.append(record(0))).rejects.toMatchObject({ code: 'ERR_RELAY_AUDIT' })
+    expect(trail.writable).toBe(false)
+    await expect(trail.append(record(1))).rejects.toMatchObject({ code: 'ERR_RELAY_AUDIT' })
+    await trail.close()
+  })
+})
+
+describe('H11 verification names the line of', () => {
+  const edits: readonly (readonly [string, (lines: string[]) => void, readonly string[]])[] = [
+    ['an edit', (lines) => lines.splice(2, 1, (lines[2] ?? '').replace('"id":2', '"id":7')), ['3 changed']],
+    ['a drop', (lines) => lines.splice(2, 1), ['3 out_of_place']],
+    [
+      'a swap',
+      (lines) => lines.splice(2, 2, lines[3] ?? '', lines[2] ?? ''),
+      ['3 out_of_place', '4 out_of_place', '5 out_of_place'],
+    ],
+    ['a repetition', (lines) => lines.splice(2, 0, lines[1] ?? ''), ['3 out_of_place']],
+    ['an insertion', (lines) => lines.splice(2, 0, '{}'), ['3 changed', '4 out_of_place']],
+    ['a cut end', (lines) => lines.splice(4), ['5 end_missing']],
+    ['an emptied file', (lines) => lines.splice(0), ['1 end_missing']],
+    ['a cut beginning', (lines) => lines.splice(0, 2), []],
+  ]
+  it.each(edits)('%s', async (_, edit, expected) => {
+    await written(6)
+    const lines = linesOf()
+    edit(lines)
+    writeFileSync(file, lines.map((line) => `${line}\n`).join(''))
+    expect(await problems()).toEqual(expected)
+  })
+
+  it('any flipped bit', async () => {
+    await written(3)
+    const whole = readFileSync(file)
+    for (let at = 0; at < whole.length; at += 3) {
+      const flipped = Buffer.from(whole)
+      flipped.writeUInt8(flipped.readUInt8(at) ^ (1 << (at % 8)), at)
+      writeFileSync(file, flipped)
+      expect(await problems()).not.toEqual([])
+    }
+  })
+
+  it('a whole trail that somebody without the key has written', async () => {
+    await written(3)
+    expect(await problems(Buffer.from('a key that the forger does not have'))).not.toEqual([])
+  })
+
+  it('a missing head', async () => {
+    await written(3)
+    rmSync(`${file}.head`)
+    expect(await problems()).toEqual(['4 head_missing'])
+  })
+})
+
+it('H10 no acknowledged record is lost, wherever its writer is killed', async () => {
+  let before = 0
+  for (let kill = 0; kill < 12; kill += 1) {
+    const acknowledged = await killedAfter(1 + kill * 37)
+    const { lines, findings } = await verifyAuditTrail(filesOf(), undefined)
+    // A line that was torn, or that nobody was told of, is no damage. It goes when the trail is opened again.
+    expect(findings.filter(({ problem }) => problem !== 'changed')).toEqual([])
+    await written(0)
+    const repaired = await verifyAuditTrail(filesOf(), undefined)
+    expect(repaired.findings).toEqual([])
+    expect(repaired.lines).toBeGreaterThanOrEqual(before + acknowledged)
+    expect(repaired.lines).toBe(lines)
+    before = repaired.lines
+  }
+})
+
+/** Kills the writer as soon as it has acknowledged `count` records, and returns how many it had. */
+async function killedAfter(count: number): Promise<number> {
+  const writer = spawn(process.execPath, [join(import.meta.dirname, 'writer.ts'), file, '20000'])
+  let acknowledged = 0
+  for await (const line of createInterface({ input: writer.stdout })) {
+    if (line === 'open') continue
+    acknowledged += 1
+    if (acknowledged === count) writer.kill('SIGKILL')
+  }
+  return acknowledged
+}
