@@ -1,19 +1,22 @@
 /** An audit trail in a file: lines are appended in groups, and acknowledged when the disk has them. */
 
-import { closeSync, constants, fsyncSync, ftruncateSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { open, rename } from 'node:fs/promises'
+import { access, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import process from 'node:process'
-import { encodeHead, HEAD_BYTES, readHead } from './head.ts'
+import type { AuditHead } from './head.ts'
+import { encodeHead, HEAD_BYTES } from './head.ts'
 import type { AuditKey, AuditLine, AuditRecord } from './line.ts'
 import { encodeLine } from './line.ts'
-import { recover } from './recovery.ts'
+import { lock } from './lock.ts'
+import { AuditDamageError } from './recovery.ts'
+import type { Repaired } from './repair.ts'
+import { repair } from './repair.ts'
 
 export interface AuditTrail {
-  /** Resolves when the record cannot be lost any more. Rejects where it could not be written; others may be, later. */
+  /** Resolves when the record cannot be lost any more. Rejects where that is not sure; later ones may be written. */
   append(record: AuditRecord): Promise<void>
-  /** Whether the last attempt to write has succeeded. */
+  /** Whether the last attempt to write has succeeded, and there is room for more. */
   readonly writable: boolean
   /** Records that are not acknowledged yet. */
   readonly backlog: number
@@ -40,7 +43,7 @@ interface Waiting {
   readonly reject: (reason: Error) => void
 }
 
-/** A record that is not in the trail. */
+/** A record of which it is not sure that it is in the trail. */
 export class AuditWriteError extends Error {
   override readonly name = 'AuditWriteError'
   readonly code = 'ERR_RELAY_AUDIT'
@@ -55,112 +58,60 @@ export class AuditWriteError extends Error {
  *
  * @throws AuditDamageError where acknowledged records are missing or changed, Error where the file cannot be used.
  */
-export function openAuditTrail({ file, maxBytes, key }: AuditTrailOptions): AuditTrail {
-  const unlock = lock(`${file}.lock`)
-  let { last, bytes } = repairOr(unlock, file, key)
-  let handles: { readonly lines: FileHandle; readonly head: FileHandle } | undefined
-  let headWrites = 0
+export function openAuditTrail(options: AuditTrailOptions): AuditTrail {
+  const unlock = lock(`${options.file}.lock`)
+  const writer = createWriter(options, repairOr(unlock, options))
   let writing: Promise<void> | undefined
   let failedAt = Number.NEGATIVE_INFINITY
-  let writable = true
+  let isFailing = false
+  let isClosed = false
+  let underWay = 0
   const waiting: Waiting[] = []
-
-  async function opened() {
-    handles ??= {
-      lines: await open(file, 'a', 0o600),
-      head: await open(`${file}.head`, constants.O_RDWR | constants.O_CREAT, 0o600),
-    }
-    return handles
-  }
-
-  /** Lines that were written but not acknowledged are cut away: the next group takes their place. */
-  async function writeGroup(group: readonly Waiting[]): Promise<void> {
-    const { lines, head } = await opened()
-    let line = last
-    const texts = group.map(({ record }) => {
-      const encoded = encodeLine(record, line, key)
-      line = encoded.line
-      return encoded.text
-    })
-    const content = Buffer.from(texts.join(''))
-    try {
-      await writeWhole(lines, content)
-      await lines.datasync()
-      await writeHead(head, line)
-    } catch (error) {
-      await lines.truncate(bytes).catch(() => undefined)
-      throw error
-    }
-    last = line
-    bytes += content.length
-    if (bytes > maxBytes) await rotate()
-  }
-
-  async function writeHead(head: FileHandle, line: AuditLine): Promise<void> {
-    await head.write(encodeHead(line, key), (headWrites % 2) * HEAD_BYTES)
-    await head.datasync()
-    headWrites += 1
-  }
-
-  async function rotate(): Promise<void> {
-    await handles?.lines.close()
-    await handles?.head.close()
-    handles = undefined
-    await rename(file, `${file}.${String(last.sequence).padStart(15, '0')}`)
-    bytes = 0
-    syncFolder(file)
-  }
 
   async function drain(): Promise<void> {
     while (waiting.length > 0) {
       const group = waiting.splice(0, MAX_GROUP)
+      underWay = group.length
       try {
-        await writeGroup(group)
-        writable = true
+        await writer.write(group.map(({ record }) => record))
+        isFailing = false
         for (const { resolve } of group) resolve()
       } catch {
-        writable = false
+        isFailing = true
         failedAt = performance.now()
-        await handles?.lines.close().catch(() => undefined)
-        await handles?.head.close().catch(() => undefined)
-        handles = undefined
+        await writer.release()
         for (const { reject } of [...group, ...waiting.splice(0)]) reject(new AuditWriteError())
       }
+      underWay = 0
     }
     writing = undefined
   }
 
   return {
     get writable() {
-      return writable
+      return !isFailing && waiting.length < MAX_BACKLOG
     },
     get backlog() {
-      return waiting.length
+      return waiting.length + underWay
     },
     append(record) {
-      const isFull = waiting.length >= MAX_BACKLOG
-      if (isFull || (!writable && performance.now() - failedAt < RETRY_MILLIS))
-        return Promise.reject(new AuditWriteError())
+      const isWaiting = isFailing && performance.now() - failedAt < RETRY_MILLIS
+      if (isClosed || isWaiting || waiting.length >= MAX_BACKLOG) return Promise.reject(new AuditWriteError())
       return new Promise((resolve, reject) => {
         waiting.push({ record, resolve, reject })
         writing ??= Promise.resolve().then(drain)
       })
     },
     async close() {
+      isClosed = true
       await writing
-      await handles?.lines.close()
-      await handles?.head.close()
-      handles = undefined
+      await writer.release()
       unlock()
     },
   }
 }
 
-async function writeWhole(handle: FileHandle, content: Buffer): Promise<void> {
-  for (let at = 0; at < content.length; ) at += (await handle.write(content, at)).bytesWritten
-}
-
-function repairOr(unlock: () => void, file: string, key: AuditKey): { last: AuditLine; bytes: number } {
+function repairOr(unlock: () => void, { file, key }: AuditTrailOptions): Repaired {
   try {
     return repair(file, key)
   } catch (error) {
@@ -169,61 +120,117 @@ function repairOr(unlock: () => void, file: string, key: AuditKey): { last: Audi
   }
 }
 
-/** Synchronous: a service does not start before it is known whether its trail is good. */
-function repair(file: string, key: AuditKey): { last: AuditLine; bytes: number } {
-  const descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600)
+interface Handles {
+  readonly lines: FileHandle
+  readonly head: FileHandle
+}
+
+interface Writer {
+  /** Fulfilled when the disk has all of them. */
+  write(records: readonly AuditRecord[]): Promise<void>
+  /** Closes the files: the next group opens them again. */
+  release(): Promise<void>
+}
+
+function createWriter({ file, maxBytes, key }: AuditTrailOptions, repaired: Repaired): Writer {
+  let { last, first, bytes, place }: Repaired = repaired
+  let handles: Handles | undefined
+
+  async function opened(): Promise<Handles> {
+    if (handles === undefined) {
+      const lines = await open(file, 'a', 0o600)
+      const head = await open(`${file}.head`, constants.O_RDWR | constants.O_CREAT, 0o600).catch(async (error) => {
+        await lines.close()
+        throw error
+      })
+      handles = { lines, head }
+      // Without this a new file, and all that is in it, may be gone after a power cut.
+      await syncFolder(file)
+      const { size } = await lines.stat()
+      // Of a group that could not be written, and could not be cut away then.
+      if (size > bytes) await lines.truncate(bytes)
+    }
+    await refuseForeign(handles.lines)
+    return handles
+  }
+
+  /** Whoever has moved, removed, cut or written the file meanwhile: what would be written now might be lost. */
+  async function refuseForeign(lines: FileHandle): Promise<void> {
+    const [own, there] = await Promise.all([lines.stat(), stat(file)])
+    if (own.ino !== there.ino || own.dev !== there.dev || own.size !== bytes) throw new AuditDamageError()
+  }
+
+  /** Lines of a group that could not be written are cut away: the next one takes their place. */
+  async function writeLines({ lines }: Handles, content: Buffer): Promise<void> {
+    try {
+      await writeWhole(lines, content)
+      await lines.datasync()
+    } catch (error) {
+      await lines.truncate(bytes).catch(() => undefined)
+      throw error
+    }
+  }
+
+  async function writeHead({ head }: Handles, next: AuditHead): Promise<void> {
+    await writeWhole(head, Buffer.from(encodeHead(next, key)), (1 - place) * HEAD_BYTES)
+    await head.datasync()
+    place = 1 - place
+  }
+
+  /** The head comes first, so that a file that is not there was put aside, or its absence is damage. */
+  async function rotate(): Promise<void> {
+    const aside = `${file}.${String(last.sequence).padStart(15, '0')}`
+    const isTaken = await access(aside).then(
+      () => true,
+      () => false,
+    )
+    if (isTaken) throw new AuditDamageError()
+    await writeHead(await opened(), { ...last, first: last.sequence + 1 })
+    await release()
+    await rename(file, aside)
+    bytes = 0
+    first = last.sequence + 1
+  }
+
+  async function release(): Promise<void> {
+    await handles?.lines.close().catch(() => undefined)
+    await handles?.head.close().catch(() => undefined)
+    handles = undefined
+  }
+
+  return {
+    release,
+    async write(records) {
+      if (bytes > maxBytes) await rotate()
+      const open = await opened()
+      let line: AuditLine = last
+      const texts = records.map((record) => {
+        const encoded = encodeLine(record, line, key)
+        line = encoded.line
+        return encoded.text
+      })
+      const content = Buffer.from(texts.join(''), 'latin1')
+      await writeLines(open, content)
+      // From here on they are there, acknowledged or not: a head may name them.
+      last = line
+      bytes += content.length
+      await writeHead(open, { ...line, first })
+    },
+  }
+}
+
+async function writeWhole(handle: FileHandle, content: Buffer, position?: number): Promise<void> {
+  for (let at = 0; at < content.length; ) {
+    const where = position === undefined ? null : position + at
+    at += (await handle.write(content, at, content.length - at, where)).bytesWritten
+  }
+}
+
+async function syncFolder(file: string): Promise<void> {
+  const folder = await open(dirname(file), constants.O_RDONLY)
   try {
-    const content = readFileSync(descriptor)
-    const head = headOf(file, key)
-    const { last, wholeBytes } = recover(content, head, key)
-    if (head === undefined) writeFileSync(`${file}.head`, encodeHead(last, key), { flush: true, mode: 0o600 })
-    if (wholeBytes < content.length) ftruncateSync(descriptor, wholeBytes)
-    fsyncSync(descriptor)
-    syncFolder(file)
-    return { last, bytes: wholeBytes }
+    await folder.sync()
   } finally {
-    closeSync(descriptor)
-  }
-}
-
-function headOf(file: string, key: AuditKey): AuditLine | undefined {
-  try {
-    return readHead(readFileSync(`${file}.head`, 'latin1'), key)
-  } catch {
-    return undefined
-  }
-}
-
-/** A file that was created or renamed is there after a crash only if its folder was synced, too. */
-function syncFolder(file: string): void {
-  const folder = openSync(dirname(file), constants.O_RDONLY)
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
-}
-
-/** Two writers would break each other's chain. The lock of a process that is gone is nobody's. */
-function lock(path: string): () => void {
-  try {
-    writeFileSync(path, String(process.pid), { flag: 'wx', mode: 0o600 })
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'EEXIST' || isHeld(path)) throw error
-    rmSync(path, { force: true })
-    writeFileSync(path, String(process.pid), { flag: 'wx', mode: 0o600 })
-  }
-  return () => rmSync(path, { force: true })
-}
-
-function isHeld(path: string): boolean {
-  const holder = Number(readFileSync(path, 'latin1'))
-  // In a container every process is the first one.
-  if (!Number.isSafeInteger(holder) || holder < 1 || holder === process.pid) return false
-  try {
-    process.kill(holder, 0)
-    return true
-  } catch (error) {
-    return (error as { code?: unknown }).code === 'EPERM'
+    await folder.close()
   }
 }
