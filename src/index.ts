@@ -1,5 +1,6 @@
 /** otel-token-relay: the caller's token travels with the call, and only where it may. */
 
+export type { AuditLogger, AuditLogRecord } from './audit/audit.ts'
 export {
   deleteCredential,
   getActiveCredential,
@@ -13,6 +14,7 @@ export type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
 export type { Admission, AdmissionOptions, AdmissionRequest, Admitted, Admitter, Refused } from './ingress/admission.ts'
 export type { RelayInstrumentation } from './ingress/instrumentation.ts'
 export type {
+  AuditOptions,
   CacheOptions,
   DestinationConsumeOptions,
   DestinationExchangeOptions,

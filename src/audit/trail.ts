@@ -16,7 +16,7 @@ import { repair } from './repair.ts'
 export interface AuditTrail {
   /** Resolves when the record cannot be lost any more. Rejects where that is not sure; later ones may be written. */
   append(record: AuditRecord): Promise<void>
-  /** Whether the last attempt to write has succeeded, and there is room for more. */
+  /** Whether the last attempt to write has succeeded, none takes too long, and there is room for more. */
   readonly writable: boolean
   /** Records that are not acknowledged yet. */
   readonly backlog: number
@@ -36,6 +36,8 @@ const MAX_BACKLOG = 10_000
 const MAX_GROUP = 1_000
 /** How long after a failure the disk is not asked again, in milliseconds: records of the meantime are refused at once. */
 const RETRY_MILLIS = 1_000
+/** A disk that has not answered for so long has failed, in milliseconds, whatever it may still say. */
+const MAX_WRITE_MILLIS = 5_000
 
 interface Waiting {
   readonly record: AuditRecord
@@ -63,6 +65,7 @@ export function openAuditTrail(options: AuditTrailOptions): AuditTrail {
   const writer = createWriter(options, repairOr(unlock, options))
   let writing: Promise<void> | undefined
   let failedAt = Number.NEGATIVE_INFINITY
+  let startedAt = Number.POSITIVE_INFINITY
   let isFailing = false
   let isClosed = false
   let underWay = 0
@@ -72,6 +75,7 @@ export function openAuditTrail(options: AuditTrailOptions): AuditTrail {
     while (waiting.length > 0) {
       const group = waiting.splice(0, MAX_GROUP)
       underWay = group.length
+      startedAt = performance.now()
       try {
         await writer.write(group.map(({ record }) => record))
         isFailing = false
@@ -84,12 +88,13 @@ export function openAuditTrail(options: AuditTrailOptions): AuditTrail {
       }
       underWay = 0
     }
+    startedAt = Number.POSITIVE_INFINITY
     writing = undefined
   }
 
   return {
     get writable() {
-      return !isFailing && waiting.length < MAX_BACKLOG
+      return !isFailing && waiting.length < MAX_BACKLOG && performance.now() - startedAt < MAX_WRITE_MILLIS
     },
     get backlog() {
       return waiting.length + underWay
