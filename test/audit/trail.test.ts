@@ -237,6 +237,18 @@ it('H10 no acknowledged record is lost, wherever its writer is killed', async ()
   }
 })
 
+it('H10 a disk that is full in the middle of a line takes nothing of what was acknowledged, and leaves no damage', async () => {
+  const writer = join(import.meta.dirname, 'writer.ts')
+  const limited = spawn('bash', ['-c', `ulimit -f 24; exec "$0" "$@"`, process.execPath, writer, file, '1000000'])
+  let acknowledged = 0
+  for await (const line of createInterface({ input: limited.stdout })) if (line !== 'open') acknowledged += 1
+  expect(acknowledged).toBeGreaterThan(10)
+  const { lines, findings } = await verifyAuditTrail([file], undefined)
+  expect({ findings, isThere: lines >= acknowledged }).toEqual({ findings: [], isThere: true })
+  await written(1)
+  expect(await problems()).toEqual([])
+})
+
 /** Kills the writer as soon as it has acknowledged `count` records, and returns how many it had. */
 async function killedAfter(count: number): Promise<number> {
   const writer = spawn(process.execPath, [join(import.meta.dirname, 'writer.ts'), file, '20000'])
