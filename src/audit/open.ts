@@ -4,6 +4,7 @@ import { OptionError } from '../token/checked-options.ts'
 import type { Audit, AuditOptions } from './audit.ts'
 import { createAudit } from './audit.ts'
 import type { AuditKey } from './line.ts'
+import { AuditDamageError } from './recovery.ts'
 import type { AuditTrail } from './trail.ts'
 import { openAuditTrail } from './trail.ts'
 
@@ -25,11 +26,15 @@ function openOr(file: string, maxBytes: number, key: AuditKey): AuditTrail {
   try {
     return openAuditTrail({ file, maxBytes, key })
   } catch (error) {
-    throw new OptionError('audit.file', PROBLEMS[String((error as { code?: unknown }).code)] ?? 'cannot be written')
+    throw new OptionError('audit.file', problemOf(error))
   }
 }
 
-const PROBLEMS: Readonly<Record<string, string>> = {
-  ERR_RELAY_AUDIT: 'is no audit trail, has another key, or is damaged: verify it, and move it away',
-  EEXIST: 'another relay writes it: each needs a file of its own',
+/** The error itself would repeat the path. */
+function problemOf(error: unknown): string {
+  if (error instanceof AuditDamageError) {
+    return 'is no audit trail, has another key, or is damaged: verify it, and move it away'
+  }
+  const isHeld = (error as { code?: unknown }).code === 'EEXIST'
+  return isHeld ? 'another relay writes it: each needs a file of its own' : 'cannot be written'
 }

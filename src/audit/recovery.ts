@@ -16,7 +16,6 @@ export interface Recovered {
 /** The trail is not what its writer has written: nothing may be appended to it, since that would hide the damage. */
 export class AuditDamageError extends Error {
   override readonly name = 'AuditDamageError'
-  readonly code = 'ERR_RELAY_AUDIT'
 
   constructor() {
     super('the audit trail is damaged: verify it, and move it away')

@@ -48,7 +48,6 @@ interface Waiting {
 /** A record of which it is not sure that it is in the trail. */
 export class AuditWriteError extends Error {
   override readonly name = 'AuditWriteError'
-  readonly code = 'ERR_RELAY_AUDIT'
 
   constructor() {
     super('the audit trail cannot be written')

@@ -11,7 +11,9 @@ const USAGE = `usage: otel-token-relay audit verify [--key-file KEY] FILE...
   Exit codes: 0 it is whole, 1 it is not (each finding names file and line), 2 it could not be checked.
 `
 
-process.exitCode = await main(process.argv.slice(2))
+void main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code
+})
 
 async function main(args: readonly string[]): Promise<number> {
   const parsed = parse(args)

@@ -104,10 +104,10 @@ describe('a trail', () => {
     await written(3)
     const whole = readFileSync(file)
     writeFileSync(file, whole.subarray(0, whole.length - 200))
-    expect(() => opened()).toThrow(expect.objectContaining({ code: 'ERR_RELAY_AUDIT' }))
+    expect(() => opened()).toThrow(expect.objectContaining({ name: 'AuditDamageError' }))
     rmSync(`${file}.head`)
     writeFileSync(file, 'root:x:0:0\n')
-    expect(() => opened()).toThrow(expect.objectContaining({ code: 'ERR_RELAY_AUDIT' }))
+    expect(() => opened()).toThrow(expect.objectContaining({ name: 'AuditDamageError' }))
     expect(readFileSync(file, 'utf8')).toBe('root:x:0:0\n')
   })
 
@@ -117,28 +117,28 @@ describe('a trail', () => {
     const second = whole.indexOf('\n') + 1
     for (const content of ['', whole.slice(second), `${whole.slice(0, second)}${whole.slice(0, second)}`]) {
       writeFileSync(file, content)
-      expect(() => opened()).toThrow(expect.objectContaining({ code: 'ERR_RELAY_AUDIT' }))
+      expect(() => opened()).toThrow(expect.objectContaining({ name: 'AuditDamageError' }))
       expect(readFileSync(file, 'utf8')).toBe(content)
     }
     rmSync(file)
-    expect(() => opened()).toThrow(expect.objectContaining({ code: 'ERR_RELAY_AUDIT' }))
+    expect(() => opened()).toThrow(expect.objectContaining({ name: 'AuditDamageError' }))
   })
 
   it('is no device and no pipe', () => {
     symlinkSync('/dev/full', file)
-    expect(() => opened()).toThrow(expect.objectContaining({ code: 'ERR_RELAY_AUDIT' }))
+    expect(() => opened()).toThrow(expect.objectContaining({ name: 'AuditDamageError' }))
   })
 
   it('H11 refuses records once somebody else has written, moved or removed its file', async () => {
     const trail = opened()
     await trail.append(record(0))
     appendFileSync(file, 'x')
-    await expect(trail.append(record(1))).rejects.toMatchObject({ code: 'ERR_RELAY_AUDIT' })
+    await expect(trail.append(record(1))).rejects.toMatchObject({ name: 'AuditWriteError' })
     await trail.close()
     const second = opened()
     await second.append(record(1))
     rmSync(file)
-    await expect(second.append(record(2))).rejects.toMatchObject({ code: 'ERR_RELAY_AUDIT' })
+    await expect(second.append(record(2))).rejects.toMatchObject({ name: 'AuditWriteError' })
     await second.close()
   })
 
@@ -168,9 +168,9 @@ describe('a trail', () => {
   it('that cannot be written refuses its records, and takes them again when it can', async () => {
     const trail = opened()
     rmSync(folder, { recursive: true })
-    await expect(trail.append(record(0))).rejects.toMatchObject({ code: 'ERR_RELAY_AUDIT' })
+    await expect(trail.append(record(0))).rejects.toMatchObject({ name: 'AuditWriteError' })
     expect(trail.writable).toBe(false)
-    await expect(trail.append(record(1))).rejects.toMatchObject({ code: 'ERR_RELAY_AUDIT' })
+    await expect(trail.append(record(1))).rejects.toMatchObject({ name: 'AuditWriteError' })
     await trail.close()
   })
 })
