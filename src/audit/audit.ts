@@ -1,7 +1,7 @@
 /** What becomes of auth events where somebody audits: records in a trail, and log records of OpenTelemetry. */
 
 import type { Attributes, Context, Span } from '@opentelemetry/api'
-import { diag, ROOT_CONTEXT, trace } from '@opentelemetry/api'
+import { diag, isSpanContextValid, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import { measureAuditBacklog, measureAuditFailure } from '../telemetry/audit-metrics.ts'
 import type { Auditor } from '../telemetry/auditor.ts'
 import type { AuthEvent } from '../telemetry/auth-event.ts'
@@ -138,10 +138,13 @@ function resumption(lost: number): AuditRecord {
   return { timeMillis: Date.now(), event: 'auth.audit.resumed', traceId: undefined, spanId: undefined, attributes }
 }
 
+const NOWHERE = { traceId: undefined, spanId: undefined }
+
 type Telling = Pick<AuditOptions, 'subjects' | 'fingerprintKey'>
 
 function recordOf(event: AuthEvent, attributes: Attributes, span: Span | undefined, telling: Telling): AuditRecord {
-  const { traceId, spanId } = span?.spanContext() ?? {}
+  const there = span?.spanContext()
+  const { traceId, spanId } = there !== undefined && isSpanContextValid(there) ? there : NOWHERE
   const who = whoseOf(event, telling)
   return { timeMillis: Date.now(), event: event.name, traceId, spanId, attributes: clipped({ ...attributes, ...who }) }
 }

@@ -3,40 +3,62 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 
+/** Locks of this process, for machines on which nobody can say when a process was started. */
+const held = new Set<string>()
+
 /**
  * Takes the lock of this process, and returns what gives it free. The lock of a process that is gone is nobody's.
  *
  * @throws Error with code `EEXIST` where somebody else has it.
  */
 export function lock(path: string): () => void {
+  const mine = `${process.pid} ${startOf(process.pid) ?? ''}`
   try {
-    writeFileSync(path, identity(), { flag: 'wx', mode: 0o600 })
+    writeFileSync(path, mine, { flag: 'wx', mode: 0o600 })
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'EEXIST' || isHeld(path)) throw error
     rmSync(path, { force: true })
-    writeFileSync(path, identity(), { flag: 'wx', mode: 0o600 })
+    writeFileSync(path, mine, { flag: 'wx', mode: 0o600 })
   }
-  return () => rmSync(path, { force: true })
+  held.add(path)
+  return () => {
+    held.delete(path)
+    rmSync(path, { force: true })
+  }
 }
 
-/** In a container every process is the first one, so that its number alone says nothing. Worker threads are one process. */
-function identity(): string {
-  return `${process.pid} ${startedAt()}`
-}
-
-/** When this process was started, in milliseconds of a clock that nobody sets. */
-function startedAt(): number {
-  return Math.round(Number(process.hrtime.bigint() / 1_000_000n) - process.uptime() * 1_000)
-}
-
-const SAME_START_MILLIS = 100
-
+/**
+ * A number alone says nothing: in a container every process is the first one, and after a power cut another one has it.
+ * Worker threads are one process.
+ */
 function isHeld(path: string): boolean {
-  const [holder = Number.NaN, started = Number.NaN] = readFileSync(path, 'latin1').split(' ').map(Number)
+  const [id = '', started = ''] = readFileSync(path, 'latin1').split(' ')
+  const holder = Number(id)
   if (!Number.isSafeInteger(holder) || holder < 1) return false
-  if (holder === process.pid) return Math.abs(started - startedAt()) < SAME_START_MILLIS
+  const now = startOf(holder)
+  if (now !== undefined && started !== '') return now === started
+  if (now === GONE) return false
+  return holder === process.pid ? held.has(path) : isAlive(holder)
+}
+
+/** Of processes that have ended, and that nobody has asked about yet. */
+const GONE = 'gone'
+const ENDED_STATES = ['Z', 'X', 'x']
+
+/** When a process was started, as Linux tells it: in ticks since the machine was. */
+function startOf(id: number): string | undefined {
   try {
-    process.kill(holder, 0)
+    // The name of the program, in brackets, may hold anything.
+    const [state = '', ...fields] = readFileSync(`/proc/${id}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? []
+    return ENDED_STATES.includes(state) ? GONE : fields[18]
+  } catch {
+    return undefined
+  }
+}
+
+function isAlive(id: number): boolean {
+  try {
+    process.kill(id, 0)
     return true
   } catch (error) {
     return (error as { code?: unknown }).code === 'EPERM'

@@ -97,17 +97,19 @@ export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
 
   function letIn(credential: VerifiedCredential, recorded: Promise<boolean> | undefined) {
     const admission: SlotAdmission = { admitted: true, credential }
-    const prepared = prepare(credential)?.then(() => admission) ?? admission
-    return recorded === undefined ? prepared : afterRecord(recorded, credential, prepared)
+    if (recorded !== undefined) return afterRecord(recorded, admission, credential)
+    return prepare(credential)?.then(() => admission) ?? admission
   }
 
+  /** Nothing is got for a caller who is not let in. */
   async function afterRecord(
     recorded: Promise<boolean>,
+    admission: SlotAdmission,
     credential: VerifiedCredential,
-    prepared: SlotAdmission | Promise<SlotAdmission>,
   ): Promise<SlotAdmission> {
-    const admission = await prepared
-    return (await recorded) ? admission : refuse(new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1), credential)
+    if (!(await recorded)) return refuse(new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1), credential)
+    await prepare(credential)
+    return admission
   }
 
   function admitSlot(slot: CredentialSlot, mode: AdmissionMode) {

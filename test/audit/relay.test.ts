@@ -252,7 +252,7 @@ describe('a trail is refused at the start', () => {
     const problem = 'audit.file: is no audit trail, has another key, or is damaged: verify it, and move it away'
     await expect(audited(blocking())).rejects.toMatchObject({ message: problem })
     rmSync(file)
-    writeFileSync(`${file}.lock`, '1 0')
+    writeFileSync(`${file}.lock`, '1')
     const held = 'audit.file: another relay writes it: each needs a file of its own'
     await expect(audited(blocking())).rejects.toMatchObject({ message: held })
     expect(readdirSync(folder)).toEqual(['audit.jsonl.lock'])

@@ -1,6 +1,7 @@
 /** H10 H11 The audit trail: nothing that was acknowledged is lost, and nothing is changed without being found. */
 
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   appendFileSync,
   existsSync,
@@ -98,6 +99,14 @@ describe('a trail', () => {
     expect(() => opened()).toThrow(expect.objectContaining({ code: 'EEXIST' }))
     await trail.close()
     await written(1)
+  })
+
+  it('H10 is free again after a power cut, though another process has the number of the one that had it', async () => {
+    for (const id of [process.pid, process.ppid, 1]) {
+      writeFileSync(`${file}.lock`, `${id} 1`)
+      await written(1)
+    }
+    expect(linesOf()).toHaveLength(3)
   })
 
   it('is not opened where it is damaged, and neither is what is no trail', async () => {
@@ -240,8 +249,10 @@ it('H10 no acknowledged record is lost, wherever its writer is killed', async ()
 it('H10 a disk that is full in the middle of a line takes nothing of what was acknowledged, and leaves no damage', async () => {
   const writer = join(import.meta.dirname, 'writer.ts')
   const limited = spawn('bash', ['-c', `ulimit -f 24; exec "$0" "$@"`, process.execPath, writer, file, '1000000'])
+  const ended = once(limited, 'exit')
   let acknowledged = 0
   for await (const line of createInterface({ input: limited.stdout })) if (line !== 'open') acknowledged += 1
+  await ended
   expect(acknowledged).toBeGreaterThan(10)
   const { lines, findings } = await verifyAuditTrail([file], undefined)
   expect({ findings, isThere: lines >= acknowledged }).toEqual({ findings: [], isThere: true })
@@ -252,11 +263,13 @@ it('H10 a disk that is full in the middle of a line takes nothing of what was ac
 /** Kills the writer as soon as it has acknowledged `count` records, and returns how many it had. */
 async function killedAfter(count: number): Promise<number> {
   const writer = spawn(process.execPath, [join(import.meta.dirname, 'writer.ts'), file, '20000'])
+  const ended = once(writer, 'exit')
   let acknowledged = 0
   for await (const line of createInterface({ input: writer.stdout })) {
     if (line === 'open') continue
     acknowledged += 1
     if (acknowledged === count) writer.kill('SIGKILL')
   }
+  await ended
   return acknowledged
 }
