@@ -127,7 +127,14 @@ function createKeeper(trail: AuditTrail): Keeper {
     },
     async close() {
       clearInterval(probe)
-      await trail.close()
+      // A disk that does not answer must not keep the process.
+      await atMost(
+        trail.close().then(
+          () => true,
+          () => false,
+        ),
+        MAX_WAIT_MILLIS,
+      )
     },
   }
 }

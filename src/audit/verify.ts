@@ -61,6 +61,7 @@ export async function verifyAuditTrail(files: readonly string[], key: AuditKey):
       else torn = true
       if (findings.length >= MAX_FINDINGS) return { lines, first, torn, findings: findings.slice(0, MAX_FINDINGS) }
     }
+    if (chain.reached < announcedEnd(file)) findings.push({ file, line: at.number + 1, problem: 'end_missing' })
   }
   const problem = chain.end()
   if (problem !== undefined) findings.push({ file: at.file, line: at.number + 1, problem })
@@ -68,6 +69,8 @@ export async function verifyAuditTrail(files: readonly string[], key: AuditKey):
 }
 
 interface Chain {
+  /** Sequence of the last line so far. */
+  readonly reached: number
   check(text: string, isFirstOfNewest: boolean): { line: AuditLine | undefined; problems: readonly AuditProblem[] }
   end(): AuditProblem | undefined
 }
@@ -89,6 +92,9 @@ function createChain(head: AuditHead | undefined, key: AuditKey): Chain {
   }
 
   return {
+    get reached() {
+      return last?.sequence ?? 0
+    },
     check(text, isFirstOfNewest) {
       const line = readLine(text, undefined, key)
       if (line === undefined) {
@@ -113,9 +119,14 @@ function createChain(head: AuditHead | undefined, key: AuditKey): Chain {
   }
 }
 
-const PUT_ASIDE = /\.\d{15}$/
+const PUT_ASIDE = /\.(\d{15})$/
 
-/** The head is that of the newest file. One that was put aside ends where its name says. */
+/** A file that was put aside ends with the line that its name says. */
+function announcedEnd(file: string): number {
+  return Number(PUT_ASIDE.exec(file)?.[1] ?? 0)
+}
+
+/** The head is that of the newest file, whichever file is given. */
 async function headOf(file: string, key: AuditKey): Promise<AuditHead | undefined> {
   return readFile(`${file.replace(PUT_ASIDE, '')}.head`, 'latin1').then(
     (text) => readHead(text, key),

@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -16,6 +17,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { encodeHead } from '../../src/audit/head.ts'
+import type { AuditLine } from '../../src/audit/line.ts'
 import type { AuditTrail, AuditTrailOptions } from '../../src/audit/trail.ts'
 import { openAuditTrail } from '../../src/audit/trail.ts'
 import { verifyAuditTrail } from '../../src/audit/verify.ts'
@@ -52,6 +55,7 @@ const filesOf = (): string[] => [
     .map((name) => join(folder, name)),
   ...(existsSync(file) ? [file] : []),
 ]
+const lastOf = (lines: readonly string[]): AuditLine => JSON.parse(lines.at(-1) ?? '') as AuditLine
 const problems = async (key?: Buffer): Promise<readonly string[]> =>
   (await verifyAuditTrail([file], key)).findings.map(({ line, problem }) => `${line} ${problem}`)
 
@@ -149,6 +153,20 @@ describe('a trail', () => {
     rmSync(file)
     await expect(second.append(record(2))).rejects.toMatchObject({ name: 'AuditWriteError' })
     await second.close()
+  })
+
+  it('H10 goes on where it was killed between the head that announces a new file and the file', async () => {
+    await written(3)
+    writeFileSync(`${file}.head`, encodeHead({ ...lastOf(linesOf()), first: 4 }, undefined))
+    expect(await problems()).toEqual([])
+    await written(2)
+    expect(await problems()).toEqual([])
+    expect(linesOf()).toHaveLength(5)
+    // And after it was put aside.
+    writeFileSync(`${file}.head`, encodeHead({ ...lastOf(linesOf()), first: 6 }, undefined))
+    renameSync(file, `${file}.000000000000005`)
+    await written(1)
+    expect(await verifyAuditTrail(filesOf(), undefined)).toMatchObject({ lines: 6, first: 1, findings: [] })
   })
 
   it('H10 survives a head that was torn', async () => {
