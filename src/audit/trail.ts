@@ -154,14 +154,15 @@ function createWriter({ file, maxBytes, key }: AuditTrailOptions, repaired: Repa
       // Of a group that could not be written, and could not be cut away then.
       if (size > bytes) await lines.truncate(bytes)
     }
-    await refuseForeign(handles.lines)
+    await refuseForeign(handles)
     return handles
   }
 
-  /** Whoever has moved, removed, cut or written the file meanwhile: what would be written now might be lost. */
-  async function refuseForeign(lines: FileHandle): Promise<void> {
-    const [own, there] = await Promise.all([lines.stat(), stat(file)])
-    if (own.ino !== there.ino || own.dev !== there.dev || own.size !== bytes) throw new AuditDamageError()
+  /** Whoever has moved, removed, cut or written a file meanwhile: what would be written now might be lost. */
+  async function refuseForeign({ lines, head }: Handles): Promise<void> {
+    const size = await sizeIfThere(lines, file)
+    await sizeIfThere(head, `${file}.head`)
+    if (size !== bytes) throw new AuditDamageError()
   }
 
   /** Lines of a group that could not be written are cut away: the next one takes their place. */
@@ -228,6 +229,13 @@ async function writeWhole(handle: FileHandle, content: Buffer, position?: number
     const where = position === undefined ? null : position + at
     at += (await handle.write(content, at, content.length - at, where)).bytesWritten
   }
+}
+
+/** How long the file is; rejects where `path` is another one, or none. */
+async function sizeIfThere(handle: FileHandle, path: string): Promise<number> {
+  const [own, there] = await Promise.all([handle.stat(), stat(path)])
+  if (own.ino !== there.ino || own.dev !== there.dev) throw new AuditDamageError()
+  return own.size
 }
 
 async function syncFolder(file: string): Promise<void> {

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { encodeHead } from '../../src/audit/head.ts'
 import type { AuditLine } from '../../src/audit/line.ts'
 import type { AuditTrail, AuditTrailOptions } from '../../src/audit/trail.ts'
@@ -150,6 +150,10 @@ describe('a trail', () => {
     await trail.close()
     const second = opened()
     await second.append(record(1))
+    rmSync(`${file}.head`)
+    await expect(second.append(record(2))).rejects.toMatchObject({ name: 'AuditWriteError' })
+    await vi.waitFor(() => second.append(record(2)), { timeout: 30_000, interval: 50 })
+    expect(await problems()).toEqual([])
     rmSync(file)
     await expect(second.append(record(2))).rejects.toMatchObject({ name: 'AuditWriteError' })
     await second.close()
