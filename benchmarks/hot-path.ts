@@ -48,6 +48,7 @@ const deciding = {
   checkRevocation: () => 'good' as const,
   mode: 'enforce' as const,
   hasSealingKey: () => false,
+  isBlocked: () => false,
 }
 const decide = createDecide(deciding, () => undefined)
 const carrier = { traceparent: `00-${span.traceId}-${span.spanId}-01`, authorization: `Bearer ${token}` }

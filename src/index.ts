@@ -1,5 +1,6 @@
 /** otel-token-relay: the caller's token travels with the call, and only where it may. */
 
+export type { AuditLogger, AuditLogRecord } from './audit/audit.ts'
 export { bind, bindEmitter } from './context/bind.ts'
 export { perCaller, runAsAll } from './context/callers.ts'
 export {
@@ -16,6 +17,7 @@ export type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
 export type { Admission, AdmissionOptions, AdmissionRequest, Admitted, Admitter, Refused } from './ingress/admission.ts'
 export type { RelayInstrumentation } from './ingress/instrumentation.ts'
 export type {
+  AuditOptions,
   CacheOptions,
   DestinationConsumeOptions,
   DestinationExchangeOptions,

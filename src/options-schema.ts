@@ -7,6 +7,7 @@ import type { ConsumeRule, Rule } from './destination/rules.ts'
 import { keyOf } from './destination/rules.ts'
 import type { ClientSettings } from './exchange/settings.ts'
 import { isPlainPath } from './ingress/public-path.ts'
+import { auditSchema } from './options-audit.ts'
 import { exchangeRuleSchema, exchangeSchema } from './options-exchange.ts'
 import { absent, aFunction, group, list, millis, SCOPES, scope, secureUrl, text } from './options-parts.ts'
 import type { RevocationList } from './revocation/list.ts'
@@ -252,6 +253,7 @@ export const optionsSchema = z
           .max(10_000_000, 'expected 0 to 10000000 entries')
           .default(10_000),
       }).prefault(absent),
+      audit: auditSchema.prefault(absent),
       telemetry: group({
         actors: z.enum(['hash', 'plain'], 'expected hash or plain').default('hash'),
       }).prefault(absent),

@@ -1,12 +1,14 @@
 /** The options of a relay: one source for code, configuration files and environment variables. */
 
 import type * as z from 'zod'
+import type { AuditLogger } from './audit/audit.ts'
 import type { EgressMode } from './destination/decision.ts'
 import type { DetectorMode } from './destination/detector.ts'
 import type { Rule } from './destination/rules.ts'
 import type { TokenSourceSettings } from './exchange/exchangers.ts'
 import type { ClientAuthentication, ClientSettings } from './exchange/settings.ts'
 import type { IngressMode } from './ingress/gate.ts'
+import type { AuditSettings } from './options-audit.ts'
 import { issuerSchema, optionsSchema } from './options-schema.ts'
 import { tokenSourceSchema } from './options-token-source.ts'
 import type { OnUnavailable } from './revocation/check.ts'
@@ -280,6 +282,34 @@ export interface TelemetryOptions {
   readonly actors?: 'hash' | 'plain'
 }
 
+/** Who is told every decision about a token, sampled or not. */
+export interface AuditOptions {
+  /**
+   * The path of a file that every decision is appended to, as a line of JSON that is bound to the one before it by a hash.
+   * One file per process, which is locked. Default: none.
+   */
+  readonly file?: string
+  /**
+   * Binds the lines, so that nobody without it can write others: 32 to 4096 characters. Needs `file`. Default: none, and
+   * whoever can write the file can write another whole trail.
+   */
+  readonly key?: string
+  /** The path of a file that holds nothing but such a key. Excludes `key`. */
+  readonly keyFile?: string
+  /** A file that has become larger is put aside, and a new one goes on from it, in bytes. 4096 to 268435456; default 67108864. */
+  readonly maxFileBytes?: number
+  /**
+   * What happens while the file cannot be written. `block`: nobody is let in before that is recorded, and once the file is
+   * known to fail no token leaves. `continue`: all goes on, and is told as an error and by `auth.audit.failures`. Required
+   * where there is a `file`.
+   */
+  readonly onFailure?: 'block' | 'continue'
+  /** Whether the subject of a token is told, as a keyed hash (`fingerprintKey`), or not at all. Default `hash`. */
+  readonly subjects?: 'hash' | 'omit'
+  /** A `Logger` of `@opentelemetry/api-logs` that gets every decision as a log record. Default: none. */
+  readonly logger?: AuditLogger
+}
+
 /** A key that tokens in messages are sealed with, or opened: exactly one of `secret`, `secretFile`, `jwk`, `jwkFile`. */
 export interface SealingKeyOptions {
   /** The name of the key in messages: up to 64 letters, digits and `. _ ~ -`. Never two keys under one name. */
@@ -358,6 +388,8 @@ export interface TokenRelayOptions {
   readonly revocation?: RevocationOptions
   /** How verified tokens are remembered. */
   readonly cache?: CacheOptions
+  /** Who is told every decision about a token. */
+  readonly audit?: AuditOptions
   /** What is told about tokens. */
   readonly telemetry?: TelemetryOptions
   /**
@@ -394,6 +426,7 @@ export interface Settings {
   }
   readonly revocation: { readonly list: RevocationList | undefined; readonly onUnavailable: OnUnavailable }
   readonly cache: { readonly maxEntries: number }
+  readonly audit: AuditSettings
   readonly telemetry: { readonly actors: 'hash' | 'plain' }
   readonly fingerprintKey: string | undefined
 }
@@ -404,7 +437,7 @@ export interface Settings {
  * @throws TypeError with code `ERR_RELAY_OPTION` that names the first wrong option by its path and never shows its value.
  */
 export function parseOptions(options: unknown): Settings {
-  const { issuers, destinations, ingress, egress, sealing, revocation, cache, telemetry, ...rest } = checked(
+  const { issuers, destinations, ingress, egress, sealing, revocation, cache, audit, telemetry, ...rest } = checked(
     optionsSchema,
     options,
   )
@@ -427,6 +460,7 @@ export function parseOptions(options: unknown): Settings {
     },
     revocation: { ...revocation, list: own(revocation, 'list') as RevocationList | undefined },
     cache,
+    audit,
     telemetry,
     fingerprintKey: own(rest, 'fingerprintKey') as Settings['fingerprintKey'],
   }
@@ -481,7 +515,7 @@ function checkedResolver(resolve: ResolveIssuer): IssuerResolver {
   }
 }
 
-/** A list and a window are objects with a life of their own. */
+/** A list, a window and a logger are objects with a life of their own. */
 function checked<T extends z.ZodType>(schema: T, options: unknown): z.output<T> {
-  return checkOptions(schema, options, ['list', 'replayWindow'])
+  return checkOptions(schema, options, ['list', 'replayWindow', 'logger'])
 }

@@ -3,6 +3,8 @@
 import process from 'node:process'
 import type { Context, TextMapPropagator } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
+import type { Audit } from './audit/audit.ts'
+import { openAudit } from './audit/open.ts'
 import { ensureContextManager } from './context/context-manager.ts'
 import { getSlot, setCredential, setSlot } from './context/credential-context.ts'
 import type { SlotState } from './context/slot.ts'
@@ -47,6 +49,7 @@ import type { Sealing } from './sealing/sealing.ts'
 import { createSealing } from './sealing/sealing.ts'
 import type { Threads } from './sealing/threads.ts'
 import { threadsOf } from './sealing/threads.ts'
+import { setAuditor } from './telemetry/auditor.ts'
 import type { AuthEvent } from './telemetry/auth-event.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
 import { watchProducerSpans } from './telemetry/producer-spans.ts'
@@ -55,7 +58,7 @@ import { createRedaction } from './telemetry/redaction.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
 import type { TokenError } from './token/errors.ts'
-import { TokenRejectedError } from './token/errors.ts'
+import { TokenRejectedError, UndecidedError } from './token/errors.ts'
 import type { CredentialTraits, VerifiedCredential } from './token/verified-credential.ts'
 import { isVerifiedCredential } from './token/verified-credential.ts'
 import type { Issuers } from './verification/issuers.ts'
@@ -181,6 +184,9 @@ const MAX_TOKEN_BYTES = 65_536
 function assemble(settings: Settings): Assembled {
   const limits = settings.issuers.map((issuer) => issuer.maxTokenBytes)
   const maxTokenBytes = settings.resolveIssuer === undefined ? Math.max(...limits) : MAX_TOKEN_BYTES
+  const { fingerprintKey } = settings
+  const audit = openAudit({ ...settings.audit, fingerprintKey })
+  setAuditor(audit?.tell)
   const list = settings.revocation.list ?? createMemoryRevocationList()
   const { watch, verifier, redaction, ...verification } = assembleVerification(settings, list)
   const { issuers } = verification
@@ -188,7 +194,7 @@ function assemble(settings: Settings): Assembled {
   const threads = threadsOf(settings.rules.some(({ pattern }) => isWorker(pattern)))
   const sealing = sealingOf(settings, maxTokenBytes, threads)
   const rules = settings.sealing.keys.length > 0 ? settings.rules : sealedFor(settings.rules, threads)
-  const { exchangers, preparation, deciding } = assembleExchange({ ...settings, rules }, verification, sealing)
+  const { exchangers, preparation, deciding } = assembleExchange({ ...settings, rules }, verification, sealing, audit)
   const observe = settings.egress.mode === 'report' ? reportTo(observed) : count
   const detector = createDetector(settings.egress.detector, deciding.rules, createDecide(deciding, observe))
   const { decide } = detector
@@ -207,7 +213,7 @@ function assemble(settings: Settings): Assembled {
   })
   const metadata = metadataOf(settings)
   const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
-  const admitter = createAdmitter({ propagator, verifier, resourceMetadata, prepare: preparation.admit })
+  const admitter = createAdmitter({ propagator, verifier, resourceMetadata, prepare: preparation.admit, audit })
   const instrumentation = createInstrumentation(createGate({ ...settings.ingress, metadata, admitter }), VERSION)
 
   const prepare: ActiveRelay['prepare'] = async (destination, options) => {
@@ -223,7 +229,7 @@ function assemble(settings: Settings): Assembled {
     checkScopes: admitter.checkScopes,
     propagator,
     instrumentation,
-    verify: async (token) => verify(token, verifier, maxTokenBytes),
+    verify: async (token) => verify(token, verifier, maxTokenBytes, audit),
     revoke: async (what) => revoke(what, list),
     explain: (destination) => explainDestination(destination, context.active(), deciding),
     prepare: async (destination, options = {}) => void (await prepare(destination, options)),
@@ -234,7 +240,7 @@ function assemble(settings: Settings): Assembled {
     },
     observedDestinations: () => observed.list(),
     redact: (processor) => redactingProcessor(processor, redaction.redact()),
-    ready: () => isReady(issuers, list, settings.revocation.onUnavailable),
+    ready: () => audit?.isBlocked() !== true && isReady(issuers, list, settings.revocation.onUnavailable),
     hydrate: async () => void (await Promise.all(issuers.configured.map(({ keys }) => keys.hydrate()))),
     async shutdown() {
       if (!active) return
@@ -245,11 +251,13 @@ function assemble(settings: Settings): Assembled {
       detector.uninstall()
       watch.stop()
       setActiveRelay(undefined)
+      setAuditor(undefined)
+      await audit?.close()
     },
   }
-  const settleIn: ActiveRelay['settle'] = (ctx) => settle(ctx, verifier)
+  const settleIn: ActiveRelay['settle'] = (ctx) => settle(ctx, verifier, audit)
   const { checkRevocation } = verification
-  const reading = { rules: deciding.rules, exchangers, messages, verifier, checkRevocation, settle: settleIn }
+  const reading = { rules: deciding.rules, exchangers, messages, verifier, checkRevocation, settle: settleIn, audit }
   const admitMessage = createMessageAdmitter(reading)
   return { relay, prepare, renew, settle: settleIn, admitMessage, expectCaller: producers.discover }
 }
@@ -298,14 +306,21 @@ function assembleVerification(settings: Settings, list: RevocationList) {
 
 type Verification = Pick<ReturnType<typeof assembleVerification>, 'issuers' | 'checkRevocation' | 'traits'>
 
-function assembleExchange(settings: Settings, { issuers, checkRevocation, traits }: Verification, sealing: Sealing) {
+function assembleExchange(
+  settings: Settings,
+  { issuers, checkRevocation, traits }: Verification,
+  sealing: Sealing,
+  audit: Audit | undefined,
+) {
   const { exchanges, rules: listed, egress } = settings
   const exchangers = createExchangers({
     settings: exchanges,
     issuers,
     traits,
   })
-  const rules = { rules: compileRules(listed), checkRevocation, mode: egress.mode, hasSealingKey: sealing.hasKey }
+  const isBlocked = (): boolean => audit?.isBlocked() === true
+  const matching = { rules: compileRules(listed), hasSealingKey: sealing.hasKey }
+  const rules = { ...matching, checkRevocation, mode: egress.mode, isBlocked }
   const preparation = createPreparation({ ...rules, listed, exchangers: exchangers.byIssuer })
   return { exchangers, preparation, deciding: { ...rules, exchanged: preparation.exchanged } }
 }
@@ -317,9 +332,9 @@ function isReady({ configured }: Issuers, list: RevocationList, onUnavailable: O
 
 async function revoke(what: VerifiedCredential | RevocationEntry, list: RevocationList): Promise<void> {
   const entry = isVerifiedCredential(what) ? entryOf(what) : what
-  const { kind, issuer } = normalizeEntry(entry)
+  const { kind, issuer, value: id } = normalizeEntry(entry)
   await list.revoke(entry)
-  recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.revoked', kind, issuer })
+  recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.revoked', kind, issuer, id })
 }
 
 function entryOf({ issuer, tokenId, expiresAtMillis }: VerifiedCredential): RevocationEntry {
@@ -327,10 +342,33 @@ function entryOf({ issuer, tokenId, expiresAtMillis }: VerifiedCredential): Revo
   return { issuer, tokenId, expiresAtMillis }
 }
 
-async function verify(token: string, verifier: Verifier, maxTokenBytes: number): Promise<VerifiedCredential> {
+/** Told to whoever audits, and on no span: it is the application that asks, and is answered. */
+async function verify(
+  token: string,
+  verifier: Verifier,
+  maxTokenBytes: number,
+  audit: Audit | undefined,
+): Promise<VerifiedCredential> {
+  try {
+    const credential = await verifyText(token, verifier, maxTokenBytes)
+    recordOnSpan(undefined, { name: 'auth.token.verified', credential })
+    await acknowledged(audit)
+    return credential
+  } catch (error) {
+    recordOnSpan(undefined, { name: 'auth.token.rejected', code: (error as TokenError).code, credential: undefined })
+    throw error
+  }
+}
+
+async function verifyText(token: string, verifier: Verifier, maxTokenBytes: number): Promise<VerifiedCredential> {
   if (typeof token !== 'string') throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
   if (token.length > maxTokenBytes) throw new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
   return verifier.verify(new Credential(token))
+}
+
+/** Rejects where what was told last could not be recorded, and must not go ahead then. */
+async function acknowledged(audit: Audit | undefined): Promise<void> {
+  if ((await audit?.acknowledged()) === false) throw new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1)
 }
 
 /**
@@ -365,7 +403,9 @@ export async function runAs<T>(source: TokenSource, fn: () => T): Promise<Awaite
 }
 
 /** As the gate does it for requests: the token is told of on the span of the message, or on the active one. */
-async function settle(ctx: Context, verifier: Verifier): Promise<void> {
+async function settle(ctx: Context, verifier: Verifier, audit: Audit | undefined): Promise<void> {
+  // Before a sealed token is opened, which can be done once.
+  if (audit?.isBlocked() === true) throw new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1)
   const slot = getSlot(ctx) ?? CredentialSlot.presented({ kind: 'none' })
   const told = trace.getSpan(ctx)?.isRecording() === true ? ctx : context.active()
   const record = (event: AuthEvent): void => recordOnSpan(trace.getSpan(told), event)
@@ -374,11 +414,13 @@ async function settle(ctx: Context, verifier: Verifier): Promise<void> {
   const state = await context.with(told, () => slot.settle(verifier))
   const error = await refusalOf(state, isNew, verifier)
   if (error === undefined && state.status === 'verified') {
-    if (isNew) record({ name: 'auth.token.verified', credential: state.credential })
+    if (!isNew) return
+    record({ name: 'auth.token.verified', credential: state.credential })
+    await acknowledged(audit)
     return
   }
   const refusal = error ?? new TokenRejectedError('ERR_TOKEN_MISSING')
-  record({ name: 'auth.token.rejected', code: refusal.code })
+  record({ name: 'auth.token.rejected', code: refusal.code, credential: undefined })
   throw refusal
 }
 

@@ -77,6 +77,14 @@ describe('defaults', () => {
       },
       revocation: { list: undefined, onUnavailable: 'reject' },
       cache: { maxEntries: 10_000 },
+      audit: {
+        file: undefined,
+        key: undefined,
+        maxFileBytes: 67_108_864,
+        onFailure: undefined,
+        subjects: 'hash',
+        logger: undefined,
+      },
       telemetry: { actors: 'hash' },
       fingerprintKey: undefined,
     })

@@ -29,6 +29,8 @@ export type Decision =
     }
   | {
       readonly verdict: 'withhold'
+      /** Whose token stays, where it is a verified one. */
+      readonly subject: VerifiedCredential | undefined
       readonly reason: WithholdReason
       readonly rule: Rule | undefined
       readonly target: Target | undefined
@@ -60,6 +62,8 @@ export interface DecideOptions {
   readonly mode: EgressMode
   /** Whether there is the key that a rule wants tokens to be sealed with. */
   readonly hasSealingKey: (seal: Rule['seal']) => boolean
+  /** Whether nothing may leave now, because it could not be recorded. */
+  readonly isBlocked: () => boolean
 }
 
 /** `observe` is told every decision. */
@@ -81,19 +85,20 @@ export function slotOf(ctx: Context): CredentialSlot | undefined {
 /** A hop of two callers has lost both, and is told nevertheless. */
 function decideNobody(ctx: Context, { obstacle }: Hop): Decision | undefined {
   if (obstacle !== 'ambiguous' || isTracingSuppressed(ctx)) return undefined
-  return { verdict: 'withhold', reason: obstacle, rule: undefined, target: undefined }
+  return { verdict: 'withhold', subject: undefined, reason: obstacle, rule: undefined, target: undefined }
 }
 
 /** The verdict on `slot` at `hop`, whoever asks. */
 export function decideHop(slot: CredentialSlot, hop: Hop, options: DecideOptions): Decision {
   const { target, obstacle } = hop
   const rule = target === undefined ? undefined : options.rules.match(target)
-  const withhold = (reason: WithholdReason): Decision => ({ verdict: 'withhold', reason, rule, target })
+  const { state } = slot
+  const owner = state.status === 'verified' ? state.credential : undefined
+  const withhold = (reason: WithholdReason): Decision => ({ verdict: 'withhold', subject: owner, reason, rule, target })
 
   if (target === undefined || rule === undefined) return withhold(unnamed(target, obstacle))
-  const { state } = slot
-  if (state.status !== 'verified') return withhold(obstacle ?? unusable(state))
-  const subject = state.credential
+  if (owner === undefined) return withhold(obstacle ?? unusable(state))
+  const subject = owner
   // Nothing is got for a caller, and nothing that was got is used, once its own token is not good any more.
   const reason = obstacle ?? defectOf(subject, options.checkRevocation) ?? riskOf(slot, rule, options)
   if (reason !== undefined) return withhold(reason)
@@ -135,7 +140,12 @@ function defectOf(credential: VerifiedCredential, checkRevocation: RevocationChe
   return verdict === 'revoked' ? 'revoked' : 'revocation_unavailable'
 }
 
-function riskOf(slot: CredentialSlot, rule: Rule, { hasSealingKey }: DecideOptions): WithholdReason | undefined {
+function riskOf(
+  slot: CredentialSlot,
+  rule: Rule,
+  { hasSealingKey, isBlocked }: DecideOptions,
+): WithholdReason | undefined {
+  if (isBlocked()) return 'audit_failed'
   if (slot.ended && rule.detached === 'withhold') return 'detached'
   return rule.seal === false || hasSealingKey(rule.seal) ? undefined : 'not_sealed'
 }

@@ -18,6 +18,7 @@ export function eventOf(decision: Decision): AuthEvent {
         reason: decision.reason,
         rule: decision.rule?.to,
         destination: decision.target === undefined ? undefined : attributesOf(decision.target),
+        subject: decision.subject,
       }
 }
 

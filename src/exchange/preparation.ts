@@ -137,12 +137,13 @@ function exchangeFor(decision: Decision): ExchangeRule | undefined {
   return isUsed ? decision.rule?.exchange : undefined
 }
 
-/** No token is got for a caller whose own is not good any more. */
+/** No token is got for a caller whose own is not good any more, or cannot be sent now. */
 function refuseUseless(decision: Decision): void {
   if (decision.verdict !== 'withhold') return
   if (decision.reason === 'expired') throw new TokenRejectedError('ERR_TOKEN_EXPIRED')
   if (decision.reason === 'revoked') throw new TokenRejectedError('ERR_TOKEN_REVOKED')
   if (decision.reason === 'revocation_unavailable') throw new UndecidedError('ERR_TOKEN_REVOCATION_UNAVAILABLE', 1)
+  if (decision.reason === 'audit_failed') throw new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1)
 }
 
 /** What could not be got is missing when it is decided, and withheld then with its reason. */

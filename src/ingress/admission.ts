@@ -3,6 +3,7 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { trace } from '@opentelemetry/api'
+import type { Audit } from '../audit/audit.ts'
 import { ensureContextManager } from '../context/context-manager.ts'
 import type { CredentialSlot, SlotState } from '../context/slot.ts'
 import type { RelayPropagator } from '../propagation/propagator.ts'
@@ -83,13 +84,32 @@ export interface AdmitterOptions {
   readonly resourceMetadata: string | undefined
   /** Gets what requests of this caller may need; `undefined` where there is nothing to wait for. */
   readonly prepare: (credential: VerifiedCredential) => Promise<void> | undefined
+  /** Who is let in has to be recorded there before. */
+  readonly audit: Pick<Audit, 'acknowledged'> | undefined
 }
 
 export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
-  const { propagator, verifier, resourceMetadata, prepare } = options
-  function refuse(error: TokenError): Refused {
-    recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.rejected', code: error.code })
+  const { propagator, verifier, resourceMetadata, prepare, audit } = options
+  function refuse(error: TokenError, credential?: VerifiedCredential): Refused {
+    recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.rejected', code: error.code, credential })
     return { admitted: false, error, answer: answerFor(error, resourceMetadata) }
+  }
+
+  function letIn(credential: VerifiedCredential, recorded: Promise<boolean> | undefined) {
+    const admission: SlotAdmission = { admitted: true, credential }
+    if (recorded !== undefined) return afterRecord(recorded, admission, credential)
+    return prepare(credential)?.then(() => admission) ?? admission
+  }
+
+  /** Nothing is got for a caller who is not let in. */
+  async function afterRecord(
+    recorded: Promise<boolean>,
+    admission: SlotAdmission,
+    credential: VerifiedCredential,
+  ): Promise<SlotAdmission> {
+    if (!(await recorded)) return refuse(new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1), credential)
+    await prepare(credential)
+    return admission
   }
 
   function admitSlot(slot: CredentialSlot, mode: AdmissionMode) {
@@ -101,10 +121,8 @@ export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
       const error = refusalOf(state, mode)
       if (error !== undefined) return refuse(error)
       if (state.status !== 'verified') return { admitted: true, credential: undefined }
-      const { credential } = state
-      if (isNew) tellVerified(credential)
-      const admission: SlotAdmission = { admitted: true, credential }
-      return prepare(credential)?.then(() => admission) ?? admission
+      if (isNew) tellVerified(state.credential)
+      return letIn(state.credential, isNew ? audit?.acknowledged() : undefined)
     }
     return settled instanceof Promise ? settled.then(conclude) : conclude(settled)
   }
@@ -135,7 +153,7 @@ export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
     checkScopes(credential, scopes) {
       if (credential === undefined) return refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
       const allowed = scopes.every((scope) => credential.scopes.includes(scope))
-      return allowed ? undefined : refuse(new InsufficientScopeError(scopes))
+      return allowed ? undefined : refuse(new InsufficientScopeError(scopes), credential)
     },
   }
 }

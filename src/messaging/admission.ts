@@ -2,6 +2,7 @@
 
 import type { Context } from '@opentelemetry/api'
 import { trace } from '@opentelemetry/api'
+import type { Audit } from '../audit/audit.ts'
 import { deleteCredential, getSlot, setSlot } from '../context/credential-context.ts'
 import { CredentialSlot } from '../context/slot.ts'
 import { attributesOf } from '../destination/hop-event.ts'
@@ -32,6 +33,8 @@ export interface MessageAdmitterOptions {
   readonly checkRevocation: RevocationCheck
   /** Opens and verifies the token in a context, and tells it. Rejects with a `TokenError`. */
   readonly settle: (ctx: Context) => Promise<void>
+  /** As whom a message is worked on has to be recorded there before. */
+  readonly audit: Pick<Audit, 'acknowledged'> | undefined
 }
 
 const OWN = { refreshToken: undefined, request: WHATEVER_IS_DEFAULT }
@@ -40,7 +43,7 @@ const OWN = { refreshToken: undefined, request: WHATEVER_IS_DEFAULT }
 const STRICT: ConsumeRule = { onExpired: 'reject', onMissing: 'reject' }
 
 export function createMessageAdmitter(options: MessageAdmitterOptions): AdmitMessage {
-  const { rules, exchangers, messages, verifier, checkRevocation, settle } = options
+  const { rules, exchangers, messages, verifier, checkRevocation, settle, audit } = options
   const workloads = new Map<string, TokenSource>()
 
   function ruleFor(source: string): ConsumeRule {
@@ -93,6 +96,7 @@ export function createMessageAdmitter(options: MessageAdmitterOptions): AdmitMes
     try {
       const admitted = await admit(ctx, source)
       tell(admitted.as, undefined, admitted.origin)
+      if ((await audit?.acknowledged()) === false) throw new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1)
       return admitted
     } catch (error) {
       const { code, retryable } = error as TokenError

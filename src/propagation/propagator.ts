@@ -55,6 +55,11 @@ export interface PropagatorOptions {
 
 type Sent = Exclude<Decision, { readonly verdict: 'withhold' }>
 
+function withheld(decision: Sent, reason: WithholdReason): Decision {
+  const subject = decision.verdict === 'exchange' ? decision.subject : decision.credential
+  return { verdict: 'withhold', subject, reason, rule: decision.rule, target: decision.target }
+}
+
 export function createPropagator(options: PropagatorOptions): RelayPropagator {
   const { maxTokenBytes, decide, sealing, messages, producers, onInject, isActive } = options
   const extracted = new WeakMap<object, { readonly authorization: unknown; readonly slot: CredentialSlot }>()
@@ -120,7 +125,7 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
   /** Writes the token, and returns what has become of the decision. */
   function write(decision: Sent, ctx: Context, carrier: object, setter: TextMapSetter): Decision {
     const value = fieldFor(decision, ctx)
-    if (value === undefined) return { ...decision, verdict: 'withhold', reason: 'not_sealed' }
+    if (value === undefined) return withheld(decision, 'not_sealed')
     setter.set(carrier, AUTHORIZATION, value)
     rememberWritten(carrier, value)
     return decision

@@ -109,6 +109,11 @@ const VARIABLES: Readonly<Record<string, { readonly path: string; readonly read:
   TOKEN_RELAY_SEALING_MAX_AGE_SECONDS: { path: 'sealing.maxAgeSeconds', read: asNumber },
   TOKEN_RELAY_SEALING_PADDING_BYTES: { path: 'sealing.paddingBytes', read: asNumber },
   TOKEN_RELAY_SEALING_MAX_OPENINGS: { path: 'sealing.maxOpenings', read: asNumber },
+  TOKEN_RELAY_AUDIT_FILE: { path: 'audit.file', read: asText },
+  TOKEN_RELAY_AUDIT_KEY_FILE: { path: 'audit.keyFile', read: asText },
+  TOKEN_RELAY_AUDIT_MAX_FILE_BYTES: { path: 'audit.maxFileBytes', read: asNumber },
+  TOKEN_RELAY_AUDIT_ON_FAILURE: { path: 'audit.onFailure', read: asText },
+  TOKEN_RELAY_AUDIT_SUBJECTS: { path: 'audit.subjects', read: asText },
   TOKEN_RELAY_CACHE_MAX_ENTRIES: { path: 'cache.maxEntries', read: asNumber },
   TOKEN_RELAY_FINGERPRINT_KEY: { path: 'fingerprintKey', read: asText },
 }

@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto'
 import type { ReplayWindow } from './replay-window.ts'
 
-/** 2 MB, of which the system gives out what is used: four thousand hand-overs a second, each of 30 s. */
+/** 2 MB, of which the system gives out what is used: some 2,900 hand-overs a second, each of 30 s, before one is refused. */
 export const WINDOW_BYTES = 2 ** 18 * BigUint64Array.BYTES_PER_ELEMENT
 
 /** How many slots an id may stand in, one after the other. */

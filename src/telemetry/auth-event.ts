@@ -25,6 +25,7 @@ export type WithholdReason =
   | 'no_room'
   | 'not_exchanged'
   | 'report_only'
+  | 'audit_failed'
 
 /** Whether calls to a service are let through, refused, or tried with one that decides. */
 export type CircuitState = 'closed' | 'open' | 'half_open'
@@ -44,11 +45,18 @@ export type MessageVerdict = 'caller' | 'exchanged' | 'workload' | 'nobody' | 'r
 export type AuthEvent =
   | { readonly name: 'auth.token.received' }
   | { readonly name: 'auth.token.verified'; readonly credential: VerifiedCredential }
-  | { readonly name: 'auth.token.rejected'; readonly code: TokenErrorCode }
+  | {
+      readonly name: 'auth.token.rejected'
+      readonly code: TokenErrorCode
+      /** The token, where it was good and is not enough. For the audit trail only. */
+      readonly credential: VerifiedCredential | undefined
+    }
   | {
       readonly name: 'auth.token.revoked'
       readonly kind: 'token' | 'session' | 'subject'
       readonly issuer: string
+      /** `jti`, `sid` or `sub` of what was taken back, to be hashed. For the audit trail only. */
+      readonly id: string
     }
   | { readonly name: 'auth.key_set.stale'; readonly issuer: string; readonly ageMillis: number }
   | {
@@ -91,5 +99,7 @@ export type AuthEvent =
       readonly reason: WithholdReason
       readonly rule: string | undefined
       readonly destination: DestinationAttributes | undefined
+      /** Whose token stayed, where that is known. For the audit trail only. */
+      readonly subject: VerifiedCredential | undefined
     }
   | { readonly name: 'resilience.circuit.changed'; readonly state: CircuitState; readonly server: ServerAttributes }

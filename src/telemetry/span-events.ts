@@ -3,14 +3,22 @@
 import type { Attributes, Span } from '@opentelemetry/api'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { actorsOf } from '../token/verified-credential.ts'
+import { auditor } from './auditor.ts'
 import type { AuthEvent } from './auth-event.ts'
 import { linksTo } from './token-origins.ts'
 
-/** Records `event` on `span`. Costs nothing where the span is unsampled, has ended, or is not there. Never throws. */
+/**
+ * Tells `event` to whoever audits, and records it on `span`. Costs next to nothing where nobody audits and the span is
+ * unsampled, has ended, or is not there. Never throws.
+ */
 export function recordOnSpan(span: Span | undefined, event: AuthEvent): void {
-  if (span === undefined || !span.isRecording()) return
+  const isRecording = span?.isRecording() === true
+  if (!isRecording && auditor === undefined) return
   try {
-    span.addEvent(event.name, attributesOf(event))
+    const attributes = attributesOf(event)
+    auditor?.(event, attributes, span)
+    if (!isRecording) return
+    span.addEvent(event.name, attributes)
     const isExchanged = event.name === 'auth.token.forwarded' && event.subject !== undefined
     if (isExchanged) span.addLinks(linksTo(event.credential))
   } catch {

@@ -71,6 +71,11 @@ export const TOKEN_ERRORS = {
     challenge: undefined,
     message: 'the revocation list cannot be trusted at the moment',
   },
+  ERR_TOKEN_AUDIT_UNAVAILABLE: {
+    status: 503,
+    challenge: undefined,
+    message: 'the decision cannot be recorded at the moment',
+  },
   ERR_TOKEN_EXCHANGE_REFUSED: {
     status: 502,
     challenge: undefined,
@@ -109,6 +114,7 @@ export type UndecidedCode =
   | 'ERR_TOKEN_ISSUER_UNAVAILABLE'
   | 'ERR_TOKEN_INTROSPECTION_UNAVAILABLE'
   | 'ERR_TOKEN_REVOCATION_UNAVAILABLE'
+  | 'ERR_TOKEN_AUDIT_UNAVAILABLE'
   | 'ERR_TOKEN_UNDECIDED'
 
 /** Codes that mean "there is no token for that destination". */

@@ -59,7 +59,7 @@ function brokenRules(files: readonly SourceFile[]): readonly string[] {
 
 /** The files that do not begin with one line that is a sentence. */
 function withoutSentence(files: readonly SourceFile[]): readonly string[] {
-  return files.filter(({ text }) => !/^\/\*\* \S.*[.?!] \*\/\n/.test(text)).map(({ path }) => path)
+  return files.filter(({ text }) => !/^(?:#!\S+ node\n)?\/\*\* \S.*[.?!] \*\/\n/.test(text)).map(({ path }) => path)
 }
 
 describe('a token', () => {

@@ -121,6 +121,7 @@ function optionsWith(path: string, value: unknown): unknown {
     sealing: { keys: [{ kid: 'a', secret: randomBytes(32).toString('base64url') }] },
     revocation: {},
     cache: {},
+    audit: { file: 'audit.jsonl', onFailure: 'block' },
     telemetry: {},
   }
   const keys = path.replaceAll('[]', '.0').split('.')
@@ -248,7 +249,9 @@ describe('options', () => {
   it('are those of the schema', () => {
     expect(unknownToSchema(optionPaths)).toEqual([])
     // `keys` is the one member of a key set document.
-    const keys = ['options-schema.ts', 'options-exchange.ts'].flatMap((file) => schemaKeys(source(file)))
+    const keys = ['options-schema.ts', 'options-exchange.ts', 'options-audit.ts'].flatMap((file) =>
+      schemaKeys(source(file)),
+    )
     expect(keys.toSorted()).toEqual([...words(DECLARED), 'keys'].toSorted())
   })
 
@@ -324,6 +327,18 @@ describe('events', () => {
     expect(differences(attributes, named)).toEqual([])
     expect(
       EVENTS.flatMap((row) => codes(row['Attributes'] ?? '')).filter((name) => !attributes.includes(name)),
+    ).toEqual([])
+  })
+
+  it('have more attributes in the audit trail, which are those of the source', () => {
+    const shared = column(readTable(readme, 'Attribute'), 'Attribute')
+    const named = attributeNames([source('audit/audit.ts')]).filter((name) => !shared.includes(name))
+    const others = [...column(EVENTS, 'Event'), 'auth.audit.resumed']
+    expect(
+      differences(
+        column(readTable(readme, 'Attribute of records'), 'Attribute of records'),
+        named.filter((name) => !others.includes(name)),
+      ),
     ).toEqual([])
   })
 

@@ -43,6 +43,7 @@ const optionsWith = (mode: EgressMode) => ({
   checkRevocation: () => 'good' as const,
   mode,
   hasSealingKey: (seal: boolean | string) => seal === 'known',
+  isBlocked: () => false,
 })
 const decide = createDecide(optionsWith('enforce'), (decision) => observed.push(decision))
 

@@ -3,12 +3,12 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createScratch, quietEnvironment } from '../package/scratch.ts'
+import { createScratch, PACKED, quietEnvironment } from '../package/scratch.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
@@ -26,7 +26,7 @@ const manifest = JSON.parse(readDocument('package.json')) as {
   readonly peerDependencies: Readonly<Record<string, string>>
 }
 
-type Kind = 'script' | 'install' | 'server'
+type Kind = 'script' | 'install' | 'server' | 'tool'
 
 /** Which of the tests below runs `command`. */
 function kindOf(command: string): Kind {
@@ -34,6 +34,7 @@ function kindOf(command: string): Kind {
   if (/^npm install( @?[\w/-]+)+$/.test(command)) return 'install'
   if (/^([A-Z_]+=\S+ )*node --(require|import) \S+ \S+$/.test(command)) return 'server'
   if (/^node \w+\.mjs$/.test(command)) return 'server'
+  if (/^npx otel-token-relay audit verify( [\w./-]+)+$/.test(command)) return 'tool'
   throw new Error(`no test runs the command: ${command}`)
 }
 
@@ -82,6 +83,7 @@ const RUN = [
   'async.mjs',
   'gallery.mjs',
   'thumbnails.mjs',
+  'audited.config.mjs',
 ]
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
@@ -469,6 +471,29 @@ describe('the README', () => {
     }
     const made = await drive(driver, ['--import', 'otel-token-relay/register'], env)
     expect(made).toEqual(['a for alice', 'b for alice', 'c for nobody'])
+  })
+
+  it.each(commandsOfKind('tool'))('%s: verifies the trail of audited.config.mjs', async (command) => {
+    const driver = `
+      import { writeFileSync } from 'node:fs'
+      import { createTokenRelay } from 'otel-token-relay'
+      import options from './audited.config.mjs'
+      writeFileSync('audit-key', 'a key of this test, which is long enough')
+      const relay = createTokenRelay({ ...options, audit: { ...options.audit, keyFile: 'audit-key' } })
+      await relay.verify(process.env.TOKEN)
+      await relay.shutdown()
+      console.log(JSON.stringify(options.audit.onFailure))`
+    expect(await drive(driver, [], { TOKEN: await issuer.token() })).toBe('block')
+    const tool = join(PACKED, 'dist', 'cli', 'main.js')
+    const here = command.replace('npx otel-token-relay', `node ${tool}`).replace('/run/secrets/audit', 'audit-key')
+    const run = () => spawnSync('sh', ['-c', here], { cwd: local.folder, env: quietEnvironment(), encoding: 'utf8' })
+    expect(run()).toMatchObject({ status: 0, stdout: expect.stringContaining('1 lines are what was written') })
+    const file = join(local.folder, 'audit.jsonl')
+    writeFileSync(file, readFileSync(file, 'utf8').replace('verified', 'rejected'))
+    expect(run()).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('audit.jsonl:1: is not what was written'),
+    })
   })
 
   it('message.mjs throws where the token cannot be checked', async () => {

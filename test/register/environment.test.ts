@@ -119,6 +119,11 @@ const TABLE: readonly Row[] = [
   ['TOKEN_RELAY_EXCHANGE_MAX_LIFETIME_SECONDS', 'issuers[0].exchange.maxLifetimeSeconds', '600', 600],
   ['TOKEN_RELAY_EXCHANGE_MAX_ENTRIES', 'issuers[0].exchange.maxEntries', '9', 9],
   ['TOKEN_RELAY_TELEMETRY_ACTORS', 'telemetry.actors', 'plain', 'plain'],
+  ['TOKEN_RELAY_AUDIT_FILE', 'audit.file', 'audit.jsonl', 'audit.jsonl'],
+  ['TOKEN_RELAY_AUDIT_KEY_FILE', 'audit.keyFile', '/run/secrets/audit', '/run/secrets/audit'],
+  ['TOKEN_RELAY_AUDIT_MAX_FILE_BYTES', 'audit.maxFileBytes', '4096', 4096],
+  ['TOKEN_RELAY_AUDIT_ON_FAILURE', 'audit.onFailure', 'continue', 'continue'],
+  ['TOKEN_RELAY_AUDIT_SUBJECTS', 'audit.subjects', 'omit', 'omit'],
   ['TOKEN_RELAY_EGRESS_MODE', 'egress.mode', 'report', 'report'],
   ['TOKEN_RELAY_EGRESS_DETECTOR', 'egress.detector', 'warn', 'warn'],
   ['TOKEN_RELAY_INGRESS_PUBLIC_PATHS', 'ingress.publicPaths', '/health,/public/*', ['/health', '/public/*']],
@@ -129,6 +134,7 @@ const isFile = ([variable]: Row): boolean => variable.endsWith('_FILE')
 const ALL: Environment = {
   ...Object.fromEntries(TABLE.filter((row) => !isFile(row)).map(([variable, , text]) => [variable, text])),
   TOKEN_RELAY_SEALING_SECRET_FILE: SECRET_FILE,
+  TOKEN_RELAY_AUDIT_FILE: 'audit.jsonl',
 }
 
 function at(options: unknown, path: string): unknown {
@@ -187,6 +193,7 @@ describe('variables', () => {
     })
     expect(settings.egress).toEqual({ mode: 'report', detector: 'warn' })
     expect(settings.sealing).toMatchObject({ keys: [{ kid: 'orders-1', alg: 'A256KW' }], maxAgeSeconds: 60 })
+    expect(settings.audit).toMatchObject({ file: 'audit.jsonl', onFailure: 'continue', maxFileBytes: 4_096 })
     expect(settings.telemetry).toEqual({ actors: 'plain' })
     expect(settings.exchanges.get('https://id.example')).toMatchObject({
       clientId: 'a',
@@ -197,7 +204,7 @@ describe('variables', () => {
   })
 
   it('every option of one issuer, of the gate and of the fingerprints has its variable', () => {
-    const { issuers, exchanges, ingress, egress, sealing, telemetry, fingerprintKey, ...rest } = parseOptions(
+    const { issuers, exchanges, ingress, egress, sealing, audit, telemetry, fingerprintKey, ...rest } = parseOptions(
       optionsFromEnvironment(ALL),
     )
     const { keySet, introspection, ...issuer } = issuers[0] ?? {}
@@ -209,6 +216,7 @@ describe('variables', () => {
       ...Object.keys(gate).map((key) => `ingress.${key}`),
       ...Object.keys(protectedResource ?? {}).map((key) => `ingress.protectedResource.${key}`),
       ...Object.keys(egress).map((key) => `egress.${key}`),
+      ...Object.keys(audit).map((key) => `audit.${key}`),
       ...Object.keys(telemetry).map((key) => `telemetry.${key}`),
       ...Object.keys(exchanges.get('https://id.example') ?? {}).map(
         (key) => `issuers[0].exchange.${key.replace(/(renewBefore|maxLifetime)Millis/, '$1Seconds')}`,
@@ -221,6 +229,8 @@ describe('variables', () => {
     expect(paths.filter((path) => variableOf(path) === undefined)).toEqual([
       'issuers[0].claimRules',
       'issuers[0].jwks',
+      'audit.key',
+      'audit.logger',
       'sealing.replayWindow',
     ])
   })

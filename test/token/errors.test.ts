@@ -52,6 +52,7 @@ const TABLE: readonly Row[] = [
     'the token issuer cannot be asked about the token at the moment',
   ],
   ['ERR_TOKEN_REVOCATION_UNAVAILABLE', 503, undefined, 'the revocation list cannot be trusted at the moment'],
+  ['ERR_TOKEN_AUDIT_UNAVAILABLE', 503, undefined, 'the decision cannot be recorded at the moment'],
   ['ERR_TOKEN_KEYS_UNAVAILABLE', 503, undefined, 'the keys of the token issuer cannot be read at the moment'],
   ['ERR_TOKEN_EXCHANGE_REFUSED', 502, undefined, 'the issuer gives no token for this destination'],
   ['ERR_TOKEN_EXCHANGE_RESULT', 502, undefined, 'the issuer gave another token than was asked for'],

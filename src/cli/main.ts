@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/** `npx otel-token-relay …`: what an operator asks without a program around it. */
+
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+import { verifyAudit } from './audit-verify.ts'
+
+const USAGE = `usage: otel-token-relay audit verify [--key-file KEY] FILE...
+
+  Checks the files of one audit trail, the oldest first and the newest last.
+  Exit codes: 0 it is whole, 1 it is not (each finding names file and line), 2 it could not be checked.
+`
+
+void main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code
+})
+
+async function main(args: readonly string[]): Promise<number> {
+  const parsed = parse(args)
+  if (parsed === undefined) return fail(USAGE)
+  const { help, keyFile, words } = parsed
+  if (help) {
+    process.stdout.write(USAGE)
+    return 0
+  }
+  const [topic, command, ...files] = words
+  if (topic !== 'audit' || command !== 'verify' || files.length === 0) return fail(USAGE)
+  return verifyAudit(files, keyFile, (line) => process.stdout.write(`${line}\n`)).catch((error: unknown) =>
+    fail(`otel-token-relay: ${(error as Error).message}\n`),
+  )
+}
+
+function fail(text: string): number {
+  process.stderr.write(text)
+  return 2
+}
+
+function parse(args: readonly string[]) {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { 'key-file': { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    })
+    return { help: values.help === true, keyFile: values['key-file'], words: positionals }
+  } catch {
+    return undefined
+  }
+}
