@@ -1,7 +1,7 @@
 /** undici and `fetch`: decides for each request that a client is about to write, redirects and retries included. */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { Context } from '@opentelemetry/api'
+import type { Context, Span } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { withFirstCallPlace } from '../context/place.ts'
 import type { Decide, Decision, Hop } from '../destination/decision.ts'
@@ -10,6 +10,7 @@ import type { NetworkTarget } from '../destination/pattern.ts'
 import { originTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
 import type { AuthEvent, WithholdReason } from '../telemetry/auth-event.ts'
+import { concealCapturedHeader } from '../telemetry/captured-headers.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import type { Before } from './deferred-dispatch.ts'
 import type { Connection } from './undici-connection.ts'
@@ -28,6 +29,7 @@ export interface UndiciInterception {
 }
 
 const REQUEST_CREATE = 'undici:request:create'
+const SEND_HEADERS = 'undici:client:sendHeaders'
 
 export function interceptUndici(decide: Decide, before: Before): UndiciInterception {
   const binder = createDispatchBinder((ctx, dispatcher, options) => {
@@ -37,6 +39,7 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
   const stopWatching = watchCopies(binder)
   const waiting = new WeakMap<object, (connection: Connection) => void>()
   const written = new WeakSet<UndiciRequest>()
+  const told = new WeakMap<UndiciRequest, Route>()
 
   /** Before the first byte on a new connection: decides what waited for it, and takes back what was meant for another. */
   function onConnection(requests: readonly unknown[], connection: Connection): void {
@@ -71,12 +74,23 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
         addAuthorization(request, `Bearer ${decision.credential.reveal()}`)
         written.add(request)
       }
-      if (decision !== undefined) tell(route, eventOf(decision))
+      if (decision === undefined) return
+      tell(route, eventOf(decision))
+      told.set(request, route)
     } catch {
       // As above.
     }
   }
+
+  /** When instrumentation-undici captures headers, before or after this. */
+  function onSendHeaders(message: unknown): void {
+    const { request } = message as { request: UndiciRequest }
+    const route = told.get(request)
+    const span = route === undefined ? undefined : spanOf(route)
+    if (span?.isRecording() === true) concealCapturedHeader(span)
+  }
   subscribe(REQUEST_CREATE, onRequestCreate)
+  subscribe(SEND_HEADERS, onSendHeaders)
 
   return {
     onInject(ctx) {
@@ -86,6 +100,7 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
     },
     undo() {
       unsubscribe(REQUEST_CREATE, onRequestCreate)
+      unsubscribe(SEND_HEADERS, onSendHeaders)
       connections.undo()
       stopWatching()
       binder.undo()
@@ -140,11 +155,15 @@ function decisionFor(
 }
 
 /** instrumentation-undici may subscribe before or after us, and never makes its span the active one. */
-function tell({ caller, frame }: Route, event: AuthEvent): void {
-  if (frame === undefined) return recordOnSpan(trace.getSpan(caller), event)
-  const record = (): void => recordOnSpan(frame.span ?? trace.getSpan(caller), event)
-  if (frame.returned) record()
+function tell(route: Route, event: AuthEvent): void {
+  const { frame } = route
+  const record = (): void => recordOnSpan(spanOf(route), event)
+  if (frame === undefined || frame.returned) record()
   else frame.afterwards = record
+}
+
+function spanOf({ caller, frame }: Route): Span | undefined {
+  return frame?.span ?? trace.getSpan(caller)
 }
 
 function obstacleOf(

@@ -5,6 +5,7 @@ import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { actorsOf } from '../token/verified-credential.ts'
 import { auditor } from './auditor.ts'
 import type { AuthEvent } from './auth-event.ts'
+import { concealCapturedHeader } from './captured-headers.ts'
 import { linksTo } from './token-origins.ts'
 
 /**
@@ -19,6 +20,7 @@ export function recordOnSpan(span: Span | undefined, event: AuthEvent): void {
     auditor?.(event, attributes, span)
     if (!isRecording) return
     span.addEvent(event.name, attributes)
+    concealCapturedHeader(span)
     const isExchanged = event.name === 'auth.token.forwarded' && event.subject !== undefined
     if (isExchanged) span.addLinks(linksTo(event.credential))
   } catch {

@@ -99,9 +99,10 @@ describe('a token', () => {
     expect(uses(sources, method)).toEqual({ [file]: 1 })
   })
 
-  it('is told of by setAttribute once; the other file that knows it listens', () => {
+  it('is told of by setAttribute once; of the others that know it, one listens and one takes back', () => {
     const [telling, listening] = ['telemetry/fallible-span.ts', 'telemetry/producer-spans.ts']
-    expect(uses(sources, 'setAttribute')).toEqual({ [telling]: 1, [listening]: 2 })
+    const concealing = 'telemetry/captured-headers.ts'
+    expect(uses(sources, 'setAttribute')).toEqual({ [telling]: 1, [listening]: 2, [concealing]: 1 })
     expect(uses(sources, 'setAttributes')).toEqual({ [listening]: 2 })
   })
 })

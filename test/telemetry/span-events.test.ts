@@ -44,7 +44,7 @@ afterAll(async () => {
   await Promise.all([issuer, named, other].map((resource) => resource[Symbol.asyncDispose]()))
 })
 
-function start(program: string, line: OtelLine, preload: readonly string[]): Program {
+function start(program: string, line: OtelLine, preload: readonly string[], env: Record<string, string> = {}): Program {
   const options = {
     issuers: [{ issuer: issuer.issuer, audience: 'user-service' }],
     destinations: [{ to: named.origin }],
@@ -60,6 +60,7 @@ function start(program: string, line: OtelLine, preload: readonly string[]): Pro
       TOKEN_RELAY_AUDIENCE: 'user-service',
       TOKEN_RELAY_DESTINATIONS: named.origin,
       RELAY_OPTIONS: JSON.stringify(options),
+      ...env,
     },
   })
 }
@@ -163,6 +164,29 @@ it('D16 fetching keys makes no span, and carries nobody’s token', async () => 
   expect(requests.flatMap(({ rawHeaders }) => rawHeaders.map((name) => name.toLowerCase()))).not.toContain(
     'authorization',
   )
+})
+
+it.each(
+  OTEL_LINES,
+)('G4 on %s: a header that is captured all the same says nothing, and the operator is told', async (line) => {
+  const env = { CAPTURED_HEADERS: 'authorization,user-agent', OTEL_LOG_LEVEL: 'ERROR' }
+  await using service = start('service.cjs', line, ['--require', './programs/tracing.cjs'], env)
+  const [token, bad] = [await issuer.token(), await issuer.token({ aud: 'another' })]
+  const refused = await trace(service, '/whoami', bad, 1)
+  const captured = [...refused]
+  for (const client of ['fetch', 'undici', 'http']) {
+    const spans = await trace(service, `/call?client=${client}&url=${encodeURIComponent(named.origin)}`, token, 2)
+    expect(spans).toHaveLength(2)
+    captured.push(...spans)
+  }
+  const values = captured.map(({ attributes }) => attributes['http.request.header.authorization'])
+  const seen = values.filter((value) => value !== undefined)
+  expect(seen).toEqual(seen.map(() => ['[redacted]']))
+  // All but one: instrumentation-http looks before its client has the header.
+  expect(seen).toHaveLength(6)
+  const exported = Buffer.concat([...receiver.bodies]).toString('latin1') + service.stdout() + service.stderr()
+  for (const text of [token, bad]) expect(findToken(exported, text)).toBeUndefined()
+  expect(service.stderr().split('header capture copies authorization').length).toBe(2)
 })
 
 it('F11 the trace back end receives no token, even from within a request', async () => {
