@@ -1,15 +1,21 @@
-/** `npm run demo [-- --serve]`: a story about tokens, played by real processes and checked as it is told. */
+/** `npm run demo [-- --serve] [-- --picture FILE]`: a story about tokens, played by real processes and checked as it is told. */
 
+import { writeFileSync } from 'node:fs'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { interruption } from './interruption.ts'
 import { startPage } from './page.ts'
-import { print, printInvitation, printPart, printStage, printTrace, printVerdict } from './report.ts'
+import type { Titled } from './picture.ts'
+import { renderPicture } from './picture.ts'
+import { print, printInvitation, printPart, printStage, printTrace, printVerdict, traceOf } from './report.ts'
+import type { Stage } from './stage.ts'
 import { setStage } from './stage.ts'
 import type { Part } from './story.ts'
 import { EXCHANGE, ORDER, playStory, REDIRECT } from './story.ts'
 
-const { serve } = parseArgs({ options: { serve: { type: 'boolean', default: false } } }).values
+const { serve, picture } = parseArgs({
+  options: { serve: { type: 'boolean', default: false }, picture: { type: 'string' } },
+}).values
 const interrupted = interruption()
 const stack = new AsyncDisposableStack()
 
@@ -38,10 +44,17 @@ async function demo(): Promise<void> {
     parts.find((part) => part.title === title),
   )
   for (const part of [exchange, order, redirect]) if (part !== undefined) printTrace(stage, part)
+  if (picture !== undefined)
+    writeFileSync(picture, renderPicture([exchange, redirect].flatMap((part) => titled(stage, part))))
   if (printVerdict(parts)) process.exitCode = 0
 
   if (!serve) return print('', 'npm run demo -- --serve keeps it running, for curl and for a look at the traces.')
   const titles = new Map(parts.map(({ traceId, title }) => [traceId ?? '', title]))
   printInvitation(stage, stack.use(await startPage(stage, titles)), redirect)
   await interrupted
+}
+
+function titled(stage: Stage, part: Part | undefined): readonly Titled[] {
+  const trace = part === undefined ? undefined : traceOf(stage, part)
+  return part === undefined || trace === undefined ? [] : [{ title: part.title, trace }]
 }

@@ -6,6 +6,7 @@ import { foreignEndpoint } from './foreign-endpoint.ts'
 import type { Page } from './page.ts'
 import type { Stage } from './stage.ts'
 import type { Part } from './story.ts'
+import type { TraceLayout } from './trace-layout.ts'
 import { layOutTrace } from './trace-layout.ts'
 import type { Paint } from './waterfall.ts'
 import { renderWaterfall } from './waterfall.ts'
@@ -56,11 +57,17 @@ function printForeignTrace(traceId: string): void {
 }
 
 /** The trace of one part, across all processes. */
-export function printTrace({ receiver, names }: Stage, { title, traceId }: Part): void {
+export function printTrace(stage: Stage, part: Part): void {
+  const trace = traceOf(stage, part)
+  if (trace === undefined) return
+  print('', paint('bold', `The trace of "${part.title}"`), '')
+  for (const line of renderWaterfall(trace, paint)) print(`   ${line}`.trimEnd())
+}
+
+/** `undefined` where the trace is elsewhere. */
+export function traceOf({ receiver, names }: Stage, { traceId }: Part): TraceLayout | undefined {
   const spans = receiver?.spans().filter((span) => span.traceId === traceId) ?? []
-  if (spans.length === 0) return
-  print('', paint('bold', `The trace of "${title}"`), '')
-  for (const line of renderWaterfall(layOutTrace(spans, names), paint)) print(`   ${line}`.trimEnd())
+  return spans.length === 0 ? undefined : layOutTrace(spans, names)
 }
 
 /** Returns whether the story is as told. */

@@ -2,13 +2,18 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { expect, it } from 'vitest'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
-async function runDemo(env: Readonly<Record<string, string>> = {}): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, [join('examples', 'demo', 'main.ts')], {
+async function runDemo(
+  env: Readonly<Record<string, string>> = {},
+  args: readonly string[] = [],
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, [join('examples', 'demo', 'main.ts'), ...args], {
     cwd: ROOT,
     env: { PATH: process.env['PATH'], ...env },
   })
@@ -32,4 +37,16 @@ it('exports to another back end when it is told to, and says where the trace is 
   const { code, output } = await runDemo({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })
   expect(output).toMatch(/http:\/\/127\.0\.0\.1:16686\/trace\/[0-9a-f]{32}/)
   expect(code).toBe(0)
+})
+
+it('draws the trace that the README shows', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'otel-token-relay-')), 'trace.svg')
+  const { code } = await runDemo({}, ['--picture', file])
+  const [drawn, shown] = [file, join(ROOT, 'docs', 'trace.svg')].map((path) => readFileSync(path, 'utf8'))
+  rmSync(dirname(file), { recursive: true })
+  const eventsIn = (svg = ''): readonly string[] => svg.match(/auth\.token\.\w+/g) ?? []
+  expect(code).toBe(0)
+  expect(eventsIn(drawn)).toEqual(eventsIn(shown))
+  expect(eventsIn(drawn)).toContain('auth.token.withheld')
+  expect(drawn).not.toMatch(/eyJ[\w-]{8,}/)
 })
