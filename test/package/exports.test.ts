@@ -190,7 +190,7 @@ it.each([
     ['ServiceError', 'ServiceScopeError', 'createServiceClient', 'del', 'get', 'head', 'patch', 'post', 'put'],
   ],
   ['revocation', ['createMemoryRevocationList']],
-  ['redis', ['RevocationStoreError', 'createRedisRevocationList']],
+  ['redis', ['RevocationStoreError', 'createRedisReplayWindow', 'createRedisRevocationList']],
   ['express', ['authenticate', 'requireScope']],
   ['fastify', ['authenticate', 'fastifyTokenRelay', 'requireScope']],
   ['koa', ['authenticate', 'requireScope']],

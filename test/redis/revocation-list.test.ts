@@ -4,14 +4,14 @@ import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
 import { Redis } from 'ioredis'
-import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { RevocationFacts } from '../../src/index.ts'
-import type { RedisClient, RedisRevocationList } from '../../src/revocation/redis.ts'
-import { createRedisRevocationList } from '../../src/revocation/redis.ts'
+import type { RedisRevocationList } from '../../src/redis/index.ts'
+import { createRedisRevocationList } from '../../src/redis/index.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
 import { ISSUER } from '../support/relay.ts'
+import { CLIENTS } from './clients.ts'
 
 const HOUR = 3_600_000
 const facts = (changes: Partial<RevocationFacts> = {}): RevocationFacts => ({
@@ -25,10 +25,7 @@ const facts = (changes: Partial<RevocationFacts> = {}): RevocationFacts => ({
 const entry = (tokenId = 'token-1') => ({ issuer: ISSUER, tokenId, expiresAtMillis: Date.now() + HOUR })
 const within = { timeout: 20_000, interval: 10 }
 
-describe.runIf(HAS_REDIS).each([
-  ['ioredis', (url: string): RedisClient => new Redis(url, { lazyConnect: true, retryStrategy: () => 50 })],
-  ['redis', (url: string): RedisClient => createClient({ url, socket: { reconnectStrategy: () => 50 } })],
-])('with %s', (_, clientFor) => {
+describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
   let redis: RedisServer
   const lists: RedisRevocationList[] = []
   let prefix = 0
