@@ -5,3 +5,5 @@ export type { RedisReplayWindow, RedisReplayWindowOptions } from './replay-windo
 export { createRedisReplayWindow } from './replay-window.ts'
 export type { RedisRevocationList, RedisRevocationOptions } from './revocation-list.ts'
 export { createRedisRevocationList, RevocationStoreError } from './revocation-list.ts'
+export type { RedisTokenCache, RedisTokenCacheOptions } from './token-cache.ts'
+export { createRedisTokenCache } from './token-cache.ts'
