@@ -81,7 +81,8 @@ export function createSharedSource({ cache, sealing, defectOf }: Sharing, questi
   async function look(previous: VerifiedCredential | undefined): Promise<Obtained | undefined> {
     for (let looks = 0; looks < LOOKS; looks += 1) {
       const sealed = await cache.find(key, seen, askingMillis)
-      if (typeof sealed !== 'string') break
+      // What is given again although it was refused is nothing that we have kept.
+      if (typeof sealed !== 'string' || sealed === seen) break
       seen = sealed
       const opened = await open(sealed, previous)
       if (typeof opened === 'string') measure('unusable', opened)
