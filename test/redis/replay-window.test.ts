@@ -1,5 +1,8 @@
 /** The replay window of a fleet, over a real Redis and both clients. */
 
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { connect } from 'node:net'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { RedisReplayWindow, RedisReplayWindowOptions } from '../../src/redis/index.ts'
@@ -8,6 +11,7 @@ import type { RedisServer } from '../support/redis.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
 import { opened, SECRET, sealed, sealingWith } from '../support/sealing.ts'
 import { CLIENTS } from './clients.ts'
+import { startWay } from './way.ts'
 
 const within = { timeout: 30_000, interval: 10 }
 const soon = (): number => Date.now() + 60_000
@@ -105,6 +109,56 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     expect(await other.count(id, soon())).toBe(1)
     expect(await vi.waitFor(() => slow.count(id, soon()), within)).toBeGreaterThan(1)
   })
+
+  it('C13 an opening whose answer was lost with the connection counts once, or not at all', async () => {
+    const ends: Record<'near' | 'far', Socket[]> = { near: [], far: [] }
+    await using way = await startWay(redis.port, (socket, end) => ends[end].push(socket))
+    const window = open({ client: clientFor(`redis://127.0.0.1:${way.port}`) })
+    await window.count('warm', soon())
+    await direct.flushall()
+    for (const answers of ends.far) answers.unpipe()
+    const counted = Promise.resolve(window.count('a-key 1', soon())).catch(() => 0)
+    const [key = ''] = await vi.waitFor(async () => {
+      const keys = await direct.keys('*')
+      expect(keys).toHaveLength(1)
+      return keys
+    }, within)
+    // Clients either send it again, or say that it has failed.
+    for (const socket of Object.values(ends).flat()) socket.destroy()
+    const count = await counted
+    expect([0, 1]).toContain(count)
+    await vi.waitFor(async () => {
+      const [, ...scores] = await direct.zrange(key, 0, '-1', 'WITHSCORES')
+      expect(scores).toEqual([String(count)])
+    }, within)
+  })
+
+  it('C13 an opening that arrives after it was taken back counts for nothing', async () => {
+    const questions: Socket[] = []
+    await using way = await startWay(redis.port, (socket, end) => end === 'near' && questions.push(socket))
+    const window = open({ client: clientFor(`redis://127.0.0.1:${way.port}`), timeoutMillis: 100 })
+    await vi.waitFor(() => window.count('warm', soon()), within)
+    await direct.flushall()
+    // What is sent on this connection stays on its way, with what takes it back.
+    const [slow] = questions
+    const bytes: Buffer[] = []
+    slow
+      ?.unpipe()
+      .on('data', (chunk: Buffer) => bytes.push(chunk))
+      .resume()
+    await expect(window.count('a-key 1', soon())).rejects.toThrow('Redis does not answer')
+    await vi.waitFor(() => expect(String(Buffer.concat(bytes))).toContain('for i = 2'), within)
+    // It is taken back on the next connection, before what was sent on this one arrives.
+    slow?.destroy()
+    const key = await vi.waitFor(async () => (await onlyKey()) ?? Promise.reject(new Error('not taken back')), within)
+    const late = connect(redis.port, '127.0.0.1')
+    late.end(Buffer.concat(bytes)).resume()
+    await once(late, 'close')
+    expect(await direct.zrange(key, 0, '-1', 'WITHSCORES')).toEqual([expect.any(String), '0'])
+    expect(await open().count('a-key 1', soon())).toBe(1)
+  })
+
+  const onlyKey = async () => (await direct.keys('*'))[0]
 
   it('C13 what is taken back before it arrives does not count when it does', async () => {
     const window = open({ timeoutMillis: 50 })
