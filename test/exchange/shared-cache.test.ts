@@ -1,7 +1,10 @@
 /** What other processes have exchanged: used as if the issuer had just answered, or not at all. */
 
+import { context } from '@opentelemetry/api'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { OptionError, parseOptions } from '../../src/options.ts'
+import { isTracingSuppressed } from '../../src/telemetry/suppression.ts'
 import { HAS_REDIS } from '../support/redis.ts'
 import { P256, randomSecret } from '../support/sealing.ts'
 import { claimsOf, outcome } from './rig.ts'
@@ -157,6 +160,18 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
       expect(await shared.rig.send()).toEqual([])
     })
     expect(shared.asked()).toBe(1)
+  })
+
+  it('G5 asks Redis where no span sees it', async () => {
+    const { call } = Redis.prototype
+    const suppressed: boolean[] = []
+    const spy = vi.spyOn(Redis.prototype, 'call').mockImplementation(function (this: Redis, ...words) {
+      suppressed.push(isTracingSuppressed(context.active()))
+      return Reflect.apply(call, this, words) as Promise<unknown>
+    })
+    await exchanged(await token())
+    spy.mockRestore()
+    expect(suppressed).toEqual([true, true])
   })
 
   it('keeps nothing of what the issuer refuses, and nothing of its own tokens', async () => {
