@@ -4,6 +4,7 @@ import * as z from 'zod'
 import type { ExchangeRule } from './destination/rules.ts'
 import { unusableFile } from './exchange/client-authentication.ts'
 import type { ClientSettings } from './exchange/settings.ts'
+import type { SharedTokenCache } from './exchange/shared-cache.ts'
 import { group, list, millis, secureUrl, text } from './options-parts.ts'
 import { own } from './token/own.ts'
 
@@ -52,6 +53,7 @@ export const exchangeSchema = group({
     .min(1, 'expected 1 to 1000000 entries')
     .max(1_000_000, 'expected 1 to 1000000 entries')
     .default(10_000),
+  sharedCache: z.custom<SharedTokenCache>(isSharedCache, 'expected a shared cache of tokens').optional(),
 })
   .superRefine((options, check) => {
     const given = (name: string): boolean => own(options, name) !== undefined
@@ -81,6 +83,7 @@ export const exchangeSchema = group({
       certificateFile: optional('certificateFile'),
       certificateKeyFile: optional('certificateKeyFile'),
       caFile: optional('caFile'),
+      sharedCache: own(options, 'sharedCache') as SharedTokenCache | undefined,
       renewBeforeMillis: renewBeforeSeconds * 1000,
       maxLifetimeMillis: maxLifetimeSeconds * 1000,
     }
@@ -88,6 +91,11 @@ export const exchangeSchema = group({
     if (unusable !== undefined) check.addIssue({ code: 'custom', path: [unusable], message: UNUSABLE })
     return settings
   })
+
+function isSharedCache(value: unknown): boolean {
+  const { find, keep, release } = (value ?? {}) as Partial<SharedTokenCache>
+  return typeof value === 'object' && [find, keep, release].every((method) => typeof method === 'function')
+}
 
 const UNUSABLE = 'a file is missing, or does not hold what is expected'
 const NAMES = 'expected a name or a list of names'

@@ -274,6 +274,7 @@ export const optionsSchema = z
       check.addIssue({ code: 'custom', path: ['destinations', index, 'consume', 'onExpired'], message })
     })
     refuseUnknownKids(options.destinations, options.sealing.keys, check)
+    refuseUnsealedCaches(options.issuers, options.sealing.keys, check)
     if (options.issuers.length > 0 || own(options, 'resolveIssuer') !== undefined) return
     check.addIssue({ code: 'custom', path: ['issuers'], message: 'required: at least one issuer' })
   })
@@ -292,6 +293,21 @@ function refuseUnknownKids(rules: readonly Rule[], keys: readonly SealingKey[], 
   rules.forEach(({ seal }, index) => {
     if (typeof seal !== 'string' || keys.some(({ kid }) => kid === seal)) return
     check.addIssue({ code: 'custom', path: ['destinations', index, 'seal'], message: 'names no key of sealing.keys' })
+  })
+}
+
+/** Whoever has a public key could seal a token of his own, for others to use. */
+function refuseUnsealedCaches(
+  issuers: readonly Readonly<Record<string, unknown>>[],
+  keys: readonly (SealingKey | undefined)[],
+  check: z.RefinementCtx,
+): void {
+  if (keys.some((key) => key?.alg === 'A256KW')) return
+  issuers.forEach((issuer, index) => {
+    const exchange = own(issuer, 'exchange') as ClientSettings | undefined
+    if (exchange?.sharedCache === undefined) return
+    const path = ['issuers', index, 'exchange', 'sharedCache']
+    check.addIssue({ code: 'custom', path, message: 'needs a secret among sealing.keys' })
   })
 }
 

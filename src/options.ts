@@ -7,6 +7,7 @@ import type { DetectorMode } from './destination/detector.ts'
 import type { Rule } from './destination/rules.ts'
 import type { TokenSourceSettings } from './exchange/exchangers.ts'
 import type { ClientAuthentication, ClientSettings } from './exchange/settings.ts'
+import type { SharedTokenCache } from './exchange/shared-cache.ts'
 import type { IngressMode } from './ingress/gate.ts'
 import type { AuditSettings } from './options-audit.ts'
 import { issuerSchema, optionsSchema } from './options-schema.ts'
@@ -93,6 +94,12 @@ export interface ExchangeOptions {
   readonly maxLifetimeSeconds?: number
   /** Most callers for whom tokens are remembered; the least recently seen one goes first. 1 to 1000000; default 10000. */
   readonly maxEntries?: number
+  /**
+   * Keeps the tokens that are exchanged for callers, sealed, for all processes that share it: one of them asks the issuer,
+   * as far as can be. Needs a secret among `sealing.keys`. Tokens of this service itself are not kept there. Whoever makes a
+   * cache closes it; `relay.shutdown()` does not. Default: each process asks for itself.
+   */
+  readonly sharedCache?: SharedTokenCache
 }
 
 /** The token that a destination gets in place of the caller's own. At least one member says for whom or for what it is. */
@@ -515,7 +522,7 @@ function checkedResolver(resolve: ResolveIssuer): IssuerResolver {
   }
 }
 
-/** A list, a window and a logger are objects with a life of their own. */
+/** A list, a window, a cache and a logger are objects with a life of their own. */
 function checked<T extends z.ZodType>(schema: T, options: unknown): z.output<T> {
-  return checkOptions(schema, options, ['list', 'replayWindow', 'logger'])
+  return checkOptions(schema, options, ['list', 'replayWindow', 'sharedCache', 'logger'])
 }

@@ -22,6 +22,8 @@ import { compileRules } from './destination/rules.ts'
 import { installEgress } from './egress/egress.ts'
 import { createExchangers } from './exchange/exchangers.ts'
 import { createPreparation } from './exchange/preparation.ts'
+import type { Sharing } from './exchange/shared-source.ts'
+import { MAX_KEPT_CHARS } from './exchange/shared-source.ts'
 import type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
 import type { ActiveRelay } from './ingress/active-relay.ts'
 import { activeRelay, hasActiveRelay, setActiveRelay } from './ingress/active-relay.ts'
@@ -38,7 +40,7 @@ import { OptionError, parseOptions, parseTokenSource } from './options.ts'
 import type { TokenSourceOptions } from './options-token-source.ts'
 import { createMessageReader } from './propagation/message.ts'
 import { createPropagator } from './propagation/propagator.ts'
-import type { OnUnavailable } from './revocation/check.ts'
+import type { OnUnavailable, RevocationCheck } from './revocation/check.ts'
 import { createRevocationCheck } from './revocation/check.ts'
 import type { RevocationEntry, RevocationList } from './revocation/list.ts'
 import { normalizeEntry } from './revocation/list.ts'
@@ -267,11 +269,39 @@ function sealedFor(rules: readonly Rule[], threads: Threads | undefined): readon
   return rules.map((rule) => (isWorker(rule.pattern) ? { ...rule, seal: threads?.key.kid ?? true } : rule))
 }
 
-function sealingOf({ sealing, issuers }: Settings, maxTokenBytes: number, threads: Threads | undefined): Sealing {
-  const producer = sealing.producer ?? (process.env['OTEL_SERVICE_NAME'] || issuers[0]?.audience?.[0]) ?? 'unknown'
+function sealingOf(settings: Settings, maxTokenBytes: number, threads: Threads | undefined): Sealing {
+  const { sealing } = settings
   const replayWindow = sealing.replayWindow ?? createMemoryReplayWindow()
   const handOverWindow = sealing.replayWindow ?? threads?.window ?? replayWindow
+  const producer = producerOf(settings)
   return createSealing({ ...sealing, producer, replayWindow, maxTokenBytes, threads, handOverWindow })
+}
+
+/** For exchanged tokens, which are opened any number of times, and by whoever has the secret. */
+function sharedSealingOf(settings: Settings): Sealing {
+  const { sealing } = settings
+  const keys = sealing.keys.filter(({ alg }) => alg === 'A256KW')
+  const replayWindow = { count: () => 1 }
+  return createSealing({
+    ...sealing,
+    keys,
+    producer: producerOf(settings),
+    replayWindow,
+    maxTokenBytes: MAX_KEPT_CHARS,
+  })
+}
+
+function producerOf({ sealing, issuers }: Settings): string {
+  return sealing.producer ?? (process.env['OTEL_SERVICE_NAME'] || issuers[0]?.audience?.[0]) ?? 'unknown'
+}
+
+function defects(checkRevocation: RevocationCheck): Sharing['defectOf'] {
+  return (token) => {
+    if (token.expiresAtMillis <= Date.now()) return 'ERR_TOKEN_EXPIRED'
+    const verdict = checkRevocation(token)
+    if (verdict === 'good') return undefined
+    return verdict === 'revoked' ? 'ERR_TOKEN_REVOKED' : 'ERR_TOKEN_REVOCATION_UNAVAILABLE'
+  }
 }
 
 function count(decision: Decision): void {
@@ -313,11 +343,8 @@ function assembleExchange(
   audit: Audit | undefined,
 ) {
   const { exchanges, rules: listed, egress } = settings
-  const exchangers = createExchangers({
-    settings: exchanges,
-    issuers,
-    traits,
-  })
+  const sharing = { sealing: sharedSealingOf(settings), defectOf: defects(checkRevocation) }
+  const exchangers = createExchangers({ settings: exchanges, issuers, traits, sharing })
   const isBlocked = (): boolean => audit?.isBlocked() === true
   const matching = { rules: compileRules(listed), hasSealingKey: sealing.hasKey }
   const rules = { ...matching, checkRevocation, mode: egress.mode, isBlocked }

@@ -10,11 +10,14 @@ import type { CredentialTraits, VerifiedCredential } from '../token/verified-cre
 import type { Issuer } from '../verification/issuer.ts'
 import type { GrantTokens, GrantType } from './grant.ts'
 import { grantOf } from './grant.ts'
+import type { Asked } from './issued.ts'
 import { acceptIssued } from './issued.ts'
 import type { ClientSettings } from './settings.ts'
+import type { Answered, Sharing } from './shared-source.ts'
+import { createSharedSource, sharedKeyOf } from './shared-source.ts'
 import type { TokenResponse } from './token-endpoint.ts'
 import { createTokenEndpoint } from './token-endpoint.ts'
-import type { GetTokenOptions, Obtained, RenewableSource, TokenSource } from './token-source.ts'
+import type { GetTokenOptions, RenewableSource, RenewingOptions, TokenSource } from './token-source.ts'
 import { createTokenSource } from './token-source.ts'
 
 /** This service as a client of one issuer. */
@@ -40,6 +43,8 @@ export interface ExchangerOptions {
   readonly issuer: Issuer
   readonly settings: ClientSettings
   readonly traits: CredentialTraits
+  /** How tokens that were exchanged for callers are shared, where `settings` have a cache for them. */
+  readonly sharing: Omit<Sharing, 'cache'>
 }
 
 /** One question to the token endpoint, asked again for each renewal. */
@@ -66,7 +71,7 @@ export const WHATEVER_IS_DEFAULT: TokenRequest = { audience: [], resource: [], s
 const BYTES_PER_ENTRY = 8_192
 const MAX_ENTRY_BYTES = 4 * 65_536
 
-export function createExchanger({ issuer, settings, traits }: ExchangerOptions): Exchanger {
+export function createExchanger({ issuer, settings, traits, sharing }: ExchangerOptions): Exchanger {
   const endpoint = createTokenEndpoint(issuer.issuer, settings)
   // By the whole text of the caller's token, as tokens are remembered everywhere: neither its subject nor a hash of it
   // stands for it.
@@ -86,17 +91,44 @@ export function createExchanger({ issuer, settings, traits }: ExchangerOptions):
       renewBeforeMillis: settings.renewBeforeMillis,
       // Nothing that came from a token outlives it, but for what takes the place of one that has ended.
       notAfterMillis: (outlives ? undefined : subject?.expiresAtMillis) ?? Number.POSITIVE_INFINITY,
-      obtain: (previous) =>
-        traceExchange({ issuer: issuer.issuer, subject, previous }, () => obtain(question, previous)),
+      obtain: shared(question) ?? ((previous) => exchange(question, previous)),
     })
   }
 
-  async function obtain(question: Question, previous: VerifiedCredential | undefined): Promise<Obtained> {
-    const { grant, request, subject, tokens, onResponse } = question
+  /** Tokens of this service itself are its own, and what takes the place of a token that has ended is for one message. */
+  function shared(question: Question): RenewingOptions['obtain'] | undefined {
+    const { subject, request, outlives = false } = question
+    const cache = settings.sharedCache
+    if (cache === undefined || subject === undefined || outlives) return undefined
+    const parts = { text: subject.reveal(), claims: subject.claims }
+    return createSharedSource(
+      { ...sharing, cache },
+      {
+        issuer: issuer.issuer,
+        key: sharedKeyOf({ issuer: issuer.issuer, settings, subject: parts, request }),
+        subject,
+        askingMillis: settings.timeoutMillis,
+        accept: (response, previous, at) => acceptIssued(response, askedBy(question, previous), at),
+        ask: (previous) => exchange(question, previous),
+      },
+    )
+  }
+
+  function exchange(question: Question, previous: VerifiedCredential | undefined): Promise<Answered> {
+    const { subject } = question
+    return traceExchange({ issuer: issuer.issuer, subject, previous }, () => obtain(question, previous))
+  }
+
+  async function obtain(question: Question, previous: VerifiedCredential | undefined): Promise<Answered> {
+    const { grant, request, tokens, onResponse } = question
     const response = await endpoint.request(grantOf(grant, request, (await tokens?.()) ?? {}))
     // Whatever becomes of the access token, the refresh token that was sent is spent (RFC 6749 §6).
     onResponse?.(response)
-    return acceptIssued(response, { issuer, settings, traits, grant, request, subject, previous })
+    return { ...(await acceptIssued(response, askedBy(question, previous))), response }
+  }
+
+  function askedBy({ grant, request, subject }: Question, previous: VerifiedCredential | undefined): Asked {
+    return { issuer, settings, traits, grant, request, subject, previous }
   }
 
   /** One text may get other facts: an issuer that is asked about opaque tokens may answer otherwise next time. */

@@ -22,18 +22,18 @@ export interface Exchangers {
   source(settings: TokenSourceSettings): TokenSource | undefined
 }
 
-export interface ExchangersOptions extends Pick<ExchangerOptions, 'traits'> {
+export interface ExchangersOptions extends Pick<ExchangerOptions, 'traits' | 'sharing'> {
   readonly settings: ReadonlyMap<string, ClientSettings>
   readonly issuers: Issuers
 }
 
 export function createExchangers(options: ExchangersOptions): Exchangers {
-  const { settings, issuers, traits } = options
+  const { settings, issuers, traits, sharing } = options
   const byIssuer = new Map<string, Exchanger>()
   for (const issuer of issuers.configured) {
     const own = settings.get(issuer.issuer)
     if (own === undefined) continue
-    byIssuer.set(issuer.issuer, createExchanger({ issuer, settings: own, traits }))
+    byIssuer.set(issuer.issuer, createExchanger({ issuer, settings: own, traits, sharing }))
   }
 
   return {

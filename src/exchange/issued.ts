@@ -31,19 +31,23 @@ const MAX_TOKEN_BYTES = 65_536
 // RFC 6750 §2.1: what can stand behind `Bearer`, and breaks no header.
 const B64TOKEN = /^[\w\-.~+/]+=*$/
 
-/** Rejects with an {@link ExchangeError} and with nothing else. */
-export async function acceptIssued(response: TokenResponse, asked: Asked): Promise<Obtained> {
+/** Takes a response of `obtainedAtMillis`. Rejects with an {@link ExchangeError} and with nothing else. */
+export async function acceptIssued(
+  response: TokenResponse,
+  asked: Asked,
+  obtainedAtMillis = Date.now(),
+): Promise<Obtained> {
   if (!isOfKind(response, asked)) refuse()
-  const credential = await verified(response, asked)
+  const credential = await verified(response, asked, obtainedAtMillis)
   // The caller's own token must not come in through the back door, not even in the second spelling of its signature.
   if (credential.fingerprint === asked.subject?.fingerprint) refuse()
   const wanted =
     isOfSubject(credential, asked) && isForAudience(credential, asked) && isWithin(credential, response, asked)
   if (!wanted) refuse()
-  const now = Date.now()
-  if (credential.expiresAtMillis - now > asked.settings.maxLifetimeMillis) refuse()
+  if (credential.expiresAtMillis - obtainedAtMillis > asked.settings.maxLifetimeMillis) refuse()
   const { expiresInSeconds = Number.POSITIVE_INFINITY } = response
-  return { credential, usableUntilMillis: Math.min(credential.expiresAtMillis, now + expiresInSeconds * 1000) }
+  const usableUntilMillis = Math.min(credential.expiresAtMillis, obtainedAtMillis + expiresInSeconds * 1000)
+  return { credential, obtainedAtMillis, usableUntilMillis }
 }
 
 function refuse(): never {
@@ -58,7 +62,7 @@ function isOfKind({ accessToken, tokenType, issuedTokenType }: TokenResponse, { 
   return issuedTokenType === undefined ? grant !== 'token_exchange' : isTokenType(issuedTokenType, request)
 }
 
-async function verified(response: TokenResponse, asked: Asked): Promise<VerifiedCredential> {
+async function verified(response: TokenResponse, asked: Asked, obtainedAtMillis: number): Promise<VerifiedCredential> {
   const { issuer, traits } = asked
   const audience = audienceOf(asked)
   try {
@@ -66,7 +70,7 @@ async function verified(response: TokenResponse, asked: Asked): Promise<Verified
       text: response.accessToken,
       issuer,
       audience: audience.length === 0 ? null : audience,
-      described: describe(response, asked),
+      described: describe(response, asked, obtainedAtMillis),
       traits,
     })
   } catch (error) {
@@ -76,14 +80,14 @@ async function verified(response: TokenResponse, asked: Asked): Promise<Verified
 }
 
 /** What an opaque token is taken for. Without `expires_in` it is good for as long as it takes to send it. */
-function describe(response: TokenResponse, asked: Asked): Readonly<Record<string, unknown>> {
+function describe(response: TokenResponse, asked: Asked, obtainedAtMillis: number): Readonly<Record<string, unknown>> {
   const { expiresInSeconds = 1, scope = asked.request.scope.join(' ') } = response
-  const now = Math.floor(Date.now() / 1000)
+  const obtainedAt = Math.floor(obtainedAtMillis / 1000)
   return {
     iss: asked.issuer.issuer,
     aud: audienceOf(asked),
-    iat: now,
-    exp: now + expiresInSeconds,
+    iat: obtainedAt,
+    exp: obtainedAt + expiresInSeconds,
     // What is revoked for the caller is revoked for whatever came from its token.
     ...Object.fromEntries(
       ['sub', 'sid', asked.settings.subjectClaim].flatMap((name) => {

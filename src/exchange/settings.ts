@@ -1,6 +1,7 @@
 /** How this service gets tokens of its own making: as which client, and for what. */
 
 import type { GrantType } from './grant.ts'
+import type { SharedTokenCache } from './shared-cache.ts'
 
 /** How a client proves to the token endpoint that it is itself (RFC 6749 §2.3, RFC 7523 §2.2, RFC 8705 §2). */
 export type ClientAuthentication =
@@ -35,4 +36,6 @@ export interface ClientSettings {
   readonly maxEntries: number
   /** The claim in which subject and exchanged token must agree. */
   readonly subjectClaim: string
+  /** What was exchanged for callers, by any process of the fleet. */
+  readonly sharedCache: SharedTokenCache | undefined
 }

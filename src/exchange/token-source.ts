@@ -37,9 +37,10 @@ export interface TokenSource {
 /** Those of this package can always be renewed. */
 export type RenewableSource = Required<TokenSource>
 
-/** A token, and the time until which it may be used, in milliseconds since the epoch. */
+/** A token, when it was issued to whoever asked, and until when it may be used, in milliseconds since the epoch. */
 export interface Obtained {
   readonly credential: VerifiedCredential
+  readonly obtainedAtMillis: number
   readonly usableUntilMillis: number
 }
 
@@ -75,12 +76,11 @@ export function createTokenSource({ obtain, renewBeforeMillis, notAfterMillis }:
   let pending: Promise<Held> | undefined
   let refusedAt = Number.NEGATIVE_INFINITY
 
-  function hold({ credential, usableUntilMillis }: Obtained): Held {
-    const now = Date.now()
+  function hold({ credential, obtainedAtMillis, usableUntilMillis }: Obtained): Held {
     const until = Math.min(usableUntilMillis, notAfterMillis)
     // A short life is renewed half-way through, so that it is not renewed all the time.
-    const renewAt = Math.max(until - renewBeforeMillis, (now + until) / 2)
-    return { credential, until, renewAt, lifeMillis: until - now }
+    const renewAt = Math.max(until - renewBeforeMillis, (obtainedAtMillis + until) / 2)
+    return { credential, until, renewAt, lifeMillis: until - obtainedAtMillis }
   }
 
   async function renew(): Promise<Held> {
@@ -126,8 +126,11 @@ export function createTokenSource({ obtain, renewBeforeMillis, notAfterMillis }:
       // This issuer's tokens do not live that long: the next one would not either.
       if (known !== undefined && known.lifeMillis <= validForMillis) throw tooShort()
       const fresh = await orAborted(renewOnce(), signal)
-      if (!lasts(fresh)) throw tooShort()
-      return fresh.credential
+      if (lasts(fresh)) return fresh.credential
+      // It may have been another process's for a while: the issuer gives one that lasts longer.
+      const fresher = fresh.lifeMillis > validForMillis ? await orAborted(renewOnce(), signal) : fresh
+      if (!lasts(fresher)) throw tooShort()
+      return fresher.credential
     },
     async renew(refused) {
       const now = performance.now()

@@ -67,7 +67,8 @@ describe('a token', () => {
     expect(uses(sources, 'reveal')).toEqual({
       'token/verified-credential.ts': 2,
       'verification/verifier.ts': 3,
-      'exchange/exchanger.ts': 5,
+      'exchange/exchanger.ts': 6,
+      'exchange/shared-source.ts': 1,
       'propagation/propagator.ts': 1,
       'egress/grpc-channel.ts': 1,
       'egress/http-agent.ts': 1,

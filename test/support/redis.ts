@@ -1,13 +1,14 @@
 /** A real `redis-server` on the loopback interface, for one test file; clearly missing where there is none. */
 
-import { spawn, spawnSync } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
 
 /** Whether tests against Redis can run here. In CI they must: there a missing server is a failure, not a skip. */
 export const HAS_REDIS = process.env['CI'] !== undefined || spawnSync('redis-server', ['--version']).status === 0
@@ -15,6 +16,8 @@ export const HAS_REDIS = process.env['CI'] !== undefined || spawnSync('redis-ser
 export interface RedisServer {
   readonly port: number
   readonly url: string
+  /** Everything that it holds, by how it was read: each value, each serialized, and the file that it writes of them. */
+  stored(): Promise<Readonly<Record<'values' | 'dumps' | 'file', string>>>
   /** Stops answering without closing a connection, as behind a broken network. */
   freeze(): void
   thaw(): void
@@ -40,6 +43,20 @@ export async function startRedis(): Promise<RedisServer> {
   const redis: RedisServer = {
     port,
     url: `redis://127.0.0.1:${port}`,
+    async stored() {
+      const command = async (...words: string[]) =>
+        (await promisify(execFile)('redis-cli', ['-p', String(port), '--raw', ...words], { encoding: 'latin1' })).stdout
+      // What is compressed could not be searched.
+      await command('CONFIG', 'SET', 'rdbcompression', 'no')
+      const keys = (await command('--scan')).split('\n').filter((key) => key !== '')
+      const each = async (name: string) => (await Promise.all(keys.map((key) => command(name, key)))).join('\n')
+      const [values, dumps] = [`${keys.join('\n')}\n${await each('GET')}`, await each('DUMP')]
+      await command('SAVE')
+      const file = join(folder, 'dump.rdb')
+      const text = readFileSync(file, 'latin1')
+      rmSync(file)
+      return { values, dumps, file: text }
+    },
     freeze: () => void server.kill('SIGSTOP'),
     thaw: () => void server.kill('SIGCONT'),
     async kill() {

@@ -1,17 +1,16 @@
 /** The revocation list of a fleet, over a real Redis and both clients. */
 
-import { once } from 'node:events'
-import type { AddressInfo, Socket } from 'node:net'
-import { connect, createServer } from 'node:net'
+import type { Socket } from 'node:net'
 import { Redis } from 'ioredis'
-import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { RevocationFacts } from '../../src/index.ts'
-import type { RedisClient, RedisRevocationList } from '../../src/revocation/redis.ts'
-import { createRedisRevocationList } from '../../src/revocation/redis.ts'
+import type { RedisRevocationList } from '../../src/redis/index.ts'
+import { createRedisRevocationList } from '../../src/redis/index.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
 import { ISSUER } from '../support/relay.ts'
+import { CLIENTS } from './clients.ts'
+import { startWay } from './way.ts'
 
 const HOUR = 3_600_000
 const facts = (changes: Partial<RevocationFacts> = {}): RevocationFacts => ({
@@ -25,10 +24,7 @@ const facts = (changes: Partial<RevocationFacts> = {}): RevocationFacts => ({
 const entry = (tokenId = 'token-1') => ({ issuer: ISSUER, tokenId, expiresAtMillis: Date.now() + HOUR })
 const within = { timeout: 20_000, interval: 10 }
 
-describe.runIf(HAS_REDIS).each([
-  ['ioredis', (url: string): RedisClient => new Redis(url, { lazyConnect: true, retryStrategy: () => 50 })],
-  ['redis', (url: string): RedisClient => createClient({ url, socket: { reconnectStrategy: () => 50 } })],
-])('with %s', (_, clientFor) => {
+describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
   let redis: RedisServer
   const lists: RedisRevocationList[] = []
   let prefix = 0
@@ -233,28 +229,6 @@ describe.runIf(HAS_REDIS).each([
     raw.disconnect()
   })
 })
-
-/** A way to Redis that can be cut in the middle: `onSocket` gets both ends of each connection. */
-async function startWay(to: number, onSocket: (socket: Socket) => void): Promise<AsyncDisposable & { port: number }> {
-  const sockets = new Set<Socket>()
-  const server = createServer((near) => {
-    const far = connect(to, '127.0.0.1')
-    for (const socket of [near, far]) {
-      sockets.add(socket)
-      socket.on('error', () => undefined)
-      onSocket(socket)
-    }
-    near.pipe(far).pipe(near)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
-}
 
 describe('options that are not valid', () => {
   it.each([

@@ -1,4 +1,4 @@
-/** What the revocation list wants of a Redis connection, from the two clients that Node.js people use. */
+/** What is wanted of a Redis connection, from the two clients that Node.js people use. */
 
 /** One command as a list of words: `['GET', 'key']`. */
 export type Command = readonly [name: string, ...words: string[]]

@@ -1,16 +1,24 @@
-/** `otel-token-relay/redis`: a revocation list that a fleet shares through Redis, and each process answers from memory. */
+/** A revocation list that a fleet shares through Redis, and each process answers from memory. */
 
 import { randomUUID } from 'node:crypto'
-import type { StoredEntry } from './entries.ts'
-import { RevocationEntries, storedEntry } from './entries.ts'
-import type { RevocationEntry, RevocationFacts, RevocationList } from './list.ts'
-import { normalizeEntry } from './list.ts'
-import type { RedisClient, RedisConnection } from './redis-connection.ts'
-import { openConnection } from './redis-connection.ts'
-import { ANSWER_MILLIS, Inquirer } from './redis-inquirer.ts'
+import type { StoredEntry } from '../revocation/entries.ts'
+import { RevocationEntries, storedEntry } from '../revocation/entries.ts'
+import type { RevocationEntry, RevocationFacts, RevocationList } from '../revocation/list.ts'
+import { normalizeEntry } from '../revocation/list.ts'
+import type { RedisClient, RedisConnection } from './connection.ts'
+import { openConnection } from './connection.ts'
+import { ANSWER_MILLIS, Inquirer } from './inquirer.ts'
+import { checkMillis, checkPlace, PREFIX } from './options.ts'
 
-export type { IoredisClient, NodeRedisClient, RedisClient } from './redis-connection.ts'
-export { RevocationStoreError } from './redis-inquirer.ts'
+/** The others could not be told. This process refuses the tokens all the same, and tells the others when it can. */
+export class RevocationStoreError extends Error {
+  override readonly name = 'RevocationStoreError'
+  readonly code = 'ERR_RELAY_REVOCATION_STORE'
+
+  constructor() {
+    super('the revocation could not be stored: other processes do not know of it yet')
+  }
+}
 
 export interface RedisRevocationOptions {
   /**
@@ -43,12 +51,9 @@ export interface RedisRevocationList extends RevocationList {
  * @throws TypeError for an option that is not valid.
  */
 export function createRedisRevocationList(options: RedisRevocationOptions): RedisRevocationList {
-  const { client, prefix = 'otel-token-relay', heartbeatMillis = 250 } = options
-  if (typeof client?.duplicate !== 'function') throw new TypeError('client: expected a client of ioredis or redis')
-  if (typeof prefix !== 'string' || prefix === '') throw new TypeError('prefix: expected a text')
-  if (!Number.isInteger(heartbeatMillis) || heartbeatMillis < 10 || heartbeatMillis > 60_000) {
-    throw new TypeError('heartbeatMillis: expected 10 to 60000 whole milliseconds')
-  }
+  const { client, prefix = PREFIX, heartbeatMillis = 250 } = options
+  checkPlace(client, prefix)
+  checkMillis('heartbeatMillis', heartbeatMillis, 10)
   return new SharedRevocationList(openConnection(client), openConnection(client), prefix, heartbeatMillis)
 }
 
@@ -104,12 +109,12 @@ class SharedRevocationList implements RedisRevocationList {
     // One hash tag, so that a cluster keeps both keys together.
     const entries = `{${prefix}}:revocations`
     this.#names = { entries, version: `${entries}:version`, channel: entries }
-    this.#asking = new Inquirer(
-      asking,
-      () => this.#lose(),
-      () => this.#beat(),
-      () => listening.renew(),
-    )
+    this.#asking = new Inquirer({
+      connection: asking,
+      onLost: () => this.#lose(),
+      onReady: () => this.#beat(),
+      onVanished: () => listening.renew(),
+    })
     this.#listen()
     this.#timer = setInterval(() => this.#beat(), heartbeatMillis).unref()
   }
@@ -128,10 +133,10 @@ class SharedRevocationList implements RedisRevocationList {
     this.#entries.add(stored)
     try {
       await this.#store([stored])
-    } catch (error) {
+    } catch {
       // The next heartbeat compares everything, and stores what is missing.
       this.#missed = true
-      throw error
+      throw new RevocationStoreError()
     }
   }
 
