@@ -3,7 +3,7 @@
 import type { TokenError } from '../token/errors.ts'
 import { consume } from './consume.ts'
 import type { AdapterOptions, Handler } from './options.ts'
-import { produce } from './produce.ts'
+import { produceBeside } from './produce.ts'
 
 export type { AdapterOptions, Handler } from './options.ts'
 
@@ -60,18 +60,31 @@ export async function eachAsCaller<M extends SqsMessage>(
   return { done, failed }
 }
 
+/** An eleventh attribute is an error of SQS. */
+const MAX_ATTRIBUTES = 10
+
 /**
  * Calls `send` with the attributes of a message to the queue from the caller of now, for clients that no instrumentation
  * knows: `sendAsCaller('orders', (caller) => sqs.send(new SendMessageCommand({ …, MessageAttributes: { ...own, ...caller }
- * })))`. A message has ten attributes at most: these are one for the token, and those of the trace.
+ * })), own)`. They are one for the token, and those of the trace. A message has ten attributes at most: where there is not
+ * enough room beside `own`, the token is left out, and then the trace.
  */
 export function sendAsCaller<T>(
   queueName: string,
   send: (attributes: Record<string, SqsAttribute>) => T,
+  own: Readonly<Record<string, unknown>> = {},
 ): Promise<Awaited<T>> {
-  return produce(`aws_sqs:${queueName}`, (headers) =>
-    send(Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, attribute(value)]))),
+  const taken = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, String(textOf(value) ?? '')]))
+  return produceBeside(taken, `aws_sqs:${queueName}`, (headers) =>
+    send(Object.fromEntries(fitting(headers, taken).map(([name, value]) => [name, attribute(value)]))),
   )
+}
+
+/** Whether the token comes before the trace is for the order of the application's propagators to say. */
+function fitting(headers: Readonly<Record<string, string>>, own: object): readonly (readonly [string, string])[] {
+  const fits = (names: readonly string[]): boolean => new Set([...Object.keys(own), ...names]).size <= MAX_ATTRIBUTES
+  const { authorization: _, ...trace } = headers
+  return Object.entries([headers, trace].find((added) => fits(Object.keys(added))) ?? {})
 }
 
 function attribute(value: string): SqsAttribute {

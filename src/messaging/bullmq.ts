@@ -50,6 +50,9 @@ export function asCaller<J extends BullJob, R>(
  * Calls `add` with the options of a job that is added as the caller of now, for queues without `bullmq-otel`:
  * `addAsCaller('orders', (caller) => queue.add('ship', data, { ...options, ...caller }))`. The token lies where
  * `bullmq-otel` puts it, in `telemetry.metadata`.
+ *
+ * Makes jobs for `queue.addBulk` too, one call for each: `addAsCaller('orders', (caller) => ({ name, data, opts: caller }))`.
+ * Without that, `bullmq-otel` gives all jobs of a bulk the same token, which opens `sealing.maxOpenings` times in all.
  */
 export function addAsCaller<T>(queueName: string, add: (options: JobOptions) => T): Promise<Awaited<T>> {
   return produce(`bullmq:${queueName}`, (headers) => add({ telemetry: { metadata: JSON.stringify(headers) } }))

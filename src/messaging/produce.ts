@@ -18,7 +18,13 @@ import { inProducerSpan } from './spans.ts'
  *
  * @throws whatever `send` throws, and Error where no relay is active. A token is never a reason to throw.
  */
-export async function produce<T>(
+export function produce<T>(destination: string, send: (headers: Record<string, string>) => T): Promise<Awaited<T>> {
+  return produceBeside({}, destination, send)
+}
+
+/** {@link produce} for a message that has headers of its `own`; `send` is given what is to be added to them. */
+export async function produceBeside<T>(
+  own: Readonly<Record<string, string>>,
   destination: string,
   send: (headers: Record<string, string>) => T,
 ): Promise<Awaited<T>> {
@@ -26,19 +32,24 @@ export async function produce<T>(
   // What cannot be had is withheld, and told as that.
   await relay.prepare(destination, {}).catch(() => undefined)
   return inProducerSpan(destination, async (ctx): Promise<Awaited<T>> => {
-    const headers = headersFor(ctx, destination, relay)
+    const headers = headersFor(ctx, destination, relay, own)
     return await context.with(ctx, () => send(headers))
   })
 }
 
-/** The trace of `ctx`, and its caller's token as the rule for `destination` wants it. */
-export function headersFor(ctx: Context, destination: string, { propagator }: ActiveRelay): Record<string, string> {
+/** The trace of `ctx`, and its caller's token as the rule for `destination` wants it, beside `own`. */
+export function headersFor(
+  ctx: Context,
+  destination: string,
+  { propagator }: ActiveRelay,
+  own: Readonly<Record<string, string>> = {},
+): Record<string, string> {
   const announced = setDestination(ctx, destination)
-  const headers: Record<string, string> = {}
+  const headers: Record<string, string> = { ...own }
   propagation.inject(announced, headers)
   // The application's propagator need not contain the relay's, and there may be none at all.
   if (!isSeen(headers)) propagator.inject(announced, headers, SETTER)
-  return headers
+  return Object.fromEntries(Object.entries(headers).filter(([name, value]) => own[name] !== value))
 }
 
 const SETTER = {

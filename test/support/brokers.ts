@@ -117,7 +117,7 @@ async function consumed(url: string, topic: string): Promise<string> {
   return stdout
 }
 
-function filesIn(folder: string): string {
+export function filesIn(folder: string): string {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
     .filter((path) => statSync(path).isFile())
@@ -150,7 +150,7 @@ async function end(server: ChildProcess): Promise<void> {
 }
 
 /** Below those that outgoing connections get: a client that polls such a port can connect to itself. */
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const ports: number[] = []
   while (ports.length < count) {
     const port = 20_000 + Math.floor(Math.random() * 12_000)
@@ -169,7 +169,7 @@ function isFree(port: number): Promise<boolean> {
 
 const START_MILLIS = 60_000
 
-async function connectable(port: number): Promise<void> {
+export async function connectable(port: number): Promise<void> {
   const deadline = performance.now() + START_MILLIS
   while (performance.now() < deadline) {
     const socket = createConnection({ port, host: '127.0.0.1' })

@@ -1,10 +1,11 @@
 /** Consumes a queue, started inside a request of somebody else. Says who the handlers have run as whenever it is asked. */
 
-const relay = require('./otel.cjs')
+const { relay, decided } = require('./otel.cjs')
 const { getActiveCredential, runWithToken } = require('otel-token-relay')
 
 const { BROKER, QUEUE, SINK, STRANGER, URL: url } = process.env
-const seen = { right: 0, wrong: 0, arrived: 0, rejected: {} }
+const seen = { right: 0, wrong: 0, rejected: {}, decided }
+const texts = new Set()
 
 /** A message says whose it is; what is sent on while it is worked on must be his, too. */
 async function handle(text) {
@@ -13,6 +14,7 @@ async function handle(text) {
   await new Promise((resolve) => setTimeout(resolve, Math.random() * 5))
   const isRight = getActiveCredential()?.subject === subject && sent.subject === subject
   seen[isRight ? 'right' : 'wrong'] += 1
+  texts.add(text)
 }
 function onRejected(code) {
   seen.rejected[code] = (seen.rejected[code] ?? 0) + 1
@@ -23,7 +25,7 @@ async function main() {
   await runWithToken(STRANGER, () => broker.consume(QUEUE, handle, onRejected))
   process.stdin.on('data', async () => {
     const deadLetters = await broker.deadLetters?.()
-    console.log(JSON.stringify({ seen: { ...seen, deadLetters } }))
+    console.log(JSON.stringify({ seen: { ...seen, distinct: texts.size, deadLetters } }))
   })
   console.log(JSON.stringify({ ready: relay.ready() }))
 }

@@ -6,9 +6,25 @@ const { getNodeAutoInstrumentations } = require('@opentelemetry/auto-instrumenta
 const { createTokenRelay } = require('otel-token-relay')
 
 const relay = createTokenRelay(JSON.parse(process.env.OPTIONS))
+/** How many `auth.message.decided` there were, by verdict and code. */
+const decided = {}
+const counter = {
+  onStart() {},
+  onEnd({ events }) {
+    for (const { name, attributes = {} } of events) {
+      if (name !== 'auth.message.decided') continue
+      const { 'auth.message.verdict': verdict, 'error.type': code } = attributes
+      const outcome = code === undefined ? verdict : `${verdict} ${code}`
+      decided[outcome] = (decided[outcome] ?? 0) + 1
+    }
+  },
+  forceFlush: async () => undefined,
+  shutdown: async () => undefined,
+}
 new NodeSDK({
   autoDetectResources: false,
+  spanProcessors: [counter],
   textMapPropagator: new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), relay.propagator] }),
   instrumentations: [getNodeAutoInstrumentations()],
 }).start()
-module.exports = relay
+module.exports = { relay, decided }

@@ -5,7 +5,7 @@ require('./otel.cjs')
 const { runWithToken } = require('otel-token-relay')
 const { produce } = require('otel-token-relay/messaging')
 
-const { BROKER, COUNT, QUEUES, TOKENS, URL: url } = process.env
+const { BROKER, COUNT, QUEUES, REMOVED, TOKENS, URL: url } = process.env
 const { connect, system } = require(`./${BROKER}.cjs`)
 const tokens = JSON.parse(TOKENS)
 
@@ -31,6 +31,7 @@ async function hostile(broker, queue) {
   const attacks = [
     { ...good, authorization: flipped(good.authorization) },
     { ...elsewhere },
+    { authorization: REMOVED },
     { ...good, authorization: 'Sealed x' },
     { ...good, authorization: `Sealed ${'A'.repeat(20_000)}` },
     { authorization: `Bearer ${token}` },

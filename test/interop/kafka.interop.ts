@@ -1,0 +1,24 @@
+/** A real Apache Kafka between two processes: every message is its sender’s, and no token lies in the segments of its logs. */
+
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import type { Kind, Sink } from '../messaging/rig.ts'
+import { expectEachItsOwn, startSink } from '../messaging/rig.ts'
+import { startKafka } from './kafka.ts'
+
+let sink: Sink
+beforeAll(async () => {
+  sink = await startSink()
+})
+afterAll(() => sink[Symbol.asyncDispose]())
+
+const KINDS: readonly Kind[] = [
+  { client: 'kafkajs', system: 'kafka', queues: ['orders', 'orders-batch'], keeps: true },
+  { client: 'platformatic-kafka', system: 'kafka', queues: ['orders'], keeps: true },
+]
+
+describe.each(KINDS)('$client', (kind) => {
+  it('G3 H1 H2 H4 H9 100 callers with 10 messages each: every message is its sender’s, and stored without his token', async () => {
+    await using kafka = await startKafka([...kind.queues, 'other'])
+    await expectEachItsOwn(kind, kafka, sink, 10)
+  })
+})
