@@ -43,6 +43,7 @@ export function renderPicture(traces: readonly Titled[]): string {
 function frame(height: number, parts: readonly string[]): readonly string[] {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">`,
+    '<title>The spans of a trace, and the auth events of each</title>',
     '<style>text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#24292f;white-space:pre}',
     '.title{font-weight:bold;font-size:13px}.dim{fill:#6e7781}</style>',
     `<rect width="${WIDTH}" height="${height}" rx="8" fill="#ffffff" stroke="#d0d7de"/>`,
