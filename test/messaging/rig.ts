@@ -89,9 +89,15 @@ export async function startConsumer(
   return consumer
 }
 
-export function startProducer(kind: Kind, broker: Broker, options: string, env = {}): Program {
+export function startProducer(
+  kind: Kind,
+  broker: Broker,
+  options: string,
+  env = {},
+  program: 'producer' | 'steady' = 'producer',
+): Program {
   const { client, queues } = kind
-  return startProgram('brokers/producer.cjs', {
+  return startProgram(`brokers/${program}.cjs`, {
     env: {
       BROKER: client,
       OPTIONS: options,
@@ -161,4 +167,39 @@ async function expectNoToken(kind: Kind, broker: Broker): Promise<void> {
   expect(pieces(Object.values(tokens).slice(1).map(signatureOf))).toBeUndefined()
   // Somebody has sent this one in clear text: where messages stay, it is found.
   if (kind.keeps) expect(pieces([signatureOf(tokens[SUBJECTS[0] ?? ''] ?? '')])).toBeDefined()
+}
+
+interface Progress {
+  readonly sent: number
+  readonly failures: number
+}
+
+/** As often as a message may be delivered again here. */
+const OPENINGS = { sealing: { keys: [key], maxOpenings: 100 } }
+
+/** Stops the broker in the middle of a run, and starts it again: nothing runs as somebody else, and nothing is lost. */
+export async function expectToSurvive(kind: Kind, broker: Broker, sink: Sink): Promise<void> {
+  const options = optionsOf(kind, sink, OPENINGS)
+  const callers = Object.fromEntries(Object.entries(tokens).slice(0, 20))
+  const [count, total] = [20, 400]
+  await using consumer = await startConsumer(kind, broker, sink, options)
+  const env = { COUNT: String(count), PACE_MILLIS: '20', TOKENS: JSON.stringify(callers) }
+  await using producer = startProducer(kind, broker, options, env, 'steady')
+  await producer.report('started')
+  const reaches = (isReached: (progress: Progress) => boolean): Promise<void> =>
+    vi.waitFor(async () => expect(isReached(await producer.ask<Progress>('progress'))).toBe(true))
+
+  await reaches(({ sent }) => sent > total / 4)
+  await broker.stop()
+  const { sent } = await producer.ask<Progress>('progress')
+  expect(sent).toBeLessThan(total)
+  await reaches(({ failures }) => failures > 0)
+  await broker.start()
+  await producer.report('done')
+  const seen = await vi.waitFor(async () => {
+    const now = await consumer.ask<Seen>('seen')
+    expect(now.distinct).toBe(total)
+    return now
+  })
+  expect(seen).toMatchObject({ wrong: 0, rejected: {} })
 }
