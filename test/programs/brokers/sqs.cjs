@@ -26,7 +26,13 @@ exports.connect = async (url) => {
       const options = { ...more, onRejected: (_, { code }) => rejected(code) }
       const loop = async () => {
         for (;;) {
-          const request = { QueueUrl, MaxNumberOfMessages: 10, MessageAttributeNames: ['All'], WaitTimeSeconds: 1 }
+          const request = {
+            QueueUrl,
+            MaxNumberOfMessages: 10,
+            MessageAttributeNames: ['All'],
+            WaitTimeSeconds: 1,
+            VisibilityTimeout: 4,
+          }
           const { Messages = [] } = await client.send(new ReceiveMessageCommand(request))
           const { done } = await eachAsCaller(queue, Messages, ({ Body }) => handler(Body), options)
           for (const { ReceiptHandle } of done) await client.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }))
