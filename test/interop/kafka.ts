@@ -16,14 +16,7 @@ const CACHE = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'o
 /** Any will do: the cluster lives for one test. */
 const CLUSTER_ID = 'AAAAAAAAAAAAAAAAAAAAAA'
 
-export interface Kafka extends Broker {
-  /** Ends the process at once. What it has acknowledged is on its disk. */
-  kill(): Promise<void>
-  /** Starts it again, on the same port and the same disk. */
-  restart(): Promise<void>
-}
-
-export async function startKafka(topics: readonly string[]): Promise<Kafka> {
+export async function startKafka(topics: readonly string[]): Promise<Broker> {
   const libraries = `${download()}/*`
   const folder = mkdtempSync(join(tmpdir(), 'kafka-'))
   const [port = 0, controllerPort = 0] = await freePorts(2)
@@ -36,21 +29,22 @@ export async function startKafka(topics: readonly string[]): Promise<Kafka> {
   let server = start()
   await connectable(port)
   await createTopics(`127.0.0.1:${port}`, topics)
-  const kafka: Kafka = {
+  const kafka: Broker = {
     url: `127.0.0.1:${port}`,
     // The segments of its logs, byte by byte: headers and values of all messages.
     stored: async () => filesIn(join(folder, 'data')),
-    async kill() {
+    // At once: what it has acknowledged is there when it starts again.
+    async stop() {
       const ended = once(server, 'exit')
       server.kill('SIGKILL')
       await ended
     },
-    async restart() {
+    async start() {
       server = start()
       await connectable(port)
     },
     async [Symbol.asyncDispose]() {
-      if (server.exitCode === null && server.signalCode === null) await kafka.kill()
+      if (server.exitCode === null && server.signalCode === null) await kafka.stop()
       rmSync(folder, { recursive: true, force: true })
     },
   }

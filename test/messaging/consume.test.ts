@@ -107,6 +107,28 @@ describe('a good token', () => {
     expect(await work(twice)).toMatchObject({ verdict: 'rejected' })
   })
 
+  it('H9 with one bit changed, 10,000 times, is rejected each time with one verdict, and asks nobody', {
+    timeout: 120_000,
+  }, async () => {
+    await ruled({}, 100)
+    const headers = await send()
+    const sealed = Buffer.from(headers['authorization'] ?? '')
+    const asked = rig.issuer.requests.length + rig.endpoint.requests.length
+    const verdicts = new Map<string, number>()
+    for (let i = 0; i < 10_000; i += 1) {
+      const flipped = Buffer.from(sealed)
+      // Behind `Sealed `: another scheme is another case.
+      const bit = 7 * 8 + (i % ((sealed.length - 7) * 8))
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+      const { verdict, code } = await work({ ...headers, authorization: flipped.toString('latin1') })
+      verdicts.set(`${verdict} ${code}`, (verdicts.get(`${verdict} ${code}`) ?? 0) + 1)
+    }
+    expect([...verdicts.keys()].filter((each) => !/^rejected ERR_TOKEN_(SEAL|REQUEST)$/.test(each))).toEqual([])
+    expect([...verdicts.values()].reduce((sum, count) => sum + count, 0)).toBe(10_000)
+    expect(rig.issuer.requests.length + rig.endpoint.requests.length).toBe(asked)
+    expect(await work(headers)).toEqual(caller)
+  })
+
   it('is handed over with what the handler returns, and its errors are its own', async () => {
     await ruled({}, 2)
     const headers = await send()

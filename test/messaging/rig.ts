@@ -89,9 +89,15 @@ export async function startConsumer(
   return consumer
 }
 
-export function startProducer(kind: Kind, broker: Broker, options: string, env = {}): Program {
+export function startProducer(
+  kind: Kind,
+  broker: Broker,
+  options: string,
+  env = {},
+  program: 'producer' | 'steady' = 'producer',
+): Program {
   const { client, queues } = kind
-  return startProgram('brokers/producer.cjs', {
+  return startProgram(`brokers/${program}.cjs`, {
     env: {
       BROKER: client,
       OPTIONS: options,
@@ -161,4 +167,99 @@ async function expectNoToken(kind: Kind, broker: Broker): Promise<void> {
   expect(pieces(Object.values(tokens).slice(1).map(signatureOf))).toBeUndefined()
   // Somebody has sent this one in clear text: where messages stay, it is found.
   if (kind.keeps) expect(pieces([signatureOf(tokens[SUBJECTS[0] ?? ''] ?? '')])).toBeDefined()
+}
+
+interface Progress {
+  readonly sent: number
+  readonly failures: number
+}
+
+/** As often as a message may be delivered again here. */
+const OPENINGS = { sealing: { keys: [key], maxOpenings: 100 } }
+
+/** Stops the broker in the middle of a run, and starts it again: nothing runs as somebody else, and nothing is lost. */
+export async function expectToSurvive(kind: Kind, broker: Broker, sink: Sink): Promise<void> {
+  const options = optionsOf(kind, sink, OPENINGS)
+  const callers = Object.fromEntries(Object.entries(tokens).slice(0, 20))
+  const [count, total] = [20, 400]
+  await using consumer = await startConsumer(kind, broker, sink, options)
+  const env = { COUNT: String(count), PACE_MILLIS: '20', TOKENS: JSON.stringify(callers) }
+  await using producer = startProducer(kind, broker, options, env, 'steady')
+  await producer.report('started')
+  const reaches = (isReached: (progress: Progress) => boolean): Promise<void> =>
+    vi.waitFor(async () => expect(isReached(await producer.ask<Progress>('progress'))).toBe(true))
+
+  await reaches(({ sent }) => sent > total / 4)
+  await broker.stop()
+  const { sent } = await producer.ask<Progress>('progress')
+  expect(sent).toBeLessThan(total)
+  await reaches(({ failures }) => failures > 0)
+  await broker.start()
+  await producer.report('done')
+  const seen = await vi.waitFor(async () => {
+    const now = await consumer.ask<Seen>('seen')
+    expect(now.distinct).toBe(total)
+    return now
+  })
+  expect(seen).toMatchObject({ wrong: 0, rejected: {} })
+}
+
+/** How long a consumer waits for an issuer before it has a message delivered again. */
+const UNDECIDED_MILLIS = 300
+
+/** Keeps the issuer's keys from the consumer: nothing runs meanwhile, as anybody, and all does when they are back. */
+export async function expectToWait(kind: Kind, broker: Broker, sink: Sink): Promise<void> {
+  let isDown = false
+  const keys = createServer((_, response) => {
+    response.writeHead(isDown ? 503 : 200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ keys: [signer.jwk] }))
+  })
+  await using _ = { [Symbol.asyncDispose]: () => close(keys) }
+  const keySet = { maxAgeMillis: 1, staleMillis: 0, cooldownMillis: 0 }
+  const issuers = [
+    { issuer: ISSUER, audience: 'user-service', jwksUri: `http://127.0.0.1:${await listen(keys)}`, keySet },
+  ]
+  const consuming = optionsOf(kind, sink, { ...OPENINGS, issuers })
+  await using consumer = await startConsumer(kind, broker, sink, consuming, { UNDECIDED_MILLIS })
+  isDown = true
+  const downAt = Date.now()
+  const callers = Object.fromEntries(Object.entries(tokens).slice(0, 10))
+  const env = { COUNT: '2', TOKENS: JSON.stringify(callers) }
+  await using producer = startProducer(kind, broker, optionsOf(kind, sink, OPENINGS), env, 'steady')
+  await producer.report('done')
+
+  const waiting = await vi.waitFor(async () => {
+    const now = await consumer.ask<Seen>('seen')
+    expect(total(now.decided)).toBeGreaterThan(0)
+    return now
+  })
+  expect(Object.keys(waiting.decided)).toEqual(['undecided ERR_TOKEN_KEYS_UNAVAILABLE'])
+  expect(waiting).toMatchObject({ right: 0, wrong: 0, rejected: {} })
+  // No hot loop: each is given up after a while, and not at once.
+  expect(total(waiting.decided)).toBeLessThanOrEqual(20 * Math.ceil((Date.now() - downAt) / UNDECIDED_MILLIS))
+
+  isDown = false
+  await vi.waitFor(async () => expect((await consumer.ask<Seen>('seen')).distinct).toBe(20))
+  expect(await consumer.ask<Seen>('seen')).toMatchObject({ wrong: 0, rejected: {} })
+}
+
+/** Producers that have the new key already and such that have not, and a consumer with both: nothing is refused. */
+export async function expectToRotate(kind: Kind, broker: Broker, sink: Sink): Promise<void> {
+  const next = { kid: 'orders-2', secret: randomSecret() }
+  const ringOf = (keys: readonly (typeof next)[]): string =>
+    optionsOf(kind, sink, { sealing: { keys, maxOpenings: 100 } })
+  await using consumer = await startConsumer(kind, broker, sink, ringOf([key, next]))
+  const send = async (keys: readonly (typeof next)[], callers: readonly [string, string][]): Promise<void> => {
+    const env = { COUNT: '5', TOKENS: JSON.stringify(Object.fromEntries(callers)) }
+    await using producer = startProducer(kind, broker, ringOf(keys), env, 'steady')
+    await producer.report('done')
+  }
+  const [half, others] = [Object.entries(tokens).slice(0, 50), Object.entries(tokens).slice(50)]
+  await Promise.all([send([key], half), send([next, key], others)])
+  const seen = await vi.waitFor(async () => {
+    const now = await consumer.ask<Seen>('seen')
+    expect(now.distinct).toBe(500)
+    return now
+  })
+  expect(seen).toMatchObject({ wrong: 0, rejected: {} })
 }

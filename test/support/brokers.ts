@@ -16,6 +16,9 @@ export interface Broker extends AsyncDisposable {
   readonly url: string
   /** Everything that it has kept of what it was given, as far as that can be read from outside. */
   stored(): Promise<string>
+  /** Ends it, and starts it again with what it has on its disk. The Kafka of librdkafka has none: it falls silent meanwhile. */
+  stop(): Promise<void>
+  start(): Promise<void>
 }
 
 /** Servers are not on everybody's path. */
@@ -58,22 +61,20 @@ export async function startRabbitMq(): Promise<Broker> {
     RABBITMQ_DIST_PORT: String(distributionPort),
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +A 4',
   }
-  const epmd = spawn('epmd', ['-address', '127.0.0.1', '-port', String(epmdPort)], { env, stdio: 'ignore' })
-  // The script of the package changes the user, and its environment: the one behind it does not.
-  const server = spawn('/usr/lib/rabbitmq/bin/rabbitmq-server', [], { env, stdio: 'ignore', detached: true })
-  return started([server, epmd], `amqp://guest:guest@127.0.0.1:${port}`, folder, port)
+  const start = (): readonly ChildProcess[] => [
+    // The script of the package changes the user, and its environment: the one behind it does not.
+    spawn('/usr/lib/rabbitmq/bin/rabbitmq-server', [], { env, stdio: 'ignore', detached: true }),
+    spawn('epmd', ['-address', '127.0.0.1', '-port', String(epmdPort)], { env, stdio: 'ignore' }),
+  ]
+  return started(start, `amqp://guest:guest@127.0.0.1:${port}`, folder, port)
 }
 
 export async function startNats(): Promise<Broker> {
   const folder = mkdtempSync(join(tmpdir(), 'nats-'))
   const [port = 0] = await freePorts(1)
   const options = ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', folder]
-  return started(
-    [spawn('nats-server', options, { stdio: 'ignore', env: { PATH } })],
-    `nats://127.0.0.1:${port}`,
-    folder,
-    port,
-  )
+  const start = () => [spawn('nats-server', options, { stdio: 'ignore', env: { PATH } })]
+  return started(start, `nats://127.0.0.1:${port}`, folder, port)
 }
 
 export async function startMosquitto(): Promise<Broker> {
@@ -89,8 +90,9 @@ export async function startMosquitto(): Promise<Broker> {
     'autosave_interval 1',
   ]
   writeFileSync(join(folder, 'mosquitto.conf'), `${settings.join('\n')}\n`)
-  const server = spawn('mosquitto', ['-c', join(folder, 'mosquitto.conf')], { stdio: 'ignore', env: { PATH } })
-  return started([server], `mqtt://127.0.0.1:${port}`, folder, port)
+  const start = () => [spawn('mosquitto', ['-c', join(folder, 'mosquitto.conf')], { stdio: 'ignore', env: { PATH } })]
+  // It writes what it has to its disk when it ends, and once in a while.
+  return started(start, `mqtt://127.0.0.1:${port}`, folder, port, 'SIGTERM')
 }
 
 /** The cluster that librdkafka plays for its own tests: the protocol is real, the disk is not. */
@@ -104,8 +106,13 @@ export async function startKafka(): Promise<Broker> {
     const url = address?.[1] ?? address?.[2]
     if (url === undefined) continue
     server.stderr.resume()
-    const broker = await started([server], url, folder, Number(url.split(':').at(-1)))
-    return { ...broker, stored: () => consumed(url, 'orders') }
+    const broker = await started(() => [server], url, folder, Number(url.split(':').at(-1)))
+    return {
+      ...broker,
+      stored: () => consumed(url, 'orders'),
+      stop: async () => void server.kill('SIGSTOP'),
+      start: async () => void server.kill('SIGCONT'),
+    }
   }
   throw new Error('kcat has not said where its cluster is')
 }
@@ -125,26 +132,41 @@ export function filesIn(folder: string): string {
     .join('\n')
 }
 
-async function started(servers: readonly ChildProcess[], url: string, folder: string, port: number): Promise<Broker> {
+async function started(
+  spawnAll: () => readonly ChildProcess[],
+  url: string,
+  folder: string,
+  port: number,
+  stopSignal: NodeJS.Signals = 'SIGKILL',
+): Promise<Broker> {
+  let servers = spawnAll()
   await connectable(port)
+  const endAll = async (signal: NodeJS.Signals): Promise<void> => {
+    for (const server of servers) await end(server, signal)
+  }
   return {
     url,
     stored: async () => filesIn(folder),
+    stop: () => endAll(stopSignal),
+    async start() {
+      servers = spawnAll()
+      await connectable(port)
+    },
     async [Symbol.asyncDispose]() {
-      for (const server of servers) await end(server)
+      await endAll('SIGKILL')
       rmSync(folder, { recursive: true, force: true })
     },
   }
 }
 
 /** A script passes no signal on, so that the whole group is ended. */
-async function end(server: ChildProcess): Promise<void> {
+async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null || server.pid === undefined) return
   const ended = once(server, 'exit')
   try {
-    process.kill(-server.pid, 'SIGKILL')
+    process.kill(-server.pid, signal)
   } catch {
-    server.kill('SIGKILL')
+    server.kill(signal)
   }
   await ended
 }

@@ -23,18 +23,32 @@ export interface RedisServer {
   thaw(): void
   /** Ends the process at once. */
   kill(): Promise<void>
-  /** Starts it again on the same port, empty. */
+  /** Starts it again on the same port. */
   restart(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
-export async function startRedis(): Promise<RedisServer> {
+/** Everything is lost when it ends, unless it is `durable`: then nothing is that it has answered for. */
+export async function startRedis({ durable = false } = {}): Promise<RedisServer> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'redis-'))
   const start = () =>
     spawn(
       'redis-server',
-      ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder],
+      [
+        '--port',
+        String(port),
+        '--bind',
+        '127.0.0.1',
+        '--save',
+        '',
+        '--appendonly',
+        durable ? 'yes' : 'no',
+        '--appendfsync',
+        'always',
+        '--dir',
+        folder,
+      ],
       { stdio: 'ignore' },
     )
   let server = start()

@@ -11,7 +11,10 @@ exports.connect = async (url) => {
   const telemetryOf = (name) => (name.endsWith('otel') ? { telemetry: new BullMQOtel({ tracerName: 'test' }) } : {})
   const queues = new Map()
   const queueOf = (name) => {
-    if (!queues.has(name)) queues.set(name, new Queue(name, { connection, ...telemetryOf(name) }))
+    if (!queues.has(name)) {
+      queues.set(name, new Queue(name, { connection, ...telemetryOf(name) }))
+      queues.get(name).on('error', () => undefined)
+    }
     return queues.get(name)
   }
   return {
@@ -21,14 +24,23 @@ exports.connect = async (url) => {
         : addAsCaller(name, (caller) => queueOf(name).add('job', { text }, { attempts: 3, ...caller })),
     raw: (name, text, headers) =>
       queueOf(name).add('job', { text }, { telemetry: { metadata: JSON.stringify(headers) } }),
-    async consume(name, handler, onRejected) {
+    async consume(name, handler, onRejected, options) {
       for (const each of [name, `${name}-otel`]) {
         const worker = new Worker(
           each,
-          asCaller((job) => handler(job.data.text)),
-          { connection, concurrency: 10, ...telemetryOf(each) },
+          asCaller((job) => handler(job.data.text), options),
+          // A job that was under way when Redis ended is found again in seconds, not in a minute.
+          {
+            connection,
+            concurrency: 10,
+            lockDuration: 4_000,
+            stalledInterval: 2_000,
+            maxStalledCount: 5,
+            ...telemetryOf(each),
+          },
         )
         worker.on('failed', (_, error) => onRejected(error.message))
+        worker.on('error', () => undefined)
         await worker.waitUntilReady()
       }
     },

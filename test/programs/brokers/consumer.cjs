@@ -3,9 +3,10 @@
 const { relay, decided } = require('./otel.cjs')
 const { getActiveCredential, runWithToken } = require('otel-token-relay')
 
-const { BROKER, QUEUE, SINK, STRANGER, URL: url } = process.env
+const { BROKER, QUEUE, SINK, STRANGER, UNDECIDED_MILLIS, URL: url } = process.env
 const seen = { right: 0, wrong: 0, rejected: {}, decided }
 const texts = new Set()
+const patience = UNDECIDED_MILLIS === undefined ? {} : { undecidedMillis: Number(UNDECIDED_MILLIS) }
 
 /** A message says whose it is; what is sent on while it is worked on must be his, too. */
 async function handle(text) {
@@ -20,11 +21,14 @@ function onRejected(code) {
   seen.rejected[code] = (seen.rejected[code] ?? 0) + 1
 }
 
+// A broker that goes away fails whatever was under way.
+process.on('unhandledRejection', () => undefined)
+
 async function main() {
   const broker = await require(`./${BROKER}.cjs`).connect(url)
-  await runWithToken(STRANGER, () => broker.consume(QUEUE, handle, onRejected))
+  await runWithToken(STRANGER, () => broker.consume(QUEUE, handle, onRejected, patience))
   process.stdin.on('data', async () => {
-    const deadLetters = await broker.deadLetters?.()
+    const deadLetters = await broker.deadLetters?.().catch(() => [])
     console.log(JSON.stringify({ seen: { ...seen, distinct: texts.size, deadLetters } }))
   })
   console.log(JSON.stringify({ ready: relay.ready() }))

@@ -18,7 +18,7 @@ exports.connect = async (url) => {
   return {
     produce: (topic, text) => produce(`kafka:${topic}`, (headers) => send(topic, text, headers)),
     raw: send,
-    async consume(topic, handler, onRejected) {
+    async consume(topic, handler, onRejected, options) {
       const consumer = new Consumer({
         groupId: 'streams',
         clientId: 'consumer',
@@ -26,7 +26,8 @@ exports.connect = async (url) => {
         deserializers: stringDeserializers,
         autocreateTopics: true,
       })
-      const work = asCaller(({ value }) => handler(value), { onRejected: (_, { code }) => onRejected(code) })
+      const settings = { ...options, onRejected: (_, { code }) => onRejected(code) }
+      const work = asCaller(({ value }) => handler(value), settings)
       const stream = await consumer.consume({
         topics: [topic],
         autocommit: false,

@@ -21,18 +21,25 @@ exports.connect = async (url) => {
           Object.entries(headers).map(([name, StringValue]) => [name, { DataType: 'String', StringValue }]),
         ),
       ),
-    async consume(queue, handler, rejected) {
+    async consume(queue, handler, rejected, more) {
       const QueueUrl = urlOf(queue)
-      const options = { onRejected: (_, { code }) => rejected(code) }
+      const options = { ...more, onRejected: (_, { code }) => rejected(code) }
       const loop = async () => {
         for (;;) {
-          const request = { QueueUrl, MaxNumberOfMessages: 10, MessageAttributeNames: ['All'], WaitTimeSeconds: 1 }
+          const request = {
+            QueueUrl,
+            MaxNumberOfMessages: 10,
+            MessageAttributeNames: ['All'],
+            WaitTimeSeconds: 1,
+            VisibilityTimeout: 4,
+          }
           const { Messages = [] } = await client.send(new ReceiveMessageCommand(request))
           const { done } = await eachAsCaller(queue, Messages, ({ Body }) => handler(Body), options)
           for (const { ReceiptHandle } of done) await client.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }))
         }
       }
-      void loop()
+      const forever = () => loop().catch(() => setTimeout(forever, 200))
+      void forever()
     },
   }
 }
