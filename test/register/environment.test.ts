@@ -231,6 +231,7 @@ describe('variables', () => {
       'issuers[0].jwks',
       'audit.key',
       'audit.logger',
+      'issuers[0].exchange.sharedCache',
       'sealing.replayWindow',
     ])
   })
