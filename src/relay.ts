@@ -206,6 +206,7 @@ function assemble(settings: Settings): Assembled {
   const messages = createMessageReader({ rules: deciding.rules, sealing, maxTokenBytes })
   const propagator = createPropagator({
     maxTokenBytes,
+    recognize: verifier.recognize,
     decide,
     sealing,
     messages,

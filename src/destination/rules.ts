@@ -46,19 +46,42 @@ export interface Rules {
 
 /** An exact rule wins over a wildcard, and the longer wildcard wins over the shorter. */
 export function compileRules(rules: readonly Rule[]): Rules {
-  const exact = new Map<string, Rule>()
-  const wildcard = new Map<string, Rule>()
-  for (const rule of rules) (rule.pattern.wildcard ? wildcard : exact).set(keyOf(rule.pattern), rule)
-  const prefixes = [...wildcard.values()]
+  const exact = createIndex(rules.filter(({ pattern }) => !pattern.wildcard))
+  const wildcards = rules.filter(({ pattern }) => pattern.wildcard)
+  const below = createIndex(wildcards)
+  const prefixes = wildcards
     .filter(({ pattern }) => pattern.kind === 'messaging')
     .toSorted((a, b) => keyOf(b.pattern).length - keyOf(a.pattern).length)
 
   return {
-    match(target) {
-      const key = keyOf(target)
-      return exact.get(key) ?? (target.kind === 'network' ? wildcard.get(parentKeyOf(target)) : longest(prefixes, key))
-    },
+    match: (target) =>
+      exact(target) ?? (target.kind === 'network' ? below(parentOf(target)) : longest(prefixes, keyOf(target))),
   }
+}
+
+type Index = (target: Target | undefined) => Rule | undefined
+
+/** By host or name first, which is a text that is there already: asked for every request, it builds no key. */
+function createIndex(rules: readonly Rule[]): Index {
+  const byPlace = new Map<string, Rule[]>()
+  for (const rule of rules) {
+    const place = placeOf(rule.pattern)
+    const there = byPlace.get(place)
+    if (there === undefined) byPlace.set(place, [rule])
+    else there.push(rule)
+  }
+  return (target) =>
+    target === undefined ? undefined : byPlace.get(placeOf(target))?.findLast(({ pattern }) => isSame(pattern, target))
+}
+
+function placeOf(target: Target): string {
+  return target.kind === 'network' ? target.host : target.name
+}
+
+function isSame(a: Target, b: Target): boolean {
+  if (a.kind === 'network')
+    return b.kind === 'network' && a.port === b.port && a.scheme === b.scheme && a.host === b.host
+  return b.kind === 'messaging' && a.system === b.system && a.name === b.name
 }
 
 /** The identity of a target or pattern: two patterns with one key would be the same rule twice. */
@@ -86,9 +109,9 @@ function originOf({ scheme, host, port }: NetworkTarget): string {
 }
 
 /** `*.internal.example` stands for exactly one label more: not for none, not for two. */
-function parentKeyOf(target: Target & { kind: 'network' }): string {
+function parentOf(target: NetworkTarget): NetworkTarget | undefined {
   const dot = target.host.indexOf('.')
-  return dot < 1 ? '' : keyOf({ ...target, host: target.host.slice(dot + 1) })
+  return dot < 1 ? undefined : { ...target, host: target.host.slice(dot + 1) }
 }
 
 function longest(prefixes: readonly Rule[], key: string): Rule | undefined {

@@ -1,24 +1,38 @@
 /** The effective target of a hop, in the spelling of the rules; `undefined` where its spelling leaves a doubt. */
 
 import { isIPv6 } from 'node:net'
+import { LRUCache } from 'lru-cache'
 import type { NetworkTarget, Target } from './pattern.ts'
 import { parsePattern } from './pattern.ts'
 
 // What a resolver and a URL parser understand alike. Anything else ("%2e", full-width dots) could mean two hosts.
 const PLAIN_HOST = /^[\w-]+(?:\.[\w-]+)*\.?$/
 
+/** What has been made of hosts lately; `''` of those that leave a doubt. Deciding asks for the same few all day. */
+const canonical = new LRUCache<string, string>({ max: 1_000 })
+/** Longer than any name of a host (RFC 1035 §2.3.4). */
+const MAX_REMEMBERED = 255
+
 /** The target of a connection that Node opens to `host`, which may be a bare IPv6 address. */
 export function networkTarget(scheme: string, host: unknown, port: unknown): NetworkTarget | undefined {
   if (typeof host !== 'string') return undefined
-  const literal = hostLiteral(host)
-  if (literal === undefined) return undefined
   const number = Number(port)
-  if (!Number.isInteger(number) || number < 1 || number > 65_535 || !URL.canParse(`https://${literal}`))
-    return undefined
+  if (!Number.isInteger(number) || number < 1 || number > 65_535) return undefined
+  const hostname = canonical.get(host) ?? remembered(host, canonicalHost(host))
+  return hostname === '' ? undefined : { kind: 'network', scheme, host: hostname, port: number }
+}
+
+function remembered(host: string, hostname: string): string {
+  if (host.length <= MAX_REMEMBERED) canonical.set(host, hostname)
+  return hostname
+}
+
+function canonicalHost(host: string): string {
+  const literal = hostLiteral(host)
+  if (literal === undefined || !URL.canParse(`https://${literal}`)) return ''
   const { hostname } = new URL(`https://${literal}`)
   // "127.0.0.1.": a parser of URLs sees an address, a resolver sees a name and asks for it.
-  const doubtful = literal.endsWith('.') && !hostname.endsWith('.')
-  return doubtful ? undefined : { kind: 'network', scheme, host: hostname, port: number }
+  return literal.endsWith('.') && !hostname.endsWith('.') ? '' : hostname
 }
 
 /** An address, bare or in brackets, or a plain name; a zone (`%eth0`) has no place in a URL. */

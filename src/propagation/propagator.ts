@@ -14,6 +14,7 @@ import type { Sealing } from '../sealing/sealing.ts'
 import type { WithholdReason } from '../telemetry/auth-event.ts'
 import type { ProducerSpans } from '../telemetry/producer-spans.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import type { Recognize } from '../token/bearer.ts'
 import { readBearer } from '../token/bearer.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
 import {
@@ -44,6 +45,8 @@ export interface RelayPropagator extends TextMapPropagator {
 
 export interface PropagatorOptions {
   readonly maxTokenBytes: number
+  /** Tells tokens that have been verified. */
+  readonly recognize: Recognize
   readonly decide: Decide
   readonly sealing: Sealing
   readonly messages: MessageReader
@@ -61,7 +64,7 @@ function withheld(decision: Sent, reason: WithholdReason): Decision {
 }
 
 export function createPropagator(options: PropagatorOptions): RelayPropagator {
-  const { maxTokenBytes, decide, sealing, messages, producers, onInject, isActive } = options
+  const { maxTokenBytes, recognize, decide, sealing, messages, producers, onInject, isActive } = options
   const extracted = new WeakMap<object, { readonly authorization: unknown; readonly slot: CredentialSlot }>()
 
   /** Whoever extracts again while a request is handled gets the same slot, and with it the verdict that is there. */
@@ -69,17 +72,20 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
     producers.discover()
     const known = extracted.get(carrier)
     if (known?.slot.isOpen && known.authorization === authorization) return known.slot
-    const slot = CredentialSlot.presented(readBearer(authorization, maxTokenBytes))
+    const slot = CredentialSlot.presented(readBearer(authorization, maxTokenBytes, recognize))
     extracted.set(carrier, { authorization, slot })
     return slot
   }
 
   function activeSlotFor(authorization: unknown): CredentialSlot | undefined {
     const slot = getSlot(context.active())
-    return slot?.isFor(readBearer(authorization, maxTokenBytes)) ? slot : undefined
+    return slot?.isFor(readBearer(authorization, maxTokenBytes, recognize)) ? slot : undefined
   }
 
-  function slotIn(carrier: object, authorization: unknown): CredentialSlot {
+  /** `undefined` where there is no token, and none was there before. */
+  function slotIn(carrier: object, getter: TextMapGetter): CredentialSlot | undefined {
+    const authorization: unknown = getter.get(carrier, AUTHORIZATION)
+    if (authorization === undefined && !extracted.has(carrier)) return undefined
     // The metadata of a call is extracted in its handler, when the gate or an interceptor has let it in.
     const letIn = isMetadata(carrier) ? activeSlotFor(authorization) : undefined
     return letIn ?? extractHeaders(carrier, authorization)
@@ -91,10 +97,8 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
     const clean = withoutTokens(deleteSource(deleteCredential(ctx)))
     try {
       if (!isCarrier(carrier)) return clean
-      const slot =
-        source === undefined
-          ? slotIn(carrier, getter.get(carrier, AUTHORIZATION))
-          : messages.read(carrier, getter, source)
+      const slot = source === undefined ? slotIn(carrier, getter) : messages.read(carrier, getter, source)
+      if (slot === undefined) return clean
       return slot.state.status === 'absent' ? clean : setSlot(clean, slot)
     } catch {
       return clean

@@ -24,6 +24,8 @@ export interface Verifier {
    * every use, so that a revoked token is an error here although its signature was good a moment ago.
    */
   recall(credential: Credential): VerifiedCredential | TokenError | undefined
+  /** `text` as it is remembered, where it is a JWS whose signature was verified; not whether it may be used. */
+  recognize(text: string): string | undefined
   /** Resolves with the verified credential; rejects with a {@link TokenError} and with nothing else. */
   verify(credential: Credential): Promise<VerifiedCredential>
   /**
@@ -107,6 +109,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
   return {
     recall,
+    recognize: verified.recognize,
     async verify(credential) {
       try {
         const text = credential.reveal()

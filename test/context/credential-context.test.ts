@@ -67,7 +67,12 @@ describe('a slot', () => {
   it('is a credential in every context that holds it, as soon as it is verified', async () => {
     const slot = CredentialSlot.presented({ kind: 'token', text: 'a.b.c' })
     const contexts = [setSlot(ROOT_CONTEXT, slot), setSlot(ROOT_CONTEXT.setValue(OTHER, 1), slot)]
-    await slot.settle({ recall: () => undefined, verify: async () => alice, verifyAsOf: async () => alice })
+    await slot.settle({
+      recall: () => undefined,
+      recognize: () => undefined,
+      verify: async () => alice,
+      verifyAsOf: async () => alice,
+    })
     expect(contexts.map((ctx) => getCredential(ctx))).toEqual([alice, alice])
   })
 

@@ -22,6 +22,7 @@ const alice = createVerifiedCredential({
 const presented = (): CredentialSlot => CredentialSlot.presented({ kind: 'token', text: TOKEN })
 const verifying = (outcome: () => Promise<typeof alice>): Verifier & { verify: ReturnType<typeof vi.fn> } => ({
   recall: () => undefined,
+  recognize: () => undefined,
   verify: vi.fn(outcome),
   verifyAsOf: vi.fn(),
 })

@@ -33,6 +33,13 @@ describe('the host of a connection', () => {
   })
 })
 
+it('F4 what was found out about a host is that of no other, however many there were', () => {
+  const hosts = Array.from({ length: 3_000 }, (_, i) => (i % 3 === 0 ? `%2e${i}` : `Host-${i}.example`))
+  const found = hosts.map(hostOf)
+  expect(hosts.map(hostOf)).toEqual(found)
+  expect(found).toEqual(hosts.map((host) => (host.startsWith('%') ? undefined : host.toLowerCase())))
+})
+
 describe('F4 a host in doubt is no target', () => {
   it.each([
     ['an escaped dot', 'profile%2eexample'],

@@ -105,6 +105,33 @@ describe('bounds its work', () => {
   })
 })
 
+describe('a token that is known', () => {
+  const known = (text: string): string | undefined => (text === TOKEN ? TOKEN : undefined)
+  const readKnown = (field: unknown): unknown => readBearer(field, MAX_BYTES, known)
+
+  it('is the same, known or not', () => {
+    for (const field of [`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `Bearer  ${TOKEN}`, [`Bearer ${TOKEN}`]])
+      expect(readKnown(field)).toEqual(read(field))
+  })
+
+  it('E2 does not make a field good that is not', () => {
+    for (const field of [
+      `Bearer ${TOKEN} `,
+      `Bearer ${TOKEN},`,
+      `Bearer\t${TOKEN}`,
+      `Basic ${TOKEN}`,
+      TOKEN,
+      [TOKEN, TOKEN],
+    ])
+      expect(readKnown(field)).toEqual(read(field))
+  })
+
+  it('is too large where it is', () => {
+    const large = 'a'.repeat(2 * MAX_BYTES)
+    expect(readBearer(`Bearer ${large}`, MAX_BYTES, (text) => text)).toEqual({ kind: 'too_large' })
+  })
+})
+
 it('E2 whatever the field, a token is what RFC 6750 §2.1 calls one, and stands in the field', () => {
   const hostile = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.constantFrom(' ', '\t', ',', '=', TOKEN))
   fc.assert(

@@ -1,0 +1,54 @@
+/** What is remembered of verified tokens: found by the whole text and nothing else, bounded, and gone when it has ended. */
+
+import { describe, expect, it } from 'vitest'
+import type { VerifiedToken } from '../../src/verification/verified-tokens.ts'
+import { createVerifiedTokens } from '../../src/verification/verified-tokens.ts'
+
+const END = 'e'.repeat(60)
+const issuer = { keys: { stillHolds: () => true } }
+
+function token(name: string, isSigned = true, until = Number.POSITIVE_INFINITY): VerifiedToken {
+  const keyThumbprint = isSigned ? 'key' : undefined
+  return { credential: { name }, issuer, keyThumbprint, validity: { from: 0, until } } as unknown as VerifiedToken
+}
+const nameOf = (found: VerifiedToken | undefined): unknown =>
+  (found?.credential as { name?: unknown } | undefined)?.name
+
+describe('C1 tokens that end alike', () => {
+  it.each([true, false])('are told apart, whether signed (%s)', (isSigned) => {
+    const tokens = createVerifiedTokens(10, () => true)
+    for (const name of ['alice', 'bob']) tokens.set(`${name}.${END}`, token(name, isSigned))
+    expect(['alice', 'bob', 'carol'].map((name) => nameOf(tokens.get(`${name}.${END}`)))).toEqual([
+      'alice',
+      'bob',
+      undefined,
+    ])
+    expect(nameOf(tokens.get(END))).toBeUndefined()
+  })
+})
+
+describe('C5 a text is recognized', () => {
+  it('where its signature was verified, and nowhere else', () => {
+    const tokens = createVerifiedTokens(10, () => true)
+    tokens.set(`alice.${END}`, token('alice'))
+    tokens.set('opaque', token('bob', false))
+    const texts = [`alice.${END}`, `bob.${END}`, END, 'opaque', '']
+    expect(texts.map(tokens.recognize)).toEqual([`alice.${END}`, undefined, undefined, undefined, undefined])
+  })
+
+  it('no longer than it is remembered: others have come, or it has ended', () => {
+    const tokens = createVerifiedTokens(2, () => true)
+    const texts = ['a', 'b', 'c'].map((name) => `${name}.${name.repeat(60)}`)
+    for (const text of texts) tokens.set(text, token(text))
+    expect(texts.map(tokens.recognize)).toEqual([undefined, ...texts.slice(1)])
+    tokens.set(`ended.${END}`, token('ended', true, 1))
+    expect(nameOf(tokens.get(`ended.${END}`))).toBeUndefined()
+    expect(tokens.recognize(`ended.${END}`)).toBeUndefined()
+  })
+
+  it('nothing is, where nothing is remembered', () => {
+    const tokens = createVerifiedTokens(0, () => true)
+    tokens.set('alice', token('alice'))
+    expect([tokens.get('alice'), tokens.recognize('alice')]).toEqual([undefined, undefined])
+  })
+})
