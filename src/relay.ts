@@ -46,6 +46,7 @@ import type { RevocationEntry, RevocationList } from './revocation/list.ts'
 import { normalizeEntry } from './revocation/list.ts'
 import { createMemoryRevocationList } from './revocation/memory.ts'
 import { createCredentialWatch } from './revocation/watch.ts'
+import { measuredSealing } from './sealing/measured-sealing.ts'
 import { createMemoryReplayWindow } from './sealing/replay-window.ts'
 import type { Sealing } from './sealing/sealing.ts'
 import { createSealing } from './sealing/sealing.ts'
@@ -66,6 +67,7 @@ import { isVerifiedCredential } from './token/verified-credential.ts'
 import type { Issuers } from './verification/issuers.ts'
 import { createIssuers } from './verification/issuers.ts'
 import { keySetReporter } from './verification/key-set-reporter.ts'
+import { measuredVerifier } from './verification/measured-verifier.ts'
 import type { Verifier } from './verification/verifier.ts'
 import { createVerifier } from './verification/verifier.ts'
 import { VERSION } from './version.ts'
@@ -275,7 +277,7 @@ function sealingOf(settings: Settings, maxTokenBytes: number, threads: Threads |
   const replayWindow = sealing.replayWindow ?? createMemoryReplayWindow()
   const handOverWindow = sealing.replayWindow ?? threads?.window ?? replayWindow
   const producer = producerOf(settings)
-  return createSealing({ ...sealing, producer, replayWindow, maxTokenBytes, threads, handOverWindow })
+  return measuredSealing(createSealing({ ...sealing, producer, replayWindow, maxTokenBytes, threads, handOverWindow }))
 }
 
 /** For exchanged tokens, which are opened any number of times, and by whoever has the secret. */
@@ -306,8 +308,10 @@ function defects(checkRevocation: RevocationCheck): Sharing['defectOf'] {
 }
 
 function count(decision: Decision): void {
-  const reason = decision.verdict === 'withhold' ? decision.reason : undefined
-  measureDecision({ verdict: decision.verdict, reason, rule: decision.rule?.to })
+  const { verdict, rule } = decision
+  if (verdict === 'withhold') return measureDecision({ verdict, reason: decision.reason, rule: rule?.to })
+  const { expiresAtMillis } = decision.credential
+  measureDecision({ verdict, reason: undefined, rule: rule?.to, expiresAtMillis })
 }
 
 function reportTo(observed: ObservedDestinations): (decision: Decision) => void {
@@ -331,7 +335,7 @@ function assembleVerification(settings: Settings, list: RevocationList) {
   const redaction = createRedaction()
   const { remember } = redaction
   const traits: CredentialTraits = { fingerprintKey, actors: telemetry.actors, watch: watch.signalFor, remember }
-  const verifier = createVerifier({ issuers, checkRevocation, traits, maxEntries: cache.maxEntries })
+  const verifier = measuredVerifier(createVerifier({ issuers, checkRevocation, traits, maxEntries: cache.maxEntries }))
   return { issuers, checkRevocation, watch, traits, verifier, redaction }
 }
 

@@ -4,6 +4,7 @@ import type { Context } from '@opentelemetry/api'
 import type { Decide } from '../destination/decision.ts'
 import { guardDataLoaders } from './data-loader.ts'
 import type { Before } from './deferred-dispatch.ts'
+import { watchAnswers } from './downstream.ts'
 import { interceptGrpc } from './grpc-channel.ts'
 import { interceptAgents } from './http-agent.ts'
 import { interceptHttp2 } from './http2-session.ts'
@@ -25,9 +26,11 @@ export function installEgress(decide: Decide, before: Before): Egress {
   const restoreHttp2 = interceptHttp2(decide)
   const undici = interceptUndici(decide, before)
   const restoreGrpc = interceptGrpc(decide)
+  const stopWatching = watchAnswers()
   return {
     onInject: (ctx) => undici.onInject(ctx),
     uninstall() {
+      stopWatching()
       restoreGrpc()
       undici.undo()
       restoreHttp2()

@@ -13,6 +13,7 @@ import { networkTarget } from '../destination/target.ts'
 import { AUTHORIZATION } from '../propagation/carrier.ts'
 import type { WithholdReason } from '../telemetry/auth-event.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import { rememberSent } from './downstream.ts'
 import type { HeaderWriter } from './http-header.ts'
 import { interceptRendering } from './http-header.ts'
 
@@ -87,7 +88,9 @@ function valueFor(ctx: Context, request: ClientRequest, route: Route, decide: De
     const decision = decide(ctx, { ...route, obstacle, headerBytes: () => headerBytesOf(request) })
     if (decision === undefined) return undefined
     recordOnSpan(trace.getSpan(ctx), eventOf(decision))
-    return decision.verdict !== 'withhold' ? `Bearer ${decision.credential.reveal()}` : undefined
+    if (decision.verdict === 'withhold') return undefined
+    rememberSent(request, decision)
+    return `Bearer ${decision.credential.reveal()}`
   } catch {
     return undefined
   }

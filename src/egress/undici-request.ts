@@ -13,6 +13,7 @@ import type { AuthEvent, WithholdReason } from '../telemetry/auth-event.ts'
 import { concealCapturedHeader } from '../telemetry/captured-headers.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import type { Before } from './deferred-dispatch.ts'
+import { rememberSent } from './downstream.ts'
 import type { Connection } from './undici-connection.ts'
 import { watchConnections } from './undici-connection.ts'
 import { watchUndiciCopies } from './undici-copies.ts'
@@ -73,6 +74,7 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
       if (decision !== undefined && decision.verdict !== 'withhold') {
         addAuthorization(request, `Bearer ${decision.credential.reveal()}`)
         written.add(request)
+        rememberSent(request, decision)
       }
       if (decision === undefined) return
       tell(route, eventOf(decision))
