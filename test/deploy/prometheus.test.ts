@@ -1,0 +1,81 @@
+/** The rules of deploy/prometheus: they fire and do not fire as they say, on metrics that exist, and the runbook knows them. */
+
+import { spawnSync } from 'node:child_process'
+import process from 'node:process'
+import { describe, expect, it } from 'vitest'
+import type { Row } from '../readme/markdown.ts'
+import { column, ROOT, readDocument, readTable } from '../readme/markdown.ts'
+
+const FOLDER = 'deploy/prometheus'
+const RULES = ['recording', 'alerts'].map((name) => `${FOLDER}/${name}.rules.yaml`)
+const HAS_PROMTOOL = spawnSync('promtool', ['--version']).status === 0 || process.env['CI'] !== undefined
+
+const texts = RULES.map(readDocument)
+const all = (pattern: RegExp, text = texts.join('\n')): readonly string[] =>
+  [...text.matchAll(pattern)].map((match) => match[1] ?? '')
+const alerts = all(/^ {6}- alert: (\w+)$/gm)
+const runbook = readDocument('docs/runbook.md')
+
+/** What OpenTelemetry's exporter makes of a metric of the README. */
+function exported(row: Row): readonly string[] {
+  const [name = ''] = column([row], 'Metric')
+  const base = name.replaceAll('.', '_')
+  const kind = row['Kind'] ?? ''
+  const unit = kind.includes('seconds') ? '_seconds' : ''
+  if (kind.startsWith('counter')) return [`${base}${unit}_total`]
+  if (kind.startsWith('histogram')) return ['bucket', 'count', 'sum'].map((part) => `${base}${unit}_${part}`)
+  return [`${base}${unit}`]
+}
+
+/** `promtool` says what is wrong on one of the two. */
+function promtool(...args: readonly string[]): readonly [number | null, string] {
+  const { status, stdout, stderr } = spawnSync('promtool', args, { cwd: ROOT, encoding: 'utf8' })
+  return [status, stdout + stderr]
+}
+
+describe.runIf(HAS_PROMTOOL)('promtool', () => {
+  it.each(RULES)('%s is well-formed', (file) => {
+    expect(promtool('check', 'rules', file)).toEqual([0, expect.stringContaining('SUCCESS')])
+  })
+
+  it('each alert fires where it should, and not where things are nearly so', () => {
+    expect(promtool('test', 'rules', `${FOLDER}/tests/alerts.test.yaml`)).toEqual([
+      0,
+      expect.stringContaining('SUCCESS'),
+    ])
+  })
+})
+
+describe('the rules', () => {
+  it('are about metrics that the README describes, with attributes that it describes', () => {
+    const readme = readDocument('README.md')
+    const metrics = readTable(readme, 'Metric').flatMap(exported)
+    const attributes = column(readTable(readme, 'Attribute'), 'Attribute').map((name) => name.replaceAll('.', '_'))
+    const used = all(/(?<![\w:])((?:auth|resilience)_\w+?)(?=[{[) ]|$)/gm).filter((name) => !attributes.includes(name))
+    expect(used.filter((name) => !metrics.includes(name))).toEqual([])
+    expect(used.length).toBeGreaterThan(20)
+    const labels = all(/[{,](\w+)(?:=~?|!~|!=)"/g).filter((name) => !['job', 'le'].includes(name))
+    expect(labels.filter((name) => !attributes.includes(name))).toEqual([])
+    expect(labels.length).toBeGreaterThan(10)
+  })
+
+  it('are each tested in both ways', () => {
+    const tested = all(/^ {2}- name: (.+)$/gm, readDocument(`${FOLDER}/tests/alerts.test.yaml`))
+    expect(tested).toEqual(expect.arrayContaining(alerts.flatMap((name) => [`${name} fires`, `${name} does not fire`])))
+    expect(tested).toHaveLength(2 * alerts.length)
+  })
+
+  it('use no ratio that is not recorded', () => {
+    const recorded = all(/^ {6}- record: (\S+)$/gm)
+    const used = all(/\b(job\w*:\w+:\w+)/g)
+    expect(used.filter((name) => !recorded.includes(name))).toEqual([])
+  })
+
+  it('send whoever is called to the runbook, which has nothing else', () => {
+    expect(all(/^## (.+)$/gm, runbook).toSorted()).toEqual(alerts.toSorted())
+    expect(all(/runbook_url: \S+#(\w+)$/gm)).toEqual(alerts.map((name) => name.toLowerCase()))
+    for (const entry of runbook.split('\n## ').slice(1)) {
+      for (const part of ['**Means:**', '**Look:**', '**Do:**']) expect(entry).toContain(part)
+    }
+  })
+})
