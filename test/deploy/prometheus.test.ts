@@ -1,6 +1,9 @@
-/** The rules of deploy/prometheus: they fire and do not fire as they say, on metrics that exist, and the runbook knows them. */
+/** Rules and dashboard of deploy: they fire and do not fire as they say, on metrics that exist, and the runbook knows them. */
 
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import process from 'node:process'
 import { describe, expect, it } from 'vitest'
 import type { Row } from '../readme/markdown.ts'
@@ -15,6 +18,9 @@ const all = (pattern: RegExp, text = texts.join('\n')): readonly string[] =>
   [...text.matchAll(pattern)].map((match) => match[1] ?? '')
 const alerts = all(/^ {6}- alert: (\w+)$/gm)
 const runbook = readDocument('docs/runbook.md')
+const readme = readDocument('README.md')
+const attributes = column(readTable(readme, 'Attribute'), 'Attribute').map((name) => name.replaceAll('.', '_'))
+const metrics = readTable(readme, 'Metric').flatMap(exported)
 
 /** What OpenTelemetry's exporter makes of a metric of the README. */
 function exported(row: Row): readonly string[] {
@@ -46,11 +52,42 @@ describe.runIf(HAS_PROMTOOL)('promtool', () => {
   })
 })
 
+const recorded = all(/^ {6}- record: (\S+)$/gm)
+
+interface Panel {
+  readonly title: string
+  readonly targets: readonly { readonly expr: string; readonly legendFormat: string }[]
+}
+const { panels } = JSON.parse(readDocument('deploy/grafana/dashboard.json')) as { readonly panels: readonly Panel[] }
+
+describe('the dashboard', () => {
+  it.each(panels)('$title asks for what there is', ({ targets: [target] }) => {
+    const { expr = '', legendFormat = '' } = target ?? {}
+    const names = all(/(?<![\w:])((?:auth|resilience)_\w+|job\w*:\w+:\w+)/g, expr.replaceAll(/"[^"]*"/g, '""'))
+    const labels = all(/\{\{(\w+)\}\}/g, legendFormat)
+    expect(
+      [...names, ...labels].filter((name) => ![...metrics, ...recorded, ...attributes, 'job'].includes(name)),
+    ).toEqual([])
+    expect(names.some((name) => [...metrics, ...recorded].includes(name))).toBe(true)
+  })
+
+  it.runIf(HAS_PROMTOOL)('is understood by Prometheus', () => {
+    const rules = panels
+      .flatMap(({ targets }) => targets)
+      .map(({ expr }, i) => ({
+        record: `panel:${i}`,
+        expr: expr.replaceAll('$__rate_interval', '5m').replaceAll('$job', '.*'),
+      }))
+    const folder = mkdtempSync(join(tmpdir(), 'dashboard-'))
+    const file = join(folder, 'rules.yaml')
+    writeFileSync(file, JSON.stringify({ groups: [{ name: 'dashboard', rules }] }))
+    expect(promtool('check', 'rules', file)).toEqual([0, expect.stringContaining(`${panels.length} rules found`)])
+    rmSync(folder, { recursive: true })
+  })
+})
+
 describe('the rules', () => {
   it('are about metrics that the README describes, with attributes that it describes', () => {
-    const readme = readDocument('README.md')
-    const metrics = readTable(readme, 'Metric').flatMap(exported)
-    const attributes = column(readTable(readme, 'Attribute'), 'Attribute').map((name) => name.replaceAll('.', '_'))
     const used = all(/(?<![\w:])((?:auth|resilience)_\w+?)(?=[{[) ]|$)/gm).filter((name) => !attributes.includes(name))
     expect(used.filter((name) => !metrics.includes(name))).toEqual([])
     expect(used.length).toBeGreaterThan(20)
@@ -66,7 +103,6 @@ describe('the rules', () => {
   })
 
   it('use no ratio that is not recorded', () => {
-    const recorded = all(/^ {6}- record: (\S+)$/gm)
     const used = all(/\b(job\w*:\w+:\w+)/g)
     expect(used.filter((name) => !recorded.includes(name))).toEqual([])
   })
