@@ -4,9 +4,12 @@ import process from 'node:process'
 import Fastify from 'fastify'
 import { getActiveCredential } from 'otel-token-relay'
 
-const { BILLING_URL, PICTURES_URL } = process.env
+const { BILLING_URL, HOST = '127.0.0.1', PICTURES_URL, PORT = '0' } = process.env
 
 const app = Fastify()
+
+// For probes, which have no token: a public path.
+app.get('/health', async () => 'ok')
 
 app.get('/profiles/:id', async (request) => ({
   // Only to say who called: the request would not be here without a valid token.
@@ -23,5 +26,5 @@ app.get('/profiles/:id/invoices', async (request) => {
   return { caller: getActiveCredential()?.subject, billing: await response.json() }
 })
 
-const url = await app.listen({ host: '127.0.0.1', port: 0 })
+const url = await app.listen({ host: HOST, port: Number(PORT) })
 console.log(`profile-service listens on ${url}`)

@@ -6,10 +6,13 @@ const express = require('express')
 const { getActiveCredential } = require('otel-token-relay')
 const { produce } = require('otel-token-relay/messaging')
 
-const { PROFILE_SERVICE_URL, QUEUE_URL, WEATHER_URL } = process.env
+const { HOST = '127.0.0.1', PORT = '0', PROFILE_SERVICE_URL, QUEUE_URL, WEATHER_URL } = process.env
 
 const app = express()
 const sqs = new SQSClient()
+
+// For probes, which have no token: a public path.
+app.get('/health', (_request, response) => response.send('ok'))
 
 app.get('/users/:id', async (request, response) => {
   const profile = await getJson(`${PROFILE_SERVICE_URL}/profiles/${request.params.id}`)
@@ -61,6 +64,6 @@ async function getJson(url) {
   return response.json()
 }
 
-const server = app.listen(0, '127.0.0.1', () => {
-  console.log(`user-service listens on http://127.0.0.1:${server.address().port}`)
+const server = app.listen(Number(PORT), HOST, () => {
+  console.log(`user-service listens on http://${HOST}:${server.address().port}`)
 })

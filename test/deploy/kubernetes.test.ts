@@ -1,0 +1,116 @@
+/** The manifests: no more rights than needed, probed, set up by options that there are, and reached by whom tokens may reach. */
+
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { parseOptions } from '../../src/options.ts'
+import { VARIABLE_NAMES } from '../../src/register/environment.ts'
+import { ROOT, readDocument } from '../readme/markdown.ts'
+
+interface Selector {
+  readonly podSelector?: { readonly matchLabels?: { readonly app?: string } }
+}
+interface Manifest {
+  readonly kind: string
+  readonly metadata: { readonly name: string }
+  readonly data?: Readonly<Record<string, string>>
+  readonly spec: {
+    readonly template: { readonly spec: Pod }
+    readonly podSelector: NonNullable<Selector['podSelector']>
+    readonly ingress?: readonly { readonly from: readonly Selector[] }[]
+    readonly egress?: readonly { readonly to: readonly Selector[] }[]
+  }
+}
+interface Pod {
+  readonly automountServiceAccountToken: boolean
+  readonly securityContext: object
+  readonly containers: readonly Container[]
+}
+interface Container {
+  readonly image: string
+  readonly command: readonly string[]
+  readonly securityContext: object
+  readonly resources: object
+  readonly livenessProbe: object
+  readonly readinessProbe: object
+  readonly env: readonly { readonly name: string; readonly value?: string }[]
+}
+
+const read = (name: string): readonly Manifest[] =>
+  parseAllDocuments(readDocument(`deploy/kubernetes/${name}.yaml`)).map((document) => document.toJS() as Manifest)
+const manifests = read('services')
+const policies = read('network-policies')
+const deployments = manifests
+  .filter(({ kind }) => kind === 'Deployment')
+  .map(({ metadata: { name }, spec }) => ({ name, pod: spec.template.spec }))
+const containerOf = ({ containers: [container] }: Pod): Container => container as Container
+const variablesOf = (pod: Pod): Readonly<Record<string, string>> =>
+  Object.fromEntries(containerOf(pod).env.map(({ name, value = 'a secret' }) => [name, value]))
+
+/** The options that a service is started with. */
+function destinationsOf(name: string, pod: Pod): readonly string[] {
+  const variables = variablesOf(pod)
+  const text = manifests.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === name)?.data?.[
+    'relay.json'
+  ]
+  if (text !== undefined) return parseOptions(JSON.parse(text)).rules.map(({ to }) => to)
+  if (variables['TOKEN_RELAY_CONFIG_FILE'] === undefined) return []
+  const before = { ...process.env }
+  Object.assign(process.env, variables)
+  try {
+    const options: unknown = createRequire(import.meta.url)(
+      join(ROOT, 'examples', 'demo', variables['TOKEN_RELAY_CONFIG_FILE']),
+    )
+    return parseOptions(options).rules.map(({ to }) => to)
+  } finally {
+    process.env = before
+  }
+}
+
+describe.each(deployments)('$name', ({ name, pod }) => {
+  const container = containerOf(pod)
+
+  it('has no rights that it does not need, and an end to what it takes', () => {
+    expect(pod).toMatchObject({ automountServiceAccountToken: false, securityContext: { runAsNonRoot: true } })
+    expect(container.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+    expect(container.resources).toMatchObject({ limits: { memory: expect.any(String) } })
+    expect(container.image).toMatch(/:\d+\.\d+\.\d+$/)
+  })
+
+  it('is probed where nobody needs a token, and runs what there is', () => {
+    for (const probe of [container.livenessProbe, container.readinessProbe])
+      expect(probe).toMatchObject({ httpGet: { path: '/health', port: 8080 } })
+    expect(existsSync(join(ROOT, 'examples', 'demo', container.command.at(-1) ?? ''))).toBe(true)
+  })
+
+  it('is set up by variables that there are, none of which holds a secret', () => {
+    const names = Object.keys(variablesOf(pod)).filter((each) => each.startsWith('TOKEN_RELAY_'))
+    expect(names.filter((each) => !VARIABLE_NAMES.includes(each))).toEqual([])
+    expect(container.env.filter((each) => each.name.includes('SECRET') && each.value !== undefined)).toEqual([])
+  })
+
+  it('reaches whom it may send tokens to, who let it in, and nobody else of ours', () => {
+    const policyOf = (app: string) => policies.find(({ spec }) => spec.podSelector.matchLabels?.app === app)?.spec
+    const appsIn = (selectors: readonly Selector[]) =>
+      selectors.flatMap(({ podSelector }) => podSelector?.matchLabels?.app ?? [])
+    const reached = appsIn(policyOf(name)?.egress?.flatMap(({ to }) => to) ?? [])
+    const named = destinationsOf(name, pod).map((to) => new URL(to).hostname)
+    expect(reached).toEqual(named)
+    for (const app of named) {
+      expect(appsIn(policyOf(app)?.ingress?.flatMap(({ from }) => from) ?? [])).toContain(name)
+      expect(manifests.some(({ kind, metadata }) => kind === 'Service' && metadata.name === app)).toBe(true)
+    }
+  })
+})
+
+it('what no policy names is shut', () => {
+  expect(policies[0]).toMatchObject({ spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] } })
+  expect(policies[0]?.spec.ingress).toBeUndefined()
+  expect(policies[0]?.spec.egress).toBeUndefined()
+})
