@@ -53,11 +53,12 @@ import { createSealing } from './sealing/sealing.ts'
 import type { Threads } from './sealing/threads.ts'
 import { threadsOf } from './sealing/threads.ts'
 import { setAuditor } from './telemetry/auditor.ts'
-import type { AuthEvent } from './telemetry/auth-event.ts'
+import type { AuthEvent, RevocationOutcome } from './telemetry/auth-event.ts'
 import { measureDecision } from './telemetry/decision-metrics.ts'
 import { watchProducerSpans } from './telemetry/producer-spans.ts'
 import { redactingProcessor } from './telemetry/redacting-processor.ts'
 import { createRedaction } from './telemetry/redaction.ts'
+import { measureRevocation } from './telemetry/revocation-metrics.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
 import type { TokenError } from './token/errors.ts'
@@ -365,8 +366,17 @@ function isReady({ configured }: Issuers, list: RevocationList, onUnavailable: O
 async function revoke(what: VerifiedCredential | RevocationEntry, list: RevocationList): Promise<void> {
   const entry = isVerifiedCredential(what) ? entryOf(what) : what
   const { kind, issuer, value: id } = normalizeEntry(entry)
-  await list.revoke(entry)
-  recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.revoked', kind, issuer, id })
+  const tell = (outcome: RevocationOutcome): void => {
+    measureRevocation(kind, outcome)
+    recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.revoked', kind, outcome, issuer, id })
+  }
+  try {
+    await list.revoke(entry)
+  } catch (error) {
+    tell('failure')
+    throw error
+  }
+  tell('success')
 }
 
 function entryOf({ issuer, tokenId, expiresAtMillis }: VerifiedCredential): RevocationEntry {

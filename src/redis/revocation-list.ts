@@ -1,14 +1,14 @@
 /** A revocation list that a fleet shares through Redis, and each process answers from memory. */
 
-import { randomUUID } from 'node:crypto'
-import type { StoredEntry } from '../revocation/entries.ts'
 import { RevocationEntries, storedEntry } from '../revocation/entries.ts'
 import type { RevocationEntry, RevocationFacts, RevocationList } from '../revocation/list.ts'
 import { normalizeEntry } from '../revocation/list.ts'
+import { measureRevocationAge, measureRevocationLag } from '../telemetry/revocation-metrics.ts'
 import type { RedisClient, RedisConnection } from './connection.ts'
 import { openConnection } from './connection.ts'
 import { ANSWER_MILLIS, Inquirer } from './inquirer.ts'
 import { checkMillis, checkPlace, PREFIX } from './options.ts'
+import { StoredRevocations } from './stored-revocations.ts'
 
 /** The others could not be told. This process refuses the tokens all the same, and tells the others when it can. */
 export class RevocationStoreError extends Error {
@@ -57,41 +57,18 @@ export function createRedisRevocationList(options: RedisRevocationOptions): Redi
   return new SharedRevocationList(openConnection(client), openConnection(client), prefix, heartbeatMillis)
 }
 
-/**
- * Adds what is new and tells everybody. The version counts what was added; its epoch, which is an entry too that
- * blocks nothing, changes when Redis has lost one of the two keys.
- * Keys: entries, version. Arguments: channel, epoch to begin with, then key, issued-before and expiry per entry. What is
- * over is removed by Redis's clock: one process with a wrong one must not forget for all.
- */
-const ADD = `
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] .. '000')
-local epoch = redis.call('HGET', KEYS[2], 'epoch')
-if not epoch or not redis.call('ZSCORE', KEYS[1], epoch) then
-  redis.call('HSET', KEYS[2], 'epoch', ARGV[2])
-  redis.call('ZADD', KEYS[1], 'inf', ARGV[2])
-end
-for i = 3, #ARGV, 3 do
-  local member = ARGV[i] .. ' ' .. ARGV[i + 1]
-  if redis.call('ZADD', KEYS[1], 'GT', 'CH', ARGV[i + 2], member) == 1 then
-    local version = redis.call('HINCRBY', KEYS[2], 'count', 1)
-    redis.call('PUBLISH', ARGV[1], version .. ' ' .. member .. ' ' .. ARGV[i + 2])
-  end
-end
-return redis.call('HMGET', KEYS[2], 'epoch', 'count')`
-
-const CHUNK = 500
 class SharedRevocationList implements RedisRevocationList {
   readonly #entries = new RevocationEntries()
   readonly #asking: Inquirer
   readonly #listening: RedisConnection
-  readonly #names: { readonly entries: string; readonly version: string; readonly channel: string }
+  readonly #stored: StoredRevocations
   readonly #timer: NodeJS.Timeout
   #subscription: 'none' | 'pending' | 'confirmed' = 'none'
   /** Whether messages can arrive. */
   #subscribed = false
   #complete = false
-  /** All that was revoked before is known. */
-  #confirmedAt = Number.NEGATIVE_INFINITY
+  /** While complete: all that was revoked before is known. Before that there is nothing but a beginning to measure from. */
+  #confirmedAt = performance.now()
   readonly #trustMillis: number
   #beating = false
   /** Counts the losses: what was read before one is not trusted after it. */
@@ -106,17 +83,18 @@ class SharedRevocationList implements RedisRevocationList {
   constructor(asking: RedisConnection, listening: RedisConnection, prefix: string, heartbeatMillis: number) {
     this.#listening = listening
     this.#trustMillis = 2 * heartbeatMillis + ANSWER_MILLIS
-    // One hash tag, so that a cluster keeps both keys together.
-    const entries = `{${prefix}}:revocations`
-    this.#names = { entries, version: `${entries}:version`, channel: entries }
     this.#asking = new Inquirer({
       connection: asking,
       onLost: () => this.#lose(),
       onReady: () => this.#beat(),
       onVanished: () => listening.renew(),
     })
+    this.#stored = new StoredRevocations(this.#asking, prefix)
     this.#listen()
-    this.#timer = setInterval(() => this.#beat(), heartbeatMillis).unref()
+    this.#timer = setInterval(() => {
+      this.#beat()
+      measureRevocationAge((performance.now() - this.#confirmedAt) / 1000)
+    }, heartbeatMillis).unref()
   }
 
   get available(): boolean {
@@ -132,7 +110,7 @@ class SharedRevocationList implements RedisRevocationList {
     const stored = storedEntry(normalizeEntry(entry))
     this.#entries.add(stored)
     try {
-      await this.#store([stored])
+      await this.#stored.store([stored])
     } catch {
       // The next heartbeat compares everything, and stores what is missing.
       this.#missed = true
@@ -166,7 +144,7 @@ class SharedRevocationList implements RedisRevocationList {
     if (this.#subscription === 'confirmed') return this.#resume()
     this.#subscription = 'pending'
     this.#listening
-      .subscribe(this.#names.channel, (message) => this.#hear(message))
+      .subscribe(this.#stored.channel, (message) => this.#hear(message))
       .then(
         () => {
           this.#subscription = 'confirmed'
@@ -190,12 +168,12 @@ class SharedRevocationList implements RedisRevocationList {
   }
 
   #hear(message: string): void {
-    const [count = '', key = '', issuedBefore = '', expires = ''] = message.split(' ')
-    const entry = parseEntry(key, issuedBefore, expires)
-    if (entry !== undefined) this.#entries.add(entry)
+    const { entry, count, agoMillis } = this.#stored.parseAddition(message)
+    // What this process has taken back itself is no news.
+    if (entry !== undefined && this.#entries.add(entry)) measureRevocationLag(agoMillis / 1000)
     // Messages come in their order; a number that was left out is one that was lost.
-    if (Number(count) > this.#count + 1) this.#missed = true
-    this.#count = Math.max(this.#count, Number(count) || 0)
+    if (count > this.#count + 1) this.#missed = true
+    this.#count = Math.max(this.#count, count)
   }
 
   #beat(): void {
@@ -211,7 +189,7 @@ class SharedRevocationList implements RedisRevocationList {
   async #synchronize(): Promise<void> {
     const losses = this.#losses
     const askedAt = performance.now()
-    const seen = await this.#store([])
+    const seen = await this.#stored.store([])
     // A message may be on its way still; what the last heartbeat saw should have arrived by now.
     const missed = this.#missed || this.#count < this.#lastSeen.count
     this.#missed = false
@@ -222,68 +200,14 @@ class SharedRevocationList implements RedisRevocationList {
       return
     }
     if (lost) this.#count = seen.count
-    const stored = await this.#readAll()
+    const stored = await this.#stored.readAll((entry) => this.#entries.add(entry))
     this.#epoch = seen.epoch
     this.#count = Math.max(this.#count, seen.count)
     this.#lastSeen = { count: seen.count, askedAt }
     // What Redis has lost is stored again by those who remember it, before they are asked about it.
-    const missing = this.#entries.without(stored)
-    for (let i = 0; i < missing.length; i += CHUNK) await this.#store(missing.slice(i, i + CHUNK))
+    await this.#stored.store(this.#entries.without(stored))
     if (losses !== this.#losses) return
     this.#complete = true
     this.#confirmedAt = askedAt
   }
-
-  /** Takes in all that Redis has, and resolves with it. */
-  async #readAll(): Promise<RevocationEntries> {
-    const stored = new RevocationEntries()
-    let cursor = '0'
-    do {
-      const reply = await this.#asking.ask(['ZSCAN', this.#names.entries, cursor, 'COUNT', String(CHUNK)])
-      const [next, members] = reply as [string, string[]]
-      for (let i = 0; i < members.length; i += 2) {
-        const [key = '', issuedBefore = ''] = (members[i] ?? '').split(' ')
-        const entry = parseEntry(key, issuedBefore, members[i + 1] ?? '')
-        if (entry === undefined) continue
-        this.#entries.add(entry)
-        stored.add(entry)
-      }
-      cursor = next
-    } while (cursor !== '0')
-    return stored
-  }
-
-  /** Resolves with the version after `entries` have been stored, of which there may be none. */
-  async #store(stored: readonly StoredEntry[]): Promise<Version> {
-    const { entries, version, channel } = this.#names
-    const words = stored.flatMap(({ key, issuedBeforeMillis, expiresAtMillis }) => [
-      key,
-      formatTime(issuedBeforeMillis),
-      formatTime(expiresAtMillis),
-    ])
-    const keys = ['2', entries, version]
-    const reply = await this.#asking.ask(['EVAL', ADD, ...keys, channel, randomUUID(), ...words])
-    const [epoch, count] = reply as [string, string | null]
-    return { epoch, count: Number(count ?? 0) }
-  }
-}
-
-/** What Redis holds: `count` additions since it began with `epoch`. */
-interface Version {
-  readonly epoch: string
-  readonly count: number
-}
-
-/** Who can write to Redis can write anything. */
-function parseEntry(key: string, issuedBefore: string, expires: string): StoredEntry | undefined {
-  const entry = { key, issuedBeforeMillis: parseTime(issuedBefore), expiresAtMillis: parseTime(expires) }
-  return key !== '' && entry.issuedBeforeMillis >= 0 && entry.expiresAtMillis >= 0 ? entry : undefined
-}
-
-function formatTime(millis: number): string {
-  return millis === Number.POSITIVE_INFINITY ? 'inf' : String(millis)
-}
-
-function parseTime(text: string): number {
-  return text === 'inf' ? Number.POSITIVE_INFINITY : text === '' ? Number.NaN : Number(text)
 }

@@ -1,7 +1,8 @@
 /** The entries of a revocation list as one process holds them. */
 
 import { createHash } from 'node:crypto'
-import type { NormalizedEntry, RevocationFacts, RevocationKind } from './list.ts'
+import type { RevocationKind } from '../telemetry/auth-event.ts'
+import type { NormalizedEntry, RevocationFacts } from './list.ts'
 
 /** What is kept of an entry. `key` is a hash, so that a shared store learns no subject, session or token. */
 export interface StoredEntry {
@@ -28,11 +29,13 @@ export class RevocationEntries {
   readonly #keys = new WeakMap<RevocationFacts, readonly string[]>()
   #sweepAtMillis = 0
 
-  add(entry: StoredEntry): void {
+  /** Whether it blocks tokens that nothing has blocked before. */
+  add(entry: StoredEntry): boolean {
     this.#sweep()
-    if (isOver(entry)) return
+    if (isOver(entry)) return false
     const known = this.#entries.get(entry.key)
     this.#entries.set(entry.key, known === undefined ? entry : wider(known, entry))
+    return known === undefined || known.issuedBeforeMillis < entry.issuedBeforeMillis
   }
 
   has(facts: RevocationFacts): boolean {

@@ -1,5 +1,7 @@
 /** The port through which tokens are taken back before they expire. */
 
+import type { RevocationKind } from '../telemetry/auth-event.ts'
+
 /** What is known of a verified token. A `VerifiedCredential` is one of these. */
 export interface RevocationFacts {
   /** `iss` */
@@ -57,8 +59,6 @@ export interface RevocationList {
 }
 
 /** A {@link RevocationEntry} in the form in which it is kept. */
-export type RevocationKind = 'token' | 'session' | 'subject'
-
 export interface NormalizedEntry {
   readonly kind: RevocationKind
   readonly issuer: string

@@ -41,6 +41,12 @@ export type DestinationAttributes =
 /** As whom a message is worked on, or that it is not: for good, or not now. */
 export type MessageVerdict = 'caller' | 'exchanged' | 'workload' | 'nobody' | 'rejected' | 'undecided'
 
+/** What is taken back: one token, the tokens of a session, or those of a subject. */
+export type RevocationKind = 'token' | 'session' | 'subject'
+
+/** `failure`: the others could not be told. This process refuses what was taken back all the same. */
+export type RevocationOutcome = 'success' | 'failure'
+
 /** One thing that happened to a token, or to the calls that carry one. No member can hold a token, a claim or a header value. */
 export type AuthEvent =
   | { readonly name: 'auth.token.received' }
@@ -53,7 +59,8 @@ export type AuthEvent =
     }
   | {
       readonly name: 'auth.token.revoked'
-      readonly kind: 'token' | 'session' | 'subject'
+      readonly kind: RevocationKind
+      readonly outcome: RevocationOutcome
       readonly issuer: string
       /** `jti`, `sid` or `sub` of what was taken back, to be hashed. For the audit trail only. */
       readonly id: string

@@ -37,7 +37,11 @@ function attributesOf(event: AuthEvent): Attributes {
     case 'auth.token.rejected':
       return { 'error.type': event.code }
     case 'auth.token.revoked':
-      return { 'auth.token.issuer': event.issuer, 'auth.revocation.kind': event.kind }
+      return {
+        'auth.token.issuer': event.issuer,
+        'auth.revocation.kind': event.kind,
+        'auth.revocation.outcome': event.outcome,
+      }
     case 'auth.key_set.stale':
       return { 'auth.token.issuer': event.issuer, 'auth.key_set.stale_age': Math.floor(event.ageMillis / 1000) }
     case 'auth.token.opened':
