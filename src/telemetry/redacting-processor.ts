@@ -14,11 +14,14 @@ const MAX_DEPTH = 16
 /** A processor that gives `processor` spans and log records without tokens. Never throws. */
 export function redactingProcessor<T extends object>(processor: T, redact: Redact): T {
   const resources = new WeakMap<object, object>()
-  return overlaid(processor, (target, name) => {
-    const method: unknown = Reflect.get(target, name, target)
-    if (typeof method !== 'function' || !HANDOVERS.includes(name)) return undefined
-    return (item: object, ...others: unknown[]): unknown =>
-      Reflect.apply(method, target, [redacted(item, redact, resources), ...others])
+  return new Proxy(processor, {
+    get(target, name) {
+      const member = read(target, name)
+      if (typeof member !== 'function' || !HANDOVERS.includes(name)) return member
+      return (item: object, ...others: unknown[]): unknown => {
+        return Reflect.apply(member, target, [redacted(item, redact, resources), ...others])
+      }
+    },
   })
 }
 
@@ -35,7 +38,7 @@ function redacted(item: object, redact: Redact, resources: WeakMap<object, objec
     const clean = cleanResource(resource, redact, resources)
     if (clean !== resource) changes.set('resource', clean)
   }
-  return changes.size === 0 ? item : overlaid(item, (_, name) => changes.get(name))
+  return changes.size === 0 ? item : veiled(item, changes)
 }
 
 /** One for one: exporters group by the identity of resources. */
@@ -44,22 +47,35 @@ function cleanResource(resource: object, redact: Redact, known: WeakMap<object, 
   if (before !== undefined) return before
   const attributes: unknown = Reflect.get(resource, 'attributes')
   const clean = cleanValue(attributes, redact)
-  const cleaned =
-    clean === attributes ? resource : overlaid(resource, (_, name) => (name === 'attributes' ? clean : undefined))
+  const cleaned = clean === attributes ? resource : veiled(resource, new Map([['attributes', clean]]))
   known.set(resource, cleaned)
   return cleaned
 }
 
-/** `target` with other values where `instead` has one. Its methods are called on itself: they may have private members. */
-function overlaid<T extends object>(target: T, instead: (target: T, name: PropertyKey) => unknown): T {
-  return new Proxy(target, {
-    get(_, name) {
-      const other = instead(target, name)
-      if (other !== undefined) return other
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
+/**
+ * `item` with other values for some members. Whoever prints it, as SDKs do that are told to say what they do, sees those:
+ * what is printed of a proxy is its target.
+ */
+function veiled(item: object, changes: ReadonlyMap<PropertyKey, unknown>): object {
+  return new Proxy(shownOf(item, changes), {
+    get: (_, name) => (changes.has(name) ? changes.get(name) : read(item, name)),
+    has: (_, name) => Reflect.has(item, name),
   })
+}
+
+/** What begins with an underscore is an SDK's own, and holds what was recorded. */
+function shownOf(item: object, changes: ReadonlyMap<PropertyKey, unknown>): object {
+  const own = Object.entries(item).filter(([name]) => !name.startsWith('_'))
+  const members = [...own, ...changes].map(([name, value]) => {
+    return [name, { value, configurable: true, enumerable: true, writable: true }] as const
+  })
+  return Object.create(Object.getPrototypeOf(item) as object | null, Object.fromEntries(members)) as object
+}
+
+/** Methods are called on the object itself: it may have private members. */
+function read(from: object, name: PropertyKey): unknown {
+  const value: unknown = Reflect.get(from, name, from)
+  return typeof value === 'function' ? (value.bind(from) as unknown) : value
 }
 
 /** The same value where it holds no token. */

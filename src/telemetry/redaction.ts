@@ -3,6 +3,7 @@
 import { holdsToken } from '../token/token-shape.ts'
 import type { LiveTokens } from './live-tokens.ts'
 import { createLiveTokens, PIECE } from './live-tokens.ts'
+import { witness } from './witness.ts'
 
 export const REDACTED = '[REDACTED]'
 
@@ -19,7 +20,10 @@ export interface Redaction {
 export function createRedaction(): Redaction {
   let live: LiveTokens | undefined
   return {
-    remember: (token) => live?.add(token),
+    remember(token) {
+      live?.add(token)
+      witness?.(token)
+    },
     redact() {
       live ??= createLiveTokens()
       return createRedact(live)

@@ -180,7 +180,7 @@ describe('the tarball', () => {
     const servers = ['./express', './fastify', './koa', './hono', './grpc', './nestjs']
     const clients = ['amqplib', 'aws-sqs', 'bullmq', 'kafkajs', 'mqtt', 'nats', 'platformatic-kafka']
     const brokers = ['./messaging', ...clients.map((client) => `./${client}`)]
-    const entries = [...parts, ...servers, ...brokers, './worker-threads', './package.json']
+    const entries = [...parts, ...servers, ...brokers, './testing', './worker-threads', './package.json']
     expect(Object.keys(manifest.exports)).toEqual(entries)
   })
 })
@@ -206,6 +206,7 @@ it.each([
   ['mqtt', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['nats', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['platformatic-kafka', ['asCaller', 'withoutToken']],
+  ['testing', ['CanaryError', 'createCanary']],
   ['worker-threads', ['answerAsCaller', 'asCaller', 'handOver', 'runInWorker', 'takeOver']],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()

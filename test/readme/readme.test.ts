@@ -85,6 +85,7 @@ const RUN = [
   'gallery.mjs',
   'thumbnails.mjs',
   'audited.config.mjs',
+  'canary.mjs',
 ]
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(commandsOf)
 
@@ -532,6 +533,28 @@ describe('the README', () => {
       status: 1,
       stdout: expect.stringContaining('audit.jsonl:1: is not what was written'),
     })
+  })
+
+  it.each([true, false])('canary.mjs proves that no token is told, redacted: %s', async (isRedacted) => {
+    const text = readFileSync(join(local.folder, 'canary.mjs'), 'utf8')
+    const careless = text.replace(/relay\.redact\((.*)\)\] \}\)/, '$1] })')
+    expect(careless).not.toBe(text)
+    writeFileSync(join(local.folder, 'careless.mjs'), careless)
+    const program = isRedacted ? 'canary.mjs' : 'careless.mjs'
+    const run = spawn(process.execPath, [program], {
+      cwd: local.folder,
+      env: { ...quietEnvironment(), TOKEN: await issuer.token() },
+    })
+    let said = ''
+    run.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      said += chunk
+    })
+    const [code] = await once(run, 'close')
+    expect([code, said]).toEqual(
+      isRedacted
+        ? [0, expect.stringMatching(/^otel-token-relay canary: no piece of 1 tokens in exported \d+ characters\n$/)]
+        : [1, expect.stringContaining('otel-token-relay canary: pieces of tokens were seen: exported (as it is, ')],
+    )
   })
 
   it('message.mjs throws where the token cannot be checked', async () => {

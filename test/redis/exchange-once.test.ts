@@ -3,7 +3,7 @@
 import { Redis } from 'ioredis'
 import { decodeJwt } from 'jose'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createCanaries } from '../rigs/canaries.ts'
+import { createCanaries } from '../../src/testing/pieces.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { startIssuer } from '../support/issuer.ts'
 import { startProgram } from '../support/process.ts'

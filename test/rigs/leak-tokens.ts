@@ -1,9 +1,9 @@
 /** The canaries of the leak rig: good tokens, and tokens that are bad in every usual way. */
 
 import { randomBytes } from 'node:crypto'
+import type { Canaries } from '../../src/testing/pieces.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { createSigner } from '../support/signer.ts'
-import type { Canaries } from './canaries.ts'
 
 export interface Canary {
   readonly token: string

@@ -2,7 +2,7 @@
 
 import process from 'node:process'
 import { expect, it, vi } from 'vitest'
-import { createCanaries } from './canaries.ts'
+import { createCanaries } from '../../src/testing/pieces.ts'
 import { runLeakRig } from './leak.ts'
 import { createMutant, FORWARD_ALWAYS } from './mutants.ts'
 

@@ -1,16 +1,19 @@
 /** Nothing of a token is exported by processors that were wrapped, whoever wrote it where. */
 
 import { randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
 import type { AnyValue } from '@opentelemetry/api'
 import { ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { InMemoryLogRecordExporter, LoggerProvider, SimpleLogRecordProcessor } from '@opentelemetry/sdk-logs'
-import type { SpanProcessor } from '@opentelemetry/sdk-trace'
+import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace'
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
-import { createCanaries } from '../rigs/canaries.ts'
+import { createCanaries } from '../../src/testing/pieces.ts'
+import type { Encode } from '../support/encodings.ts'
+import { ENCODINGS } from '../support/encodings.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 
@@ -28,32 +31,6 @@ beforeAll(async () => {
 })
 afterAll(() => relay.shutdown())
 
-type Encode = (text: string) => string
-const each = (sign: (code: string) => string, radix = 16): Encode => {
-  return (text) => [...text].map((char) => sign(char.charCodeAt(0).toString(radix))).join('')
-}
-const as =
-  (encoding: BufferEncoding): Encode =>
-  (text) =>
-    Buffer.from(text).toString(encoding)
-const ENCODINGS: Readonly<Record<string, Encode>> = {
-  'as it is': (text) => text,
-  'percent-encoded, its dots': (text) => text.replaceAll('.', '%2E'),
-  'percent-encoded': each((code) => `%${code}`),
-  'percent-encoded twice': (text) => encodeURIComponent(each((code) => `%${code}`)(text)),
-  'in JSON in JSON': (text) => JSON.stringify(JSON.stringify({ text })),
-  'as JSON escapes': each((code) => `\\u00${code}`),
-  'as JavaScript escapes': each((code) => `\\x${code}`),
-  'as HTML entities': each((code) => `&#${code};`, 10),
-  'as hexadecimal HTML entities': each((code) => `&#x${code};`),
-  base64: as('base64'),
-  base64url: as('base64url'),
-  'base64, not from its beginning': (text) => as('base64')(`x${text}`),
-  'base64 of base64': (text) => as('base64')(as('base64')(text)),
-  'hexadecimal digits': as('hex'),
-  'upper-case hexadecimal digits': (text) => as('hex')(text).toUpperCase(),
-  'UTF-16': (text) => Buffer.from(text, 'utf16le').toString('latin1'),
-}
 const SAMPLES: readonly Encode[] = [
   (text) => text,
   (text) => `Bearer ${text}`,
@@ -129,7 +106,7 @@ const NEAR_MATCHES: readonly (readonly [string, string])[] = [
   ...['e', 'ey', 'eyJ', '.', 'a.', 'eyJ.', 'eyJhbGciOiJ', 'eyJ ', '-', '=', '0', 'AAAA', '\0'],
   ...['%', '%6', '%65', '%25', '\\x6', '\\x65', '\\u0065', '&#1', '&#101;', '&#x6', '&#x65;'],
   ...[live.slice(0, 12), `${live.slice(0, 12)}&`, `${live.slice(-12)} `, live.slice(0, live.indexOf('.') + 1)],
-  ...[as('base64')(live.slice(0, 30)), as('hex')(live.slice(0, 30))],
+  ...(['base64', 'hex'] as const).map((encoding) => Buffer.from(live.slice(0, 30)).toString(encoding)),
 ].map((text) => [JSON.stringify(text), text])
 
 it.each(NEAR_MATCHES)('G10 a mebibyte of %s takes no longer than it is', (_, unit) => {
@@ -191,4 +168,22 @@ describe('everything else', () => {
     processor.onEnd({ name: 'a' })
     expect([processor.count, await processor.shutdown()]).toEqual([1, 1])
   })
+})
+
+it('G10 whoever prints what was redacted sees no token either, and may read all of it', () => {
+  const items: ReadableSpan[] = []
+  const processor = relay.redact({ onStart: () => undefined, onEnd: (span: ReadableSpan) => void items.push(span) })
+  const provider = new TracerProvider({ spanProcessors: [processor as unknown as SpanProcessor] })
+  const span = provider.getTracer('test').startSpan('GET', { attributes: { text: live, other: 'text' } })
+  span.end()
+  const [redacted] = items
+  const options = { depth: 12, showHidden: true, getters: true, showProxy: true } as const
+  for (const text of [inspect(redacted, options), inspect(redacted), JSON.stringify(redacted)]) {
+    expect(text).toContain('REDACTED')
+    expect(text).not.toContain(live.slice(-20))
+  }
+  expect(redacted).toBeInstanceOf((span as object).constructor)
+  expect(redacted).toMatchObject({ name: 'GET', kind: 0, attributes: { text: '[REDACTED]', other: 'text' } })
+  expect(redacted?.spanContext()).toEqual(span.spanContext())
+  expect('duration' in (redacted ?? {})).toBe(true)
 })

@@ -6,10 +6,10 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { TokenRelayOptions } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/index.ts'
+import { createCanaries } from '../../src/testing/pieces.ts'
 import { handOver, takeOver } from '../../src/workers/index.ts'
 import type { Rig } from '../exchange/rig.ts'
 import { outcome, startRig } from '../exchange/rig.ts'
-import { createCanaries } from '../rigs/canaries.ts'
 import { P256, publicPart, randomSecret } from '../support/sealing.ts'
 
 const NOW = Date.parse('2026-01-02T03:04:05Z')

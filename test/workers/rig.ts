@@ -3,7 +3,7 @@
 import type { Server } from 'node:http'
 import { createServer } from 'node:http'
 import { decodeJwt } from 'jose'
-import { createCanaries } from '../rigs/canaries.ts'
+import { createCanaries } from '../../src/testing/pieces.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
 import type { Program } from '../support/process.ts'
 import { startProgram } from '../support/process.ts'
