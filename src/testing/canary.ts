@@ -27,7 +27,6 @@ export interface CanaryReport {
 /** Tokens were seen, or there is nothing that would prove the opposite. */
 export class CanaryError extends Error {
   override readonly name = 'CanaryError'
-  readonly code = 'ERR_RELAY_CANARY'
   readonly report: CanaryReport
 
   constructor(problem: string, report: CanaryReport) {
