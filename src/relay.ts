@@ -62,7 +62,7 @@ import { measureRevocation } from './telemetry/revocation-metrics.ts'
 import { recordOnSpan } from './telemetry/span-events.ts'
 import { Credential } from './token/credential.ts'
 import type { TokenError } from './token/errors.ts'
-import { TokenRejectedError, UndecidedError } from './token/errors.ts'
+import { TokenRejectedError, UndecidedError, withStack } from './token/errors.ts'
 import type { CredentialTraits, VerifiedCredential } from './token/verified-credential.ts'
 import { isVerifiedCredential } from './token/verified-credential.ts'
 import type { Issuers } from './verification/issuers.ts'
@@ -398,7 +398,7 @@ async function verify(
     return credential
   } catch (error) {
     recordOnSpan(undefined, { name: 'auth.token.rejected', code: (error as TokenError).code, credential: undefined })
-    throw error
+    throw withStack(error)
   }
 }
 
@@ -463,7 +463,7 @@ async function settle(ctx: Context, verifier: Verifier, audit: Audit | undefined
   }
   const refusal = error ?? new TokenRejectedError('ERR_TOKEN_MISSING')
   record({ name: 'auth.token.rejected', code: refusal.code, credential: undefined })
-  throw refusal
+  throw withStack(refusal)
 }
 
 /** A message that is worked on again, later, may have a token that has expired or was revoked meanwhile. */

@@ -194,13 +194,15 @@ export class CredentialSlot {
       return this.#settling
     }
     if (this.#state.status !== 'unverified') return this.#state
-    const known = verifier.recall(this.#state.credential)
-    if (known !== undefined) {
-      this.#state = known instanceof TokenError ? rejected(known) : { status: 'verified', credential: known }
-      return this.#state
+    if (this.#settling !== undefined) return this.#settling
+    const { credential } = this.#state
+    const outcome = verifier.recall(credential) ?? verifier.decide(credential)
+    if (outcome instanceof Promise) {
+      this.#settling = this.#conclude(outcome)
+      return this.#settling
     }
-    this.#settling ??= this.#conclude(verifier.verify(this.#state.credential))
-    return this.#settling
+    this.#state = outcome instanceof TokenError ? rejected(outcome) : { status: 'verified', credential: outcome }
+    return this.#state
   }
 
   async #conclude(verification: Promise<VerifiedCredential>): Promise<SlotState> {

@@ -134,7 +134,9 @@ export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
     // Before anything is waited for: the client may be gone by then.
     if (lifetime !== undefined) slot.endWith(lifetime)
     const complete = (outcome: SlotAdmission): Admission =>
-      outcome.admitted ? { ...outcome, run: (fn) => enterSlot(slot, emitters, fn) } : outcome
+      outcome.admitted
+        ? { admitted: true, credential: outcome.credential, run: (fn) => enterSlot(slot, emitters, fn) }
+        : outcome
     const outcome = admitSlot(slot, mode)
     return outcome instanceof Promise ? outcome.then(complete) : complete(outcome)
   }
@@ -176,7 +178,8 @@ function refusalOf(state: SlotState, mode: AdmissionMode): TokenError | undefine
 
 /** The slot of this very request: from the extraction of an instrumentation, or from our own where there was none. */
 function slotOf({ headers, rawHeaders = [] }: AdmissionRequest, propagator: RelayPropagator): CredentialSlot {
-  const slot = propagator.slotOf(headers) ?? propagator.extractHeaders(headers, headers.authorization)
+  const { authorization } = headers
+  const slot = propagator.slotOf(headers, authorization) ?? propagator.extractHeaders(headers, authorization)
   // `headers` shows the first of two lines; whoever sent two may have had another one checked.
   if (authorizationLines(rawHeaders) > 1) slot.reject(new TokenRejectedError('ERR_TOKEN_REQUEST'))
   return slot
@@ -187,7 +190,7 @@ function letInSlotOf(
   { headers, rawHeaders }: AdmissionRequest,
   propagator: RelayPropagator,
 ): CredentialSlot | undefined {
-  const isApart = rawHeaders === undefined && propagator.slotOf(headers) === undefined
+  const isApart = rawHeaders === undefined && propagator.slotOf(headers, headers.authorization) === undefined
   return isApart ? propagator.activeSlotFor(headers.authorization) : undefined
 }
 

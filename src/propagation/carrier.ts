@@ -1,10 +1,12 @@
 /** Reads and cleans the `authorization` entry of carriers that applications own and reuse. */
 
+import { createNotes } from './notes.ts'
+
 /** The one field that this package reads and writes. */
 export const AUTHORIZATION = 'authorization'
 
 /** What we wrote into a carrier, by carrier: applications send the same message or metadata object again. */
-const written = new WeakMap<object, string>()
+const written = createNotes<string | undefined>()
 
 /** A carrier with entries instead of properties: a `Map`, or `Headers`. */
 interface Entries {
@@ -28,14 +30,14 @@ export function hasOwnCredential(carrier: object): boolean {
 }
 
 /** Carriers that have passed through `inject` of this package. */
-const seen = new WeakSet<object>()
+const seen = createNotes<true>()
 
 export function markSeen(carrier: object): void {
-  seen.add(carrier)
+  seen.set(carrier, true)
 }
 
 export function isSeen(carrier: object): boolean {
-  return seen.has(carrier)
+  return seen.get(carrier) === true
 }
 
 export function rememberWritten(carrier: object, value: string): void {
@@ -49,7 +51,7 @@ export function rememberWritten(carrier: object, value: string): void {
 export function removeStale(carrier: object, copied: boolean): void {
   const ours = written.get(carrier)
   if (ours === undefined && !copied) return
-  written.delete(carrier)
+  if (ours !== undefined) written.set(carrier, undefined)
   for (const [name, value] of credentials(carrier)) {
     const text = textOf(value)
     if (text !== ours && !(copied && isSealed(text))) continue

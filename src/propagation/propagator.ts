@@ -1,7 +1,7 @@
 /** The OpenTelemetry face: takes a token out of incoming carriers, and puts it into outgoing ones that are not HTTP. */
 
 import type { Context, TextMapGetter, TextMapPropagator, TextMapSetter } from '@opentelemetry/api'
-import { context, propagation, trace } from '@opentelemetry/api'
+import { context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import { deleteCredential, getSlot, setSlot } from '../context/credential-context.ts'
 import { deleteSource, getDestination, getSealedUntil, getSource } from '../context/destination-context.ts'
 import { CredentialSlot } from '../context/slot.ts'
@@ -28,6 +28,7 @@ import {
 } from './carrier.ts'
 import type { MessageReader } from './message.ts'
 import { SEALED, traceIdOf } from './message.ts'
+import { createNotes } from './notes.ts'
 import { destinationOf } from './produced.ts'
 import { isFull } from './sqs-attributes.ts'
 
@@ -35,8 +36,8 @@ import { isFull } from './sqs-attributes.ts'
 export type InjectObserver = (ctx: Context) => boolean
 
 export interface RelayPropagator extends TextMapPropagator {
-  /** The slot that `extract` made for `carrier`, if it has seen it. */
-  slotOf(carrier: object): CredentialSlot | undefined
+  /** The slot that `extract` made for `carrier`, if it has seen it with this very field. */
+  slotOf(carrier: object, authorization: unknown): CredentialSlot | undefined
   /** What `extract` does with HTTP headers, for requests that no instrumentation extracts. */
   extractHeaders(carrier: object, authorization: unknown): CredentialSlot
   /** The slot of the active context, where it was made for this very token and its request goes on. */
@@ -65,7 +66,7 @@ function withheld(decision: Sent, reason: WithholdReason): Decision {
 
 export function createPropagator(options: PropagatorOptions): RelayPropagator {
   const { maxTokenBytes, recognize, decide, sealing, messages, producers, onInject, isActive } = options
-  const extracted = new WeakMap<object, { readonly authorization: unknown; readonly slot: CredentialSlot }>()
+  const extracted = createNotes<{ readonly authorization: unknown; readonly slot: CredentialSlot }>()
 
   /** Whoever extracts again while a request is handled gets the same slot, and with it the verdict that is there. */
   function extractHeaders(carrier: object, authorization: unknown): CredentialSlot {
@@ -82,19 +83,23 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
     return slot?.isFor(readBearer(authorization, maxTokenBytes, recognize)) ? slot : undefined
   }
 
-  /** `undefined` where there is no token, and none was there before. */
+  /** `undefined` where there is no token. */
   function slotIn(carrier: object, getter: TextMapGetter): CredentialSlot | undefined {
     const authorization: unknown = getter.get(carrier, AUTHORIZATION)
-    if (authorization === undefined && !extracted.has(carrier)) return undefined
+    if (authorization === undefined) return undefined
     // The metadata of a call is extracted in its handler, when the gate or an interceptor has let it in.
     const letIn = isMetadata(carrier) ? activeSlotFor(authorization) : undefined
     return letIn ?? extractHeaders(carrier, authorization)
   }
 
-  /** A carrier without a token deletes what the context held: its sender is not the caller of whoever reads it. */
+  /** A carrier without a token deletes what the context held: its sender is not the caller of whoever reads it. Never throws. */
   function extract(ctx: Context, carrier: unknown, getter: TextMapGetter): Context {
-    const source = getSource(ctx)
-    const clean = withoutTokens(deleteSource(deleteCredential(ctx)))
+    // As servers extract: nothing is in it that would have to go.
+    if (ctx === ROOT_CONTEXT) return extractInto(ctx, carrier, getter, undefined)
+    return extractInto(withoutTokens(deleteSource(deleteCredential(ctx))), carrier, getter, getSource(ctx))
+  }
+
+  function extractInto(clean: Context, carrier: unknown, getter: TextMapGetter, source: unknown): Context {
     try {
       if (!isCarrier(carrier)) return clean
       const slot = source === undefined ? slotIn(carrier, getter) : messages.read(carrier, getter, source)
@@ -163,7 +168,10 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
     // None, although there is one: OpenTelemetry's instrumentation of SQS counts these names against ten attributes, and
     // leaves out the trace of a message that has too many. What we write we take back ourselves.
     fields: () => [],
-    slotOf: (carrier) => extracted.get(carrier)?.slot,
+    slotOf(carrier, authorization) {
+      const known = extracted.get(carrier)
+      return known?.authorization === authorization ? known?.slot : undefined
+    },
     extractHeaders,
     activeSlotFor,
   }

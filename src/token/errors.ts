@@ -139,7 +139,12 @@ export abstract class TokenError extends Error {
   abstract readonly retryable: boolean
 
   protected constructor(code: TokenErrorCode) {
+    const { stackTraceLimit } = Error
+    // A stack costs more than all that finds out that a token is garbage. Where an error is thrown at the application, it
+    // gets that of the application.
+    Reflect.set(Error, 'stackTraceLimit', 0)
     super(TOKEN_ERRORS[code].message)
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
     this.code = code
     this.status = TOKEN_ERRORS[code].status
     this.challenge = TOKEN_ERRORS[code].challenge
@@ -207,6 +212,12 @@ export class ExchangeError extends TokenError {
     super(code)
     this.retryable = code === 'ERR_TOKEN_EXCHANGE_UNAVAILABLE'
   }
+}
+
+/** For an error that is thrown at the application: says where it had asked. */
+export function withStack<T>(error: T): T {
+  if (error instanceof TokenError) Error.captureStackTrace(error, withStack)
+  return error
 }
 
 /** An error like `error` for somebody else who waited for the same outcome: errors carry stacks, and callers add to them. */

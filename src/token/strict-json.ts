@@ -77,10 +77,17 @@ function step(code: number, name: string, levels: Level[], { maxDepth, maxMember
   }
 }
 
+/** The next quote ends the string, unless an odd number of backslashes stands before it. */
 function endOfString(text: string, start: number): number {
-  let end = start + 1
-  while (text.charCodeAt(end) !== QUOTE) end += text.charCodeAt(end) === BACKSLASH ? 2 : 1
+  let end = text.indexOf('"', start + 1)
+  while (isEscaped(text, end)) end = text.indexOf('"', end + 1)
   return end
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let before = at - 1
+  while (text.charCodeAt(before) === BACKSLASH) before -= 1
+  return (at - before) % 2 === 0
 }
 
 /** Compares names as they are decoded: `"\u0065xp"` is `"exp"`. */

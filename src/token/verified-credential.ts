@@ -70,7 +70,7 @@ export interface VerifiedFacts extends CredentialTraits {
   readonly credential: Credential
   readonly signingInput: string
   readonly issuer: string
-  /** Frozen from now on. */
+  /** Nobody else may hold them. */
   readonly claims: Claims
   readonly scopeClaims: readonly string[]
 }
@@ -80,16 +80,15 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   readonly #key: string
   #fingerprint: string | undefined
   #signal: AbortSignal | undefined
-  readonly #scopes: readonly string[]
-  readonly #audience: readonly string[]
+  // Made when somebody asks: most tokens are forwarded and never looked into.
+  #scopes: readonly string[] | undefined
+  #audience: readonly string[] | undefined
+  #isFrozen = false
 
   constructor(facts: VerifiedFacts) {
     super(facts.credential.reveal())
     this.#facts = facts
     this.#key = facts.fingerprintKey ?? facts.issuer
-    deepFreeze(facts.claims)
-    this.#scopes = Object.freeze(scopesOf(facts.claims, facts.scopeClaims))
-    this.#audience = Object.freeze(audienceOf(own(facts.claims, 'aud')))
   }
 
   static isVerified(value: unknown): value is VerifiedCredential {
@@ -125,14 +124,18 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   }
 
   get audience(): readonly string[] {
+    this.#audience ??= Object.freeze(audienceOf(own(this.#facts.claims, 'aud')))
     return this.#audience
   }
 
   get scopes(): readonly string[] {
+    this.#scopes ??= Object.freeze(scopesOf(this.#facts.claims, this.#facts.scopeClaims))
     return this.#scopes
   }
 
   get claims(): Claims {
+    if (!this.#isFrozen) deepFreeze(this.#facts.claims)
+    this.#isFrozen = true
     return this.#facts.claims
   }
 

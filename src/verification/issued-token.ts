@@ -49,6 +49,6 @@ async function verifiedClaims({ header, payload }: DecodedJws, { text, issuer, a
   if (own(payload, 'iss') !== issuer.issuer) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
   const code = checkHeader(header, policy) ?? checkClaims(payload, policy)
   if (code !== undefined) throw new TokenRejectedError(code)
-  await verifySignature(text, await issuer.keys.candidates(header), policy)
+  await verifySignature(text, own(header, 'alg') as string, await issuer.keys.candidates(header), policy)
   return payload
 }

@@ -9,8 +9,11 @@ import { readKeys } from './published-keys.ts'
 import { since } from './wall-clock.ts'
 
 export interface KeySet {
-  /** Keys that may have signed a token with this header. Rejects with an {@link UndecidedError} while none can be had. */
-  candidates(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]>
+  /**
+   * Keys that may have signed a token with this header; a promise where they have to be waited for, which rejects with an
+   * {@link UndecidedError} while none can be had. Never throws.
+   */
+  candidates(header: Readonly<Record<string, unknown>>): readonly PublishedKey[] | Promise<readonly PublishedKey[]>
   /** The same after a look at what is published now, at most once per cool-down: a key may be new, or another one. */
   lookAgain(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]>
   /**
@@ -47,10 +50,10 @@ export interface Jwks {
 /** Keys given with the configuration. */
 export function createStaticKeySet(jwks: Jwks): KeySet {
   const keys = readKeys(jwks)
-  const candidates: KeySet['candidates'] = async (header) => keys?.candidates(header) ?? []
+  const candidates = (header: Readonly<Record<string, unknown>>) => keys?.candidates(header) ?? []
   return {
     candidates,
-    lookAgain: candidates,
+    lookAgain: async (header) => candidates(header),
     stillHolds: (thumbprint) => keys?.has(thumbprint) ?? false,
     hydrate: async () => undefined,
     isReady: () => true,
@@ -115,7 +118,13 @@ class RemoteKeySet implements KeySet {
     this.#onEvent = onEvent
   }
 
-  async candidates(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]> {
+  candidates(header: Readonly<Record<string, unknown>>): readonly PublishedKey[] | Promise<readonly PublishedKey[]> {
+    this.#refreshIfDue()
+    const known = this.#fresh ? (this.#keys?.candidates(header) ?? []) : []
+    return known.length > 0 ? known : this.#candidatesLater(header)
+  }
+
+  async #candidatesLater(header: Readonly<Record<string, unknown>>): Promise<readonly PublishedKey[]> {
     const known = (await this.#current()).candidates(header)
     return known.length > 0 ? known : this.lookAgain(header)
   }

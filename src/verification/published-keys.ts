@@ -1,8 +1,8 @@
 /** The usable keys of one key set document, found by what a token header says. */
 
 import { createHash } from 'node:crypto'
-import type { JWK, JWTVerifyGetKey } from 'jose'
-import { createLocalJWKSet } from 'jose'
+import type { CryptoKey, JWK } from 'jose'
+import { importJWK } from 'jose'
 import { own } from '../token/own.ts'
 import type { Jwk, KeyDefect } from './key-rules.ts'
 import { defectOf } from './key-rules.ts'
@@ -12,7 +12,8 @@ export interface PublishedKey {
   /** RFC 7638 thumbprint: the identity of the key, whatever it is called. */
   readonly thumbprint: string
   readonly jwk: Jwk
-  readonly getKey: JWTVerifyGetKey
+  /** The key as jose wants it for `alg`; a promise the first time only. */
+  keyFor(alg: string): CryptoKey | Promise<CryptoKey>
 }
 
 export interface PublishedKeys {
@@ -59,7 +60,20 @@ export function readKeys(document: unknown): PublishedKeys | undefined {
 function publish(jwk: Jwk): PublishedKey {
   const members = requiredMembers(jwk)
   const thumbprint = createHash('sha256').update(JSON.stringify(members)).digest('base64url')
-  return { jwk, thumbprint, getKey: createLocalJWKSet({ keys: [{ ...members, kid: jwk['kid'] } as JWK] }) }
+  const imported = new Map<string, CryptoKey>()
+
+  return {
+    jwk,
+    thumbprint,
+    keyFor: (alg) => imported.get(alg) ?? importFor(alg),
+  }
+
+  async function importFor(alg: string): Promise<CryptoKey> {
+    // Public keys of these types are never bytes.
+    const key = (await importJWK(members as JWK, alg)) as CryptoKey
+    imported.set(alg, key)
+    return key
+  }
 }
 
 /** The same key under two names is two entries; the same entry twice is one. */

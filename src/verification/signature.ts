@@ -8,7 +8,7 @@ import type { Issuer } from './issuer.ts'
 import type { PublishedKey } from './published-keys.ts'
 
 /**
- * Resolves with the key that verifies the signature of `text`. Several are tried: two keys with one `kid`, as in a sloppy
+ * Resolves with the key that verifies the signature of `text` by `alg`, which is that of its header. Several are tried: two keys with one `kid`, as in a sloppy
  * rotation, must not lock anybody out. jose checks the registered claims on the way, as it does for everybody: those that
  * are dates as of `at`, or now.
  *
@@ -16,13 +16,14 @@ import type { PublishedKey } from './published-keys.ts'
  */
 export async function verifySignature(
   text: string,
+  alg: string,
   keys: readonly PublishedKey[],
   issuer: Issuer,
   at?: Date,
 ): Promise<PublishedKey> {
   for (const [index, key] of keys.entries()) {
     try {
-      await jwtVerify(text, key.getKey, joseOptions(issuer, at))
+      await jwtVerify(text, await key.keyFor(alg), joseOptions(issuer, at))
       return key
     } catch (error) {
       const another = error instanceof errors.JWSSignatureVerificationFailed && index < keys.length - 1
@@ -32,17 +33,32 @@ export async function verifySignature(
   throw new TokenRejectedError('ERR_TOKEN_KEY')
 }
 
-/** Nothing that was put on `Object.prototype` is an option of ours (CWE-1321). */
+/** By issuer: they do not change. */
+const optionsOf = new WeakMap<Issuer, JWTVerifyOptions>()
+
 function joseOptions(issuer: Issuer, at: Date | undefined): JWTVerifyOptions {
-  return Object.assign(Object.create(null) as JWTVerifyOptions, {
+  let options = optionsOf.get(issuer)
+  if (options === undefined) {
+    options = createOptions(issuer)
+    optionsOf.set(issuer, options)
+  }
+  return at === undefined ? options : withoutPrototype({ ...options, currentDate: at })
+}
+
+function createOptions(issuer: Issuer): JWTVerifyOptions {
+  return withoutPrototype({
     algorithms: [...issuer.algorithms],
     issuer: issuer.issuer,
     requiredClaims: [...issuer.requiredClaims],
     clockTolerance: issuer.clockToleranceSeconds,
-    ...(at === undefined ? {} : { currentDate: at }),
     ...(issuer.audience === null ? {} : { audience: [...issuer.audience] }),
     ...(issuer.maxTokenAgeSeconds === undefined ? {} : { maxTokenAge: issuer.maxTokenAgeSeconds }),
   })
+}
+
+/** Nothing that was put on `Object.prototype` is an option of ours (CWE-1321). */
+function withoutPrototype(options: JWTVerifyOptions): JWTVerifyOptions {
+  return Object.assign(Object.create(null) as JWTVerifyOptions, options)
 }
 
 /** jose's claim errors hold the payload, so they are translated and never kept as a `cause`. */

@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Validity } from './claim-rules.ts'
 import type { Issuer } from './issuer.ts'
+import { nameOf } from './token-name.ts'
 
 export interface VerifiedToken {
   readonly credential: VerifiedCredential
@@ -23,8 +24,11 @@ export interface VerifiedTokens {
 
 /** What an entry may weigh on average, in bytes: large tokens take the place of several. */
 const BYTES_PER_ENTRY = 4_096
-/** Of a signature: that two tokens have the same end is a coincidence, which costs one of them the short way. */
-const END_LENGTH = 24
+
+interface Entry {
+  readonly text: string
+  readonly token: VerifiedToken
+}
 
 /**
  * At most `maxEntries` tokens; the least recently used one goes first. Found by equality of the whole text: neither a
@@ -32,41 +36,42 @@ const END_LENGTH = 24
  */
 export function createVerifiedTokens(maxEntries: number, isCurrent: (issuer: Issuer) => boolean): VerifiedTokens {
   if (maxEntries === 0) return { get: () => undefined, set: () => undefined, recognize: () => undefined }
-  // A text that has just come in has no hash yet, and making one takes longer than all the rest. That of its end is made
-  // soon, and what is remembered under that end is compared as a whole. Only signatures end in something of their own.
-  const byEnd = new Map<string, string>()
-  const tokens = new LRUCache<string, VerifiedToken>({
+  const entries = new LRUCache<string, Entry>({
     max: maxEntries,
     maxSize: maxEntries * BYTES_PER_ENTRY,
     // The text, and about as much again for the claims.
-    sizeCalculation: (_, text) => text.length * 2,
-    dispose: (_, text) => {
-      if (byEnd.get(endOf(text)) === text) byEnd.delete(endOf(text))
-    },
+    sizeCalculation: ({ text }) => text.length * 2,
   })
 
-  function signed(text: string): string | undefined {
-    const known = byEnd.get(endOf(text))
-    return known === text ? known : undefined
-  }
+  /** Whoever is recognized is asked for next, with the text that is remembered: by whoever lets in. */
+  let latest: Entry | undefined
 
-  return {
-    get(presented) {
-      const token = tokens.get(signed(presented) ?? presented)
-      if (token === undefined || (isInTime(token.validity) && isVouchedFor(token))) return token
-      tokens.delete(presented)
-      return undefined
-    },
-    set(text, token) {
-      tokens.set(text, token)
-      if (token.keyThumbprint !== undefined && tokens.has(text)) byEnd.set(endOf(text), text)
-    },
-    recognize: signed,
+  function entryOf(text: string): Entry | undefined {
+    if (latest?.text === text) return latest
+    const entry = entries.get(nameOf(text))
+    if (entry?.text !== text) return undefined
+    latest = entry
+    return entry
   }
 
   function isVouchedFor({ issuer, keyThumbprint }: VerifiedToken): boolean {
     if (!isCurrent(issuer)) return false
     return keyThumbprint === undefined || issuer.keys.stillHolds(keyThumbprint)
+  }
+
+  return {
+    get(text) {
+      const entry = entryOf(text)
+      if (entry === undefined || (isInTime(entry.token.validity) && isVouchedFor(entry.token))) return entry?.token
+      entries.delete(nameOf(text))
+      latest = undefined
+      return undefined
+    },
+    set: (text, token) => void entries.set(nameOf(text), { text, token }),
+    recognize(text) {
+      const entry = entryOf(text)
+      return entry?.token.keyThumbprint === undefined ? undefined : entry.text
+    },
   }
 }
 
@@ -74,8 +79,4 @@ export function createVerifiedTokens(maxEntries: number, isCurrent: (issuer: Iss
 function isInTime({ from, until }: Validity): boolean {
   const now = Date.now() / 1000
   return from <= now && now < until
-}
-
-function endOf(text: string): string {
-  return text.slice(-END_LENGTH)
 }

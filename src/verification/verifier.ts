@@ -4,7 +4,7 @@ import type { RevocationCheck } from '../revocation/check.ts'
 import type { DecodedJws } from '../token/compact-jws.ts'
 import { decodeCompactJws, isJws } from '../token/compact-jws.ts'
 import type { Credential } from '../token/credential.ts'
-import { InsufficientScopeError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import { cloneError, InsufficientScopeError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import { own } from '../token/own.ts'
 import type { CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import { createVerifiedCredential } from '../token/verified-credential.ts'
@@ -14,7 +14,7 @@ import type { Issuer } from './issuer.ts'
 import type { Issuers } from './issuers.ts'
 import type { PublishedKey } from './published-keys.ts'
 import { verifySignature } from './signature.ts'
-import { createSingleFlight } from './single-flight.ts'
+import { nameOf } from './token-name.ts'
 import type { VerifiedToken } from './verified-tokens.ts'
 import { createVerifiedTokens } from './verified-tokens.ts'
 
@@ -26,6 +26,11 @@ export interface Verifier {
   recall(credential: Credential): VerifiedCredential | TokenError | undefined
   /** `text` as it is remembered, where it is a JWS whose signature was verified; not whether it may be used. */
   recognize(text: string): string | undefined
+  /**
+   * What {@link verify} does, for a token that {@link recall} does not know: the error at once where no key is needed to
+   * refuse it, else a promise that rejects with a {@link TokenError} and with nothing else.
+   */
+  decide(credential: Credential): TokenError | Promise<VerifiedCredential>
   /** Resolves with the verified credential; rejects with a {@link TokenError} and with nothing else. */
   verify(credential: Credential): Promise<VerifiedCredential>
   /**
@@ -48,10 +53,24 @@ interface Evidence extends Omit<VerifiedToken, 'credential'> {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
+/** A JWS of which everything is good that can be seen without a key. */
+interface Examined extends DecodedJws {
+  readonly issuer: Issuer
+  readonly alg: string
+  /** That may have signed it. */
+  readonly keys: readonly PublishedKey[] | Promise<readonly PublishedKey[]>
+}
+
+/** A verification that is under way, for whoever comes with the same token meanwhile. */
+interface Flight {
+  readonly text: string
+  readonly outcome: Promise<VerifiedToken>
+}
+
 export function createVerifier(options: VerifierOptions): Verifier {
   const { issuers, checkRevocation, traits, maxEntries } = options
   const verified = createVerifiedTokens(maxEntries, issuers.isCurrent)
-  const singleFlight = createSingleFlight<VerifiedToken>()
+  const flights = new Map<string, Flight>()
 
   function recall(credential: Credential): VerifiedCredential | TokenError | undefined {
     const token = verified.get(credential.reveal())
@@ -66,17 +85,55 @@ export function createVerifier(options: VerifierOptions): Verifier {
     return lackOf(credential, requiredScopes)
   }
 
-  async function verifyAnew(credential: Credential, text: string): Promise<VerifiedToken> {
-    const token = vouchFor(credential, await (isJws(text) ? verifyJws(text) : introspect(text)))
+  function decide(credential: Credential): TokenError | Promise<VerifiedCredential> {
+    const text = credential.reveal()
+    const [name, flight] = [nameOf(text), flights.get(nameOf(text))]
+    if (flight?.text === text) return joined(flight)
+    const examined = isJws(text) ? examine(text, issuers) : refusalOfOpaque(text, issuers)
+    if (examined instanceof TokenError) return examined
+    const outcome = verifyAnew(credential, text, examined)
+    if (flight !== undefined) return concluded(outcome)
+    flights.set(name, { text, outcome })
+    return concluded(outcome, name)
+  }
+
+  /** An error of its own for each of those who wait for the same outcome. */
+  async function joined({ outcome }: Flight): Promise<VerifiedCredential> {
+    return accepted(await outcome.catch(rethrowClone))
+  }
+
+  async function concluded(outcome: Promise<VerifiedToken>, name?: string): Promise<VerifiedCredential> {
+    try {
+      return accepted(await outcome)
+    } catch (error) {
+      throw asTokenError(error)
+    } finally {
+      if (name !== undefined) flights.delete(name)
+    }
+  }
+
+  function accepted(token: VerifiedToken): VerifiedCredential {
+    const refusal = refusalOf(token)
+    if (refusal !== undefined) throw refusal
+    return token.credential
+  }
+
+  async function verifyAnew(
+    credential: Credential,
+    text: string,
+    examined: Examined | Promise<Examined> | undefined,
+  ): Promise<VerifiedToken> {
+    const evidence = examined === undefined ? introspect(text) : verifyJws(text, examined)
+    const token = vouchFor(credential, await evidence)
     verified.set(text, token)
     return token
   }
 
   function vouchFor(credential: Credential, evidence: Evidence): VerifiedToken {
-    const { signingInput, claims, ...others } = evidence
-    const { issuer: name, scopeClaims, claimRules } = evidence.issuer
+    const { issuer, signingInput, claims, keyThumbprint, validity } = evidence
+    const { issuer: name, scopeClaims, claimRules } = issuer
     const facts = { ...traits, credential, signingInput, issuer: name, claims, scopeClaims }
-    const token = { ...others, credential: createVerifiedCredential(facts) }
+    const token = { issuer, keyThumbprint, validity, credential: createVerifiedCredential(facts) }
     // Frozen by now, so that a rule cannot change what the next one sees.
     if (!claimRules.every((rule) => rule(token.credential.claims) === true)) {
       throw new TokenRejectedError('ERR_TOKEN_RULE')
@@ -84,20 +141,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
     return token
   }
 
-  async function verifyJws(text: string, at?: Date): Promise<Evidence> {
-    const decoded = decodeCompactJws(text)
-    if (decoded === undefined) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
-    const issuer = await issuerOf(decoded, issuers)
-    checkBeforeKeys(text, decoded, issuer, at)
-    const key = await verifyingKey(text, decoded, issuer, at)
-    const { payload: claims, signingInput } = decoded
-    return { issuer, signingInput, claims, keyThumbprint: key.thumbprint, validity: validityOf(claims, issuer) }
-  }
-
   async function introspect(text: string): Promise<Evidence> {
     const issuer = issuers.introspecting
     if (issuer?.introspection === undefined) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
-    if (text.length > issuer.maxTokenBytes) throw new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
     const { claims, cachedUntil } = await issuer.introspection(text)
     const code = checkClaims(claims, issuer)
     if (code !== undefined) throw new TokenRejectedError(code)
@@ -110,21 +156,19 @@ export function createVerifier(options: VerifierOptions): Verifier {
   return {
     recall,
     recognize: verified.recognize,
+    decide,
     async verify(credential) {
-      try {
-        const text = credential.reveal()
-        const recalled = verified.get(text)
-        const token = recalled ?? (await singleFlight(text, () => verifyAnew(credential, text)))
-        const refusal = refusalOf(token)
-        if (refusal !== undefined) throw refusal
-        return token.credential
-      } catch (error) {
-        throw asTokenError(error)
-      }
+      const outcome = recall(credential) ?? decide(credential)
+      if (outcome instanceof TokenError) throw outcome
+      return outcome
     },
     async verifyAsOf(credential, atMillis) {
       try {
-        const token = vouchFor(credential, await verifyJws(credential.reveal(), new Date(atMillis)))
+        const text = credential.reveal()
+        const at = new Date(atMillis)
+        const examined = isJws(text) ? examine(text, issuers, at) : new TokenRejectedError('ERR_TOKEN_MALFORMED')
+        if (examined instanceof TokenError) throw examined
+        const token = vouchFor(credential, await verifyJws(text, examined, at))
         const refusal = lackOf(token.credential, token.issuer.requiredScopes)
         if (refusal !== undefined) throw refusal
         return token.credential
@@ -135,45 +179,93 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 }
 
+/** Why an issuer is not even asked about a token. */
+function refusalOfOpaque(text: string, { introspecting }: Issuers): TokenError | undefined {
+  if (introspecting === undefined) return new TokenRejectedError('ERR_TOKEN_MALFORMED')
+  return text.length > introspecting.maxTokenBytes ? new TokenRejectedError('ERR_TOKEN_TOO_LARGE') : undefined
+}
+
+function rethrowClone(error: unknown): never {
+  throw error instanceof TokenError ? cloneError(error) : error
+}
+
 function asTokenError(error: unknown): TokenError {
   return error instanceof TokenError ? error : new UndecidedError('ERR_TOKEN_UNDECIDED')
 }
 
-function lackOf({ scopes }: VerifiedCredential, requiredScopes: readonly string[]): TokenError | undefined {
-  const allowed = requiredScopes.every((scope) => scopes.includes(scope))
+function lackOf(credential: VerifiedCredential, requiredScopes: readonly string[]): TokenError | undefined {
+  const allowed = requiredScopes.every((scope) => credential.scopes.includes(scope))
   return allowed ? undefined : new InsufficientScopeError(requiredScopes)
 }
 
-/** The unverified `iss` chooses the issuer, and with it the only keys that may verify the token (RFC 8725 §3.8). */
-async function issuerOf({ payload }: DecodedJws, issuers: Issuers): Promise<Issuer> {
-  const iss = own(payload, 'iss')
-  const issuer = typeof iss === 'string' ? await issuers.find(iss) : undefined
-  if (issuer === undefined) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
-  return issuer
+/** Everything that can refuse a token without a key, so that garbage costs neither a fetch nor a signature check. */
+function examine(text: string, issuers: Issuers, at?: Date): Examined | TokenError | Promise<Examined> {
+  try {
+    return examineText(text, issuers, at)
+  } catch (error) {
+    return asTokenError(error)
+  }
+}
+
+function examineText(text: string, issuers: Issuers, at?: Date): Examined | TokenError | Promise<Examined> {
+  const decoded = decodeCompactJws(text)
+  if (decoded === undefined) return new TokenRejectedError('ERR_TOKEN_MALFORMED')
+  // The unverified `iss` chooses the issuer, and with it the only keys that may verify the token (RFC 8725 §3.8).
+  const iss = own(decoded.payload, 'iss')
+  const issuer = typeof iss === 'string' ? issuers.find(iss) : undefined
+  return issuer instanceof Promise ? examineLater(text, decoded, issuer, at) : examineFor(text, decoded, issuer, at)
+}
+
+async function examineLater(
+  text: string,
+  decoded: DecodedJws,
+  asked: Promise<Issuer | undefined>,
+  at: Date | undefined,
+): Promise<Examined> {
+  const examined = examineFor(text, decoded, await asked, at)
+  if (examined instanceof TokenError) throw examined
+  return examined
+}
+
+function examineFor(
+  text: string,
+  decoded: DecodedJws,
+  issuer: Issuer | undefined,
+  at: Date | undefined,
+): Examined | TokenError {
+  if (issuer === undefined) return new TokenRejectedError('ERR_TOKEN_ISSUER')
+  if (text.length > issuer.maxTokenBytes) return new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
+  const { header, payload, signingInput } = decoded
+  const now = (at?.getTime() ?? Date.now()) / 1000
+  const code = checkHeader(header, issuer) ?? checkClaims(payload, issuer, now)
+  if (code !== undefined) return new TokenRejectedError(code)
+  const keys = issuer.keys.candidates(header)
+  if (!(keys instanceof Promise) && keys.length === 0) return new TokenRejectedError('ERR_TOKEN_KEY')
+  // A text, as `checkHeader` has seen.
+  return { header, payload, signingInput, issuer, alg: own(header, 'alg') as string, keys }
+}
+
+async function verifyJws(text: string, examined: Examined | Promise<Examined>, at?: Date): Promise<Evidence> {
+  const jws = examined instanceof Promise ? await examined : examined
+  const { thumbprint } = await verifyingKey(text, jws, at)
+  const { issuer, payload: claims, signingInput } = jws
+  return { issuer, signingInput, claims, keyThumbprint: thumbprint, validity: validityOf(claims, issuer) }
 }
 
 /** Some issuers give a new key the name of the old one, or none: a signature that does not fit may be the new key's. */
 async function verifyingKey(
   text: string,
-  { header }: DecodedJws,
-  issuer: Issuer,
+  { header, alg, issuer, keys }: Examined,
   at: Date | undefined,
 ): Promise<PublishedKey> {
-  const known = await issuer.keys.candidates(header)
+  const known = keys instanceof Promise ? await keys : keys
   try {
-    return await verifySignature(text, known, issuer, at)
+    return await verifySignature(text, alg, known, issuer, at)
   } catch (error) {
     if (!(error instanceof TokenError) || error.code !== 'ERR_TOKEN_SIGNATURE') throw error
     const published = await issuer.keys.lookAgain(header).catch(() => known)
     const unknown = published.filter(({ thumbprint }) => known.every((key) => key.thumbprint !== thumbprint))
     if (unknown.length === 0) throw error
-    return verifySignature(text, unknown, issuer, at)
+    return verifySignature(text, alg, unknown, issuer, at)
   }
-}
-
-/** Everything that can refuse a token without a key, so that garbage costs neither a fetch nor a signature check. */
-function checkBeforeKeys(text: string, { header, payload }: DecodedJws, issuer: Issuer, at?: Date): void {
-  if (text.length > issuer.maxTokenBytes) throw new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
-  const code = checkHeader(header, issuer) ?? checkClaims(payload, issuer, (at?.getTime() ?? Date.now()) / 1000)
-  if (code !== undefined) throw new TokenRejectedError(code)
 }

@@ -70,6 +70,7 @@ describe('a slot', () => {
     await slot.settle({
       recall: () => undefined,
       recognize: () => undefined,
+      decide: async () => alice,
       verify: async () => alice,
       verifyAsOf: async () => alice,
     })

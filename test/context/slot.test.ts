@@ -20,10 +20,11 @@ const alice = createVerifiedCredential({
   actors: 'hash',
 })
 const presented = (): CredentialSlot => CredentialSlot.presented({ kind: 'token', text: TOKEN })
-const verifying = (outcome: () => Promise<typeof alice>): Verifier & { verify: ReturnType<typeof vi.fn> } => ({
+const verifying = (outcome: () => Promise<typeof alice>): Verifier & { decide: ReturnType<typeof vi.fn> } => ({
   recall: () => undefined,
   recognize: () => undefined,
-  verify: vi.fn(outcome),
+  decide: vi.fn(outcome),
+  verify: outcome,
   verifyAsOf: vi.fn(),
 })
 const bad = new TokenRejectedError('ERR_TOKEN_SIGNATURE')
@@ -35,8 +36,8 @@ it('is verified once, however many ask at once or later', async () => {
   expect(await slot.settle(verifier)).toBe(states[0])
   expect(new Set(states).size).toBe(1)
   expect(slot.state).toEqual({ status: 'verified', credential: alice })
-  expect(verifier.verify).toHaveBeenCalledTimes(1)
-  expect((verifier.verify.mock.calls[0]?.[0] as Credential).reveal()).toBe(TOKEN)
+  expect(verifier.decide).toHaveBeenCalledTimes(1)
+  expect((verifier.decide.mock.calls[0]?.[0] as Credential).reveal()).toBe(TOKEN)
 })
 
 describe.each([bad, new UndecidedError('ERR_TOKEN_KEYS_UNAVAILABLE')])('%s', (error) => {
@@ -55,7 +56,7 @@ it.each([
 ] as const)('what presented %s is %s at once, without any verification', (kind, status) => {
   const verifier = verifying(async () => alice)
   expect(CredentialSlot.presented({ kind }).settle(verifier)).toMatchObject({ status })
-  expect(verifier.verify).not.toHaveBeenCalled()
+  expect(verifier.decide).not.toHaveBeenCalled()
 })
 
 describe('a finding that the extraction could not see', () => {

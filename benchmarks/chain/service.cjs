@@ -1,0 +1,104 @@
+/**
+ * One service of the chain: lets its caller in as MODE says, asks NEXT, and answers. Behind the same OpenTelemetry in every
+ * mode: spans in batches and metrics, to exporters that drop them.
+ */
+
+const http = require('node:http')
+const { CompositePropagator, W3CTraceContextPropagator } = require('@opentelemetry/core')
+const { HttpInstrumentation } = require('@opentelemetry/instrumentation-http')
+const { UndiciInstrumentation } = require('@opentelemetry/instrumentation-undici')
+const { NodeSDK } = require('@opentelemetry/sdk-node')
+const { PeriodicExportingMetricReader } = require('@opentelemetry/sdk-metrics')
+const { BatchSpanProcessor } = require('@opentelemetry/sdk-trace')
+
+const { mode, next, issuer, audience, jwks, jwksUri, pem, alg } = JSON.parse(process.env.CHAIN)
+
+/** How each mode lets a caller in; `undefined` where the gate has done so, or nobody does. */
+const CREATE = {
+  otel: () => undefined,
+  copy: () => undefined,
+  relay: () => undefined,
+  'fast-jwt': () => {
+    const { createVerifier } = require('fast-jwt')
+    const verify = createVerifier({
+      key: pem,
+      algorithms: [alg],
+      allowedIss: issuer,
+      allowedAud: audience,
+      cache: true,
+    })
+    return async (request) => verify(request.headers.authorization.slice(7))
+  },
+  jose: () => {
+    const { createLocalJWKSet, jwtVerify } = require('jose')
+    const keys = createLocalJWKSet(jwks)
+    const rules = { issuer, audience, algorithms: [alg], typ: 'at+jwt' }
+    return (request) => jwtVerify(request.headers.authorization.slice(7), keys, rules)
+  },
+  'express-oauth2-jwt-bearer': () => {
+    const { auth } = require('express-oauth2-jwt-bearer')
+    const check = auth({ issuer, audience, jwksUri, tokenSigningAlg: alg })
+    return (request, response) =>
+      new Promise((resolve, reject) => check(request, response, (error) => (error ? reject(error) : resolve())))
+  },
+}
+
+const relay = mode === 'relay' ? startRelay() : undefined
+startOpenTelemetry(relay)
+const authenticate = CREATE[mode]()
+const copies = !['otel', 'relay'].includes(mode)
+
+function startRelay() {
+  const { createTokenRelay } = require('../../dist/index.js')
+  const destinations = next === undefined ? [] : [{ to: new URL(next).origin }]
+  return createTokenRelay({ issuers: [{ issuer, audience, jwks }], destinations })
+}
+
+function startOpenTelemetry(withRelay) {
+  const dropped = { code: 0 }
+  const exporter = {
+    export: (_, done) => done(dropped),
+    shutdown: async () => undefined,
+    forceFlush: async () => undefined,
+  }
+  const propagators = [new W3CTraceContextPropagator(), ...(withRelay ? [withRelay.propagator] : [])]
+  new NodeSDK({
+    textMapPropagator: new CompositePropagator({ propagators }),
+    spanProcessors: [new BatchSpanProcessor({ exporter })],
+    metricReaders: [
+      new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 1_000, exportTimeoutMillis: 1_000 }),
+    ],
+    instrumentations: [
+      new HttpInstrumentation(),
+      new UndiciInstrumentation(),
+      ...(withRelay ? [withRelay.instrumentation] : []),
+    ],
+  }).start()
+}
+
+async function answer(request, response) {
+  if (authenticate !== undefined) {
+    try {
+      await authenticate(request, response)
+    } catch {
+      response.writeHead(401).end()
+      return
+    }
+  }
+  const { authorization } = request.headers
+  if (next === undefined) {
+    response.end(JSON.stringify({ hops: 1, authorized: authorization !== undefined }))
+    return
+  }
+  const headers = copies && authorization !== undefined ? { authorization } : {}
+  const asked = await fetch(next, { headers })
+  const { hops, authorized } = await asked.json()
+  response.end(JSON.stringify({ hops: hops + 1, authorized }))
+}
+
+const server = http.createServer((request, response) => {
+  answer(request, response).catch(() => response.writeHead(500).end())
+})
+server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }))
+process.on('message', () => process.send({ cpu: process.cpuUsage(), memory: process.memoryUsage.rss() }))
+process.on('disconnect', () => process.exit())

@@ -1,0 +1,183 @@
+/** Makes the tables and charts of `benchmarks/README.md` out of the results; the words between them are written by hand. */
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Bar } from './chart.ts'
+import { barChart } from './chart.ts'
+import type { Result } from './compare.ts'
+import { format } from './report.ts'
+import type { Circumstances, Results } from './results.ts'
+
+const FOLDER = join(import.meta.dirname, '..')
+const README = join(FOLDER, 'README.md')
+
+export function writeReadme(results: Results): void {
+  let text = readFileSync(README, 'utf8')
+  for (const [name, all] of results) {
+    const section = SECTIONS.find(({ applies }) => applies(name))
+    if (section === undefined) throw new Error(`nobody knows how to show ${name}`)
+    const shown = `${circumstancesOf(all)}\n\n${section.show(all, name)}`
+    text = replaced(text, name, shown)
+  }
+  writeFileSync(README, text)
+}
+
+/** Puts `shown` between the marks of `name`. */
+export function replaced(text: string, name: string, shown: string): string {
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`]
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from === -1 || to === -1) throw new Error(`the README has no place for ${name}`)
+  return `${text.slice(0, from)}${begin}\n\n${shown}\n\n${text.slice(to)}`
+}
+
+interface Section {
+  readonly applies: (name: string) => boolean
+  readonly show: (results: Readonly<Record<string, unknown>>, name: string) => string
+}
+
+const SECTIONS: readonly Section[] = [
+  { applies: (name) => name === 'bench', show: showPaths },
+  { applies: (name) => name.startsWith('chain-'), show: showChain },
+  { applies: (name) => name === 'flood', show: showFlood },
+  { applies: (name) => name === 'memory', show: showMemory },
+]
+
+function circumstancesOf({ date, commit, node, cpu, cores, memoryGiB, system, versions }: Circumstances): string {
+  const others = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return `${date}, commit ${commit}, Node ${node}, ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}; ${others.join(', ')}.`
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  const rule = `|${head.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`
+  return [line(head), rule, ...rows.map(line)].join('\n')
+}
+
+const times = (ratio: number, digits = 2): string => `${ratio.toFixed(digits)} ×`
+
+function showPaths(results: Readonly<Record<string, unknown>>): string {
+  const all = Object.values(results['paths'] as Record<string, readonly Result[]>).flat()
+  const rows = all.map(({ path, goal, contestants }) => {
+    const [mine, baseline] = [contestants[0], contestants.at(-1)]
+    if (mine === undefined || baseline === undefined) throw new Error(`${path} has no contestants`)
+    const others = contestants.slice(1, -1).map(({ name, nanos }) => `; ${name}: ${format(nanos)}`)
+    return [
+      path,
+      format(mine.nanos),
+      `${baseline.name}: ${format(baseline.nanos)}${others.join('')}`,
+      `**${times(mine.ratio)}**`,
+      `±${Math.round(mine.spread * 50)} %`,
+      goal === undefined ? '' : `≤ ${times(goal)}`,
+    ]
+  })
+  const bars = all
+    .filter(({ goal }) => goal !== undefined)
+    .map(({ path, goal = 1, contestants: [mine] }): Bar => {
+      const ratio = mine?.ratio ?? Number.NaN
+      return {
+        label: path,
+        value: Math.min(3, ratio / goal),
+        text: `${times(ratio)}, goal ${times(goal)}`,
+        isMine: true,
+      }
+    })
+  const chart = barChart('Ratio to the baseline, as a part of its goal', bars, { value: 1, label: 'goal' })
+  writeFileSync(join(FOLDER, 'results', 'bench.svg'), chart)
+  const head = ['Path', 'Relay', 'Baseline', 'Ratio', 'Spread', 'Goal']
+  return `${table(head, rows)}\n\n![Ratios and goals](results/bench.svg)`
+}
+
+interface Summary {
+  readonly median: number
+  readonly min: number
+  readonly max: number
+}
+interface ChainMode {
+  readonly mode: string
+  readonly cpuMicros: number
+  readonly cpu: Summary
+  readonly perSecond: Summary
+  readonly p50: Summary
+  readonly p99: Summary
+  readonly cpuAlone: Summary
+}
+
+function showChain(results: Readonly<Record<string, unknown>>, name: string): string {
+  const modes = results['modes'] as readonly ChainMode[]
+  const range = ({ median, min, max }: Summary): string => `${times(median)} [${min.toFixed(2)} to ${max.toFixed(2)}]`
+  const rows = modes.map(({ mode, cpuMicros, cpu, perSecond, p50, p99, cpuAlone }) => {
+    const label = mode === 'relay' ? '**relay**' : mode
+    return [label, `${cpuMicros.toFixed(0)} µs`, range(cpu), range(perSecond), range(p50), range(p99), range(cpuAlone)]
+  })
+  const bars = modes.map(({ mode, cpu }): Bar => {
+    return { label: mode, value: cpu.median, text: times(cpu.median, 3), isMine: mode === 'relay' }
+  })
+  const chart = barChart(`CPU per request of three services, ${name.slice('chain-'.length)}`, bars, {
+    value: 1,
+    label: 'OpenTelemetry only',
+  })
+  writeFileSync(join(FOLDER, 'results', `${name}.svg`), chart)
+  const head = ['Mode', 'CPU per request', 'CPU', 'Requests per second', 'p50 alone', 'p99 alone', 'CPU alone']
+  return `${settingsOf(results)}\n\n${table(head, rows)}\n\n![CPU per request](results/${name}.svg)`
+}
+
+function settingsOf(results: Readonly<Record<string, unknown>>): string {
+  const settings = Object.entries(results['settings'] as Readonly<Record<string, unknown>>)
+  return `Settings: ${settings.map(([name, value]) => `${name} ${String(value)}`).join(', ')}.`
+}
+
+interface Flooded {
+  readonly mode: string
+  readonly delayP99Millis: number
+  readonly servedPart: number
+  readonly refusedPerSecond: number
+  readonly hitRate: number
+  readonly meanGoodMicros: number
+  readonly calmP99: number
+  readonly floodP99: number
+  readonly rssMiB: number
+}
+
+function showFlood(results: Readonly<Record<string, unknown>>): string {
+  const percent = (part: number): string => `${(part * 100).toFixed(1)} %`
+  const rows = (results['results'] as readonly Flooded[]).map((flooded) => [
+    flooded.mode === 'relay' ? '**relay**' : `${flooded.mode}, cache on`,
+    percent(flooded.servedPart),
+    flooded.refusedPerSecond.toFixed(0),
+    `${flooded.delayP99Millis.toFixed(1)} ms`,
+    percent(flooded.hitRate),
+    `${flooded.meanGoodMicros.toFixed(1)} µs`,
+    `${flooded.calmP99.toFixed(1)} → ${flooded.floodP99.toFixed(1)} ms`,
+    `${flooded.rssMiB.toFixed(0)} MiB`,
+  ])
+  const head = [
+    'Verifier',
+    'Good served',
+    'Bad refused/s',
+    'Loop delay p99',
+    'Good remembered',
+    'Good, mean',
+    'Good p99',
+    'RSS',
+  ]
+  return `${settingsOf(results)}\n\n${table(head, rows)}`
+}
+
+function showMemory(results: Readonly<Record<string, unknown>>): string {
+  const token = results['token'] as { readonly text: number; readonly relay: number; readonly length: number }
+  const flooded = results['flooded'] as {
+    readonly tokens: number
+    readonly accepted: number
+    readonly growthMiB: number
+  }
+  const rows = [
+    [`Remembered token of ${token.length} bytes`, `${token.relay.toFixed(0)} B`, '≤ 1,229 B'],
+    ['Beyond the text itself', `${(token.relay - token.text).toFixed(0)} B`, '≤ 300 B'],
+    [
+      `Growth over ${(flooded.tokens / 1e6).toFixed(1)} million distinct tokens, ${flooded.accepted} of them good`,
+      `${flooded.growthMiB.toFixed(1)} MiB`,
+      '≤ 64 MiB',
+    ],
+  ]
+  return `${settingsOf(results)}\n\n${table(['What', 'Measured', 'Goal'], rows)}`
+}
