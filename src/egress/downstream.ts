@@ -3,12 +3,13 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Decision } from '../destination/decision.ts'
 import { measureDownstreamRejection } from '../telemetry/downstream-metrics.ts'
+import { createNotes } from '../token/notes.ts'
 
 // That of undici and fetch, and that of `node:http`: both say which request is answered, and with what.
 const CHANNELS = ['undici:request:headers', 'http.client.response.finish']
 
 /** The rules by which requests got their tokens. */
-const rules = new WeakMap<object, string>()
+const rules = createNotes<string>()
 
 /** Remembers that `request` has left with a token. */
 export function rememberSent(request: object, { rule }: Exclude<Decision, { readonly verdict: 'withhold' }>): void {

@@ -4,6 +4,7 @@ import type { Context, Span } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
 import { deleteCredential, getSlot } from '../context/credential-context.ts'
 import { withCallPlace } from '../context/place.ts'
+import { createNotes } from '../token/notes.ts'
 import { dispatchAfter } from './deferred-dispatch.ts'
 import { entersProxy } from './undici-proxy.ts'
 import { contextFor } from './undici-shared.ts'
@@ -46,8 +47,8 @@ export interface DispatchBinder {
 type BeforeDispatch = (caller: Context, dispatcher: object, options: object) => Promise<void> | undefined
 
 export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
-  const bindings = new WeakMap<object, Binding>()
-  const byOptions = new WeakMap<object, Binding>()
+  const bindings = createNotes<Binding>()
+  const byOptions = createNotes<Binding>()
   const fronts = new WeakMap<object, object>()
   const ownClasses = new WeakSet<object>()
   const restores = new Map<object, () => void>()

@@ -13,7 +13,16 @@ export interface UndiciRequest {
   addHeader?(name: string, value: string): unknown
 }
 
-export function headerNames(headers: string | unknown[]): string[] {
+export function hasAuthorization(headers: string | unknown[]): boolean {
+  if (typeof headers === 'string') return headerNames(headers).includes(AUTHORIZATION)
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = String(headers[i])
+    if (name.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) return true
+  }
+  return false
+}
+
+function headerNames(headers: string | unknown[]): string[] {
   return typeof headers === 'string'
     ? headers.split('\r\n').map((line) => line.slice(0, line.indexOf(':')).trim().toLowerCase())
     : headers.filter((_, i) => i % 2 === 0).map((name) => String(name).toLowerCase())

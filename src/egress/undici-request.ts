@@ -3,15 +3,16 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Context, Span } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
+import { LRUCache } from 'lru-cache'
 import { withFirstCallPlace } from '../context/place.ts'
 import type { Decide, Decision, Hop } from '../destination/decision.ts'
 import { eventOf } from '../destination/hop-event.ts'
 import type { NetworkTarget } from '../destination/pattern.ts'
 import { originTarget } from '../destination/target.ts'
-import { AUTHORIZATION } from '../propagation/carrier.ts'
 import type { AuthEvent, WithholdReason } from '../telemetry/auth-event.ts'
 import { concealCapturedHeader } from '../telemetry/captured-headers.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
+import { createNotes } from '../token/notes.ts'
 import type { Before } from './deferred-dispatch.ts'
 import { rememberSent } from './downstream.ts'
 import type { Connection } from './undici-connection.ts'
@@ -20,7 +21,7 @@ import { watchUndiciCopies } from './undici-copies.ts'
 import type { DispatchBinder, DispatchFrame } from './undici-dispatch.ts'
 import { createDispatchBinder } from './undici-dispatch.ts'
 import type { UndiciRequest } from './undici-header.ts'
-import { addAuthorization, headerBytesOf, headerNames, removeAuthorization } from './undici-header.ts'
+import { addAuthorization, hasAuthorization, headerBytesOf, removeAuthorization } from './undici-header.ts'
 import { isShared, markSharedResponses } from './undici-shared.ts'
 
 export interface UndiciInterception {
@@ -38,20 +39,22 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
     return target === undefined ? undefined : before(ctx, target)
   })
   const stopWatching = watchCopies(binder)
-  const waiting = new WeakMap<object, (connection: Connection) => void>()
-  const written = new WeakSet<UndiciRequest>()
-  const told = new WeakMap<UndiciRequest, Route>()
+  const waiting = createNotes<((connection: Connection) => void) | undefined>()
+  const written = createNotes<boolean>()
+  const told = createNotes<Route>()
 
   /** Before the first byte on a new connection: decides what waited for it, and takes back what was meant for another. */
   function onConnection(requests: readonly unknown[], connection: Connection): void {
     for (const request of requests) {
       if (typeof request !== 'object' || request === null) continue
-      if (connection.obstacle !== undefined && written.has(request as UndiciRequest)) {
-        written.delete(request as UndiciRequest)
+      if (connection.obstacle !== undefined && written.get(request) === true) {
+        written.set(request, false)
         removeAuthorization(request as UndiciRequest)
       }
-      waiting.get(request)?.(connection)
-      waiting.delete(request)
+      const decideNow = waiting.get(request)
+      if (decideNow === undefined) continue
+      decideNow(connection)
+      waiting.set(request, undefined)
     }
   }
   const connections = watchConnections(onConnection)
@@ -73,7 +76,7 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
       const decision = decisionFor(request, route, connection, decide)
       if (decision !== undefined && decision.verdict !== 'withhold') {
         addAuthorization(request, `Bearer ${decision.credential.reveal()}`)
-        written.add(request)
+        written.set(request, true)
         rememberSent(request, decision)
       }
       if (decision === undefined) return
@@ -152,7 +155,7 @@ function decisionFor(
 ): Decision | undefined {
   const headerBytes = (): number => headerBytesOf(request)
   // Another subscriber may have added one since.
-  const own = headerNames(request.headers).includes(AUTHORIZATION) ? 'own_credential' : undefined
+  const own = hasAuthorization(request.headers) ? 'own_credential' : undefined
   return decide(caller, { target, obstacle: obstacle ?? own ?? connection?.obstacle, headerBytes })
 }
 
@@ -176,7 +179,7 @@ function obstacleOf(
 ): WithholdReason | undefined {
   // The context has no credential left to decide about.
   if (frame?.ambiguous) return 'ambiguous'
-  if (headerNames(request.headers).includes(AUTHORIZATION)) return 'own_credential'
+  if (hasAuthorization(request.headers)) return 'own_credential'
   if (request.method === 'CONNECT' || typeof request.path !== 'string' || !request.path.startsWith('/'))
     return 'proxied'
   // Not a dispatcher that we have wrapped: whose request this is cannot be known.
@@ -188,9 +191,18 @@ function obstacleOf(
   return connectedOrigin(frame.dispatcher) === origin?.origin ? undefined : 'custom_connection'
 }
 
+/** Origins are few, and to parse one takes as long as to decide about it. */
+const parsed = new LRUCache<string, URL>({ max: 1_000 })
+const MAX_REMEMBERED = 300
+
 function parseOrigin(origin: unknown): URL | undefined {
   const text = origin instanceof URL ? origin.href : origin
-  return typeof text === 'string' && URL.canParse(text) ? new URL(text) : undefined
+  if (typeof text !== 'string') return undefined
+  const known = parsed.get(text)
+  if (known !== undefined) return known
+  const url = URL.parse(text)
+  if (url !== null && text.length <= MAX_REMEMBERED) parsed.set(text, url)
+  return url ?? undefined
 }
 
 /** Whether the certificate would be checked for the name in a `Host` field, and not for that of the origin. */
@@ -198,9 +210,21 @@ function isVerifiedAs({ servername }: UndiciRequest, origin: URL | undefined): b
   return origin?.protocol === 'https:' && Boolean(servername) && servername !== origin.hostname
 }
 
-/** undici keeps the URL that a client connects to under a symbol of its own. */
+/** Made for it once and for all; `null` where a dispatcher is for any. */
+const origins = createNotes<string | null>()
+
 function connectedOrigin(dispatcher: object): string | undefined {
+  let origin = origins.get(dispatcher)
+  if (origin === undefined) {
+    origin = originIn(dispatcher)
+    origins.set(dispatcher, origin)
+  }
+  return origin ?? undefined
+}
+
+/** undici keeps the URL that a client connects to under a symbol of its own. */
+function originIn(dispatcher: object): string | null {
   const key = Object.getOwnPropertySymbols(dispatcher).find((symbol) => symbol.description === 'url')
   const url: unknown = key === undefined ? undefined : Reflect.get(dispatcher, key)
-  return url instanceof URL ? url.origin : undefined
+  return url instanceof URL ? url.origin : null
 }

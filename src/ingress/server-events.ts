@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events'
 import { Server as HttpServer } from 'node:http'
 import { createSecureServer, createServer } from 'node:http2'
 import { Server as HttpsServer } from 'node:https'
+import { createNotes } from '../token/notes.ts'
 
 /** Called instead of the listeners of `server`; `proceed` calls them. */
 export type Interceptor = (event: string, args: readonly unknown[], proceed: () => void) => void
@@ -53,7 +54,24 @@ function replaceEmit(
   const inherited = !Object.hasOwn(prototype, 'emit')
   const previous = prototype.emit as Emit
   const baseEmit = EventEmitter.prototype.emit as Emit
+  const standIns = createNotes<Map<string, EventEmitter>>()
   let active = true
+
+  /** One for each server and event: making one takes as long as all the rest. */
+  function standInFor(server: EventEmitter, event: string): EventEmitter {
+    const known = standIns.get(server) ?? new Map<string, EventEmitter>()
+    const standIn = known.get(event) ?? create(server, event)
+    known.set(event, standIn)
+    standIns.set(server, known)
+    return standIn
+  }
+
+  function create(server: EventEmitter, event: string): EventEmitter {
+    const listener = (...passed: unknown[]): void => {
+      intercept(event, passed, () => void baseEmit.call(server, event, ...passed))
+    }
+    return Object.create(server, { _events: { value: { __proto__: null, [event]: listener } } }) as EventEmitter
+  }
 
   const emit: Emit = function (event, ...args) {
     // Streams can be listened to on the HTTP/2 session as well; its class shows itself with the first one.
@@ -61,10 +79,7 @@ function replaceEmit(
     if (!active || typeof event !== 'string' || !EVENTS.has(event) || this.listenerCount(event) === 0) {
       return previous.call(this, event, ...args)
     }
-    const listener = (...passed: unknown[]): void => {
-      intercept(event, passed, () => void baseEmit.call(this, event, ...passed))
-    }
-    return previous.call(standInFor(this, event, listener), event, ...args)
+    return previous.call(standInFor(this, event), event, ...args)
   }
   Object.defineProperty(prototype, 'emit', { value: emit, configurable: true, writable: true })
 
@@ -75,8 +90,4 @@ function replaceEmit(
     if (inherited) Reflect.deleteProperty(prototype, 'emit')
     else prototype.emit = previous as EventEmitter['emit']
   }
-}
-
-function standInFor(server: EventEmitter, event: string, listener: (...args: unknown[]) => void): EventEmitter {
-  return Object.create(server, { _events: { value: { __proto__: null, [event]: listener } } }) as EventEmitter
 }

@@ -1,6 +1,6 @@
 /** Reads and cleans the `authorization` entry of carriers that applications own and reuse. */
 
-import { createNotes } from './notes.ts'
+import { createNotes } from '../token/notes.ts'
 
 /** The one field that this package reads and writes. */
 export const AUTHORIZATION = 'authorization'

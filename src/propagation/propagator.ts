@@ -16,6 +16,7 @@ import type { ProducerSpans } from '../telemetry/producer-spans.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import type { Recognize } from '../token/bearer.ts'
 import { readBearer } from '../token/bearer.ts'
+import { createNotes } from '../token/notes.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
 import {
   AUTHORIZATION,
@@ -28,7 +29,6 @@ import {
 } from './carrier.ts'
 import type { MessageReader } from './message.ts'
 import { SEALED, traceIdOf } from './message.ts'
-import { createNotes } from './notes.ts'
 import { destinationOf } from './produced.ts'
 import { isFull } from './sqs-attributes.ts'
 

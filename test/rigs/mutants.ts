@@ -32,8 +32,8 @@ export const FORWARD_ALWAYS: readonly Patch[] = [
 
 /** Nobody remembers whose handler it is that comes out of a queue, a redirect or a retry. */
 export const NO_BINDING: readonly Patch[] = [
-  { file: 'egress/undici-dispatch.js', from: 'const bindings = new WeakMap()', to: 'const bindings = forgetful()' },
-  { file: 'egress/undici-dispatch.js', from: 'const byOptions = new WeakMap()', to: 'const byOptions = forgetful()' },
+  { file: 'egress/undici-dispatch.js', from: 'const bindings = createNotes()', to: 'const bindings = forgetful()' },
+  { file: 'egress/undici-dispatch.js', from: 'const byOptions = createNotes()', to: 'const byOptions = forgetful()' },
   { file: 'egress/undici-dispatch.js', from: "!== 'UnwrapHandler'", to: "!== 'nothing'" },
   {
     file: 'egress/undici-dispatch.js',

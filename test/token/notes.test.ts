@@ -2,7 +2,7 @@
 
 import { inspect } from 'node:util'
 import { expect, it } from 'vitest'
-import { createNotes } from '../../src/propagation/notes.ts'
+import { createNotes } from '../../src/token/notes.ts'
 
 const OBJECTS: Readonly<Record<string, () => object>> = {
   'an object': () => ({ a: 1 }),
