@@ -28,14 +28,16 @@ const { values } = parseArgs({
     restarts: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '4' },
     seconds: { type: 'string', default: '2' },
+    warm: { type: 'string', default: '8' },
   },
 })
 const alg = values.alg as SigningAlgorithm
-const [restarts, rounds, seconds] = [values.restarts, values.rounds, values.seconds].map(Number) as [
-  number,
-  number,
-  number,
-]
+const [restarts = 0, rounds = 0, seconds = 0, warm = 0] = [
+  values.restarts,
+  values.rounds,
+  values.seconds,
+  values.warm,
+].map(Number)
 
 const signer = createSigner(alg)
 const tokens = Array.from({ length: TOKENS }, () => createToken(signer))
@@ -57,7 +59,8 @@ for (let restart = 0; restart < restarts; restart += 1) {
   const chains = new Map<Mode, Chain>()
   for (const mode of MODES) chains.set(mode, await startChain({ ...common, mode }))
   for (const [mode, chain] of chains) await proveThatItWorks(mode, chain)
-  for (const [mode, chain] of chains) await load(chain, loadOf(mode, 20, 1))
+  // Until the compiler has seen it all, and caches are full.
+  for (const [mode, chain] of chains) await load(chain, loadOf(mode, 20, warm))
   for (let round = 0; round < rounds; round += 1) await measureAll(chains)
   for (const chain of chains.values()) chain.stop()
 }

@@ -3,7 +3,6 @@
  * mode: spans in batches and metrics, to exporters that drop them.
  */
 
-const http = require('node:http')
 const { CompositePropagator, W3CTraceContextPropagator } = require('@opentelemetry/core')
 const { HttpInstrumentation } = require('@opentelemetry/instrumentation-http')
 const { UndiciInstrumentation } = require('@opentelemetry/instrumentation-undici')
@@ -38,13 +37,24 @@ const CREATE = {
   'express-oauth2-jwt-bearer': () => {
     const { auth } = require('express-oauth2-jwt-bearer')
     const check = auth({ issuer, audience, jwksUri, tokenSigningAlg: alg })
+    // As much of Express as it wants.
+    const asExpress = {
+      protocol: 'http',
+      query: {},
+      get: (name) => (name === 'Host' ? 'service' : undefined),
+      is: () => false,
+    }
     return (request, response) =>
-      new Promise((resolve, reject) => check(request, response, (error) => (error ? reject(error) : resolve())))
+      new Promise((resolve, reject) =>
+        check(Object.assign(request, asExpress), response, (error) => (error ? reject(error) : resolve())),
+      )
   },
 }
 
 const relay = mode === 'relay' ? startRelay() : undefined
 startOpenTelemetry(relay)
+// Only what is loaded now is instrumented.
+const http = require('node:http')
 const authenticate = CREATE[mode]()
 const copies = !['otel', 'relay'].includes(mode)
 

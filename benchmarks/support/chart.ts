@@ -31,6 +31,7 @@ export function barChart(
   const [height, x] = [TOP + bars.length * ROW + 12, LABEL + scale(mark.value)]
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#6b7280">`,
+    `<title>${escaped(title)}</title>`,
     `<text x="8" y="18" font-size="14" font-weight="bold">${escaped(title)}</text>`,
     ...rows,
     `<line x1="${x}" x2="${x}" y1="${TOP - 8}" y2="${height - 8}" stroke="#c2410c" stroke-dasharray="4 3"/>`,

@@ -4,6 +4,7 @@ import type { Context, Span } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
 import { deleteCredential, getSlot } from '../context/credential-context.ts'
 import { withCallPlace } from '../context/place.ts'
+import { runIn } from '../context/run-in.ts'
 import { createNotes } from '../token/notes.ts'
 import { dispatchAfter } from './deferred-dispatch.ts'
 import { entersProxy } from './undici-proxy.ts'
@@ -151,7 +152,7 @@ export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
       // Kept with the handler: a queue dispatches it again without the proxy agent on the stack.
       binding.proxied ||= entersProxy(this, frame?.dispatcher)
       const run = (): boolean => previous.call(this, options, handler)
-      const dispatchBound = (): boolean => context.with(binding.caller, () => dispatchInFrame(this, binding, run))
+      const dispatchBound = (): boolean => runIn(binding.caller, () => dispatchInFrame(this, binding, run))
       const waiting = frame === undefined && isObject(options) ? before(binding.caller, this, options) : undefined
       return waiting === undefined ? dispatchBound() : dispatchAfter(waiting, dispatchBound, handler, options)
     }
@@ -174,7 +175,7 @@ export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
       const run = dispatch as (options: unknown, handler: unknown) => unknown
       return (options: unknown, handler: unknown) => {
         if (!active || !isObject(handler)) return run(options, handler)
-        return context.with(bindingOf(run, handler, options).caller, () => run(options, handler))
+        return runIn(bindingOf(run, handler, options).caller, () => run(options, handler))
       }
     }
     const bindInterceptor = (interceptor: unknown): unknown =>

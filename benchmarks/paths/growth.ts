@@ -1,0 +1,90 @@
+/** How the cost grows: with the token, with the issuers, with the rules, with the cache. The first of each row is the baseline. */
+
+import { ROOT_CONTEXT } from '@opentelemetry/api'
+import { createDecide } from '../../src/destination/decision.ts'
+import { parsePattern } from '../../src/destination/pattern.ts'
+import { compileRules } from '../../src/destination/rules.ts'
+import { networkTarget } from '../../src/destination/target.ts'
+import type { TokenRelay } from '../../src/index.ts'
+import { createTokenRelay, setCredential } from '../../src/index.ts'
+import type { Contestant, Result } from '../support/compare.ts'
+import { compare } from '../support/compare.ts'
+import { prove, report } from '../support/report.ts'
+import { AUDIENCE, createSigner, createToken, freshField, ISSUER, rotate } from '../support/tokens.ts'
+
+const signer = createSigner('EdDSA')
+const jwks = { keys: [signer.jwk] }
+const issuerOf = (issuer: string) => ({ issuer, audience: AUDIENCE, jwks })
+
+/** Runs with one relay after the other: a process has one. Each is left with what it has learned. */
+async function grow(path: string, sizes: readonly number[], create: (size: number) => Promise<() => unknown>) {
+  const contestants: Contestant[] = []
+  for (const size of sizes) contestants.push({ name: size.toLocaleString('en'), run: await create(size) })
+  const [baseline, ...others] = contestants
+  const mine = others.pop()
+  if (baseline === undefined || mine === undefined) throw new Error('nothing to compare')
+  return compare({ path, mine, others, baseline })
+}
+
+async function relayWith(issuers: number, maxEntries: number, use: (relay: TokenRelay) => Promise<void>) {
+  const others = Array.from({ length: issuers - 1 }, (_, i) => issuerOf(`https://id-${i}.example`))
+  const relay = createTokenRelay({ issuers: [...others, issuerOf(ISSUER)], cache: { maxEntries } })
+  await use(relay)
+  await relay.shutdown()
+  return relay
+}
+
+/** Admits tokens of the cache again, and each is there. */
+async function again(tokens: readonly string[], issuers = 1): Promise<() => unknown> {
+  const relay = await relayWith(issuers, Math.max(16, tokens.length * 2), async ({ verify }) => {
+    for (const token of tokens) await verify(token)
+  })
+  const next = rotate(tokens.map(freshField))
+  const admit = () => relay.admit({ headers: { authorization: next()() } })
+  prove('it is remembered', 'admitted' in admit())
+  return admit
+}
+
+const called = setCredential(ROOT_CONTEXT, await credential())
+async function credential() {
+  const relay = createTokenRelay({ issuers: [issuerOf(ISSUER)] })
+  const verified = await relay.verify(createToken(signer))
+  await relay.shutdown()
+  return verified
+}
+
+function decideAmong(count: number): () => unknown {
+  const rules = Array.from({ length: count }, (_, i) => `https://service-${i}.example`).map((to) => ({
+    to,
+    pattern: parsePattern(to),
+    seal: false as const,
+    detached: 'withhold' as const,
+    maxHeaderBytes: 16_384,
+    exchange: undefined,
+  }))
+  const deciding = {
+    rules: compileRules(rules),
+    exchanged: () => undefined,
+    checkRevocation: () => 'good' as const,
+    mode: 'enforce' as const,
+    hasSealingKey: () => false,
+    isBlocked: () => false,
+  }
+  const decide = createDecide(deciding, () => undefined)
+  const run = () =>
+    decide(called, { target: networkTarget('https', `service-${count - 1}.example`, 443), obstacle: undefined })
+  prove('it is allowed', run()?.verdict === 'forward')
+  return run
+}
+
+const TOKENS = 64
+const several = (bytes = 900): string[] => Array.from({ length: TOKENS }, () => createToken(signer, {}, bytes))
+const results: Result[] = [
+  await grow('again, by bytes of the token', [500, 900, 2_000, 4_000], (bytes) => again(several(bytes))),
+  await grow('again, by issuers', [1, 10, 100], (issuers) => again(several(), issuers)),
+  await grow('again, by remembered tokens', [64, 1_000, 10_000], (count) => {
+    return again(Array.from({ length: count }, () => createToken(signer)))
+  }),
+  await grow('decision, by rules', [1, 10, 100, 1_000, 10_000], async (count) => decideAmong(count)),
+]
+report(results)
