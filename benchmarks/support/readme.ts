@@ -56,7 +56,8 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 const times = (ratio: number, digits = 2): string => `${ratio.toFixed(digits)} ×`
 
 function showPaths(results: Readonly<Record<string, unknown>>): string {
-  const all = Object.values(results['paths'] as Record<string, readonly Result[]>).flat()
+  const { growth = [], ...paths } = results['paths'] as Record<string, readonly Result[]>
+  const all = Object.values(paths).flat()
   const rows = all.map(({ path, goal, contestants }) => {
     const [mine, baseline] = [contestants[0], contestants.at(-1)]
     if (mine === undefined || baseline === undefined) throw new Error(`${path} has no contestants`)
@@ -84,7 +85,17 @@ function showPaths(results: Readonly<Record<string, unknown>>): string {
   const chart = barChart('Ratio to the baseline, as a part of its goal', bars, { value: 1, label: 'goal' })
   writeFileSync(join(FOLDER, 'results', 'bench.svg'), chart)
   const head = ['Path', 'Relay', 'Baseline', 'Ratio', 'Spread', 'Goal']
-  return `${table(head, rows)}\n\n![Ratios and goals](results/bench.svg)`
+  return `${table(head, rows)}\n\n![Ratios and goals](results/bench.svg)\n\n${showGrowth(growth)}`
+}
+
+/** The smallest of each row is what the others are compared with. */
+function showGrowth(all: readonly Result[]): string {
+  const rows = all.map(({ path, contestants }) => {
+    const [largest, ...others] = contestants
+    const sizes = [contestants.at(-1), ...others.slice(0, -1), largest].filter((size) => size !== undefined)
+    return [path, sizes.map(({ name, nanos, ratio }) => `${name}: ${format(nanos)} (${times(ratio)})`).join(', ')]
+  })
+  return table(['Growth', 'Cost by size'], rows)
 }
 
 interface Summary {

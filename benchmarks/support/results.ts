@@ -45,7 +45,6 @@ function versionOf(name: string): string {
 
 /** Writes `benchmarks/results/NAME.json`, and the README anew. */
 export async function save(name: string, results: object): Promise<void> {
-  mkdirSync(FOLDER, { recursive: true })
   const text = JSON.stringify({ ...circumstances(), ...results }, undefined, 2)
   writeFileSync(join(FOLDER, `${name}.json`), `${text}\n`)
   const { writeReadme } = await import('./readme.ts')
@@ -55,6 +54,7 @@ export async function save(name: string, results: object): Promise<void> {
 export type Results = ReadonlyMap<string, Circumstances & Readonly<Record<string, unknown>>>
 
 export function readResults(): Results {
+  mkdirSync(FOLDER, { recursive: true })
   const files = readdirSync(FOLDER).filter((file) => file.endsWith('.json'))
   return new Map(
     files.map((file) => {

@@ -2,11 +2,10 @@
 
 import { parseStrictJson } from './strict-json.ts'
 
-/** The two JSON objects of a JWS, not verified, and the text that is signed (RFC 7515 §5.1). */
+/** The two JSON objects of a JWS, not verified. */
 export interface DecodedJws {
   readonly header: Readonly<Record<string, unknown>>
   readonly payload: Readonly<Record<string, unknown>>
-  readonly signingInput: string
 }
 
 const SHAPE = /^[\w-]+\.[\w-]+\.[\w-]+$/
@@ -26,7 +25,7 @@ export function decodeCompactJws(text: string): DecodedJws | undefined {
   if (header === undefined) return undefined
   const payload = decodeJsonObject(text.slice(first + 1, second))
   if (payload === undefined) return undefined
-  return { header, payload, signingInput: text.slice(0, second) }
+  return { header, payload }
 }
 
 /** Three segments are a JWS, however wrong; it must not become an opaque token by a wrong character (RFC 7515 §7.1). */
@@ -34,6 +33,16 @@ export function isJws(text: string): boolean {
   const first = text.indexOf('.')
   const second = text.indexOf('.', first + 1)
   return first !== -1 && second !== -1 && text.indexOf('.', second + 1) === -1
+}
+
+/** The text that is signed (RFC 7515 §5.1); all of it, where it is no JWS. */
+export function signingInputOf(text: string): string {
+  return isJws(text) ? text.slice(0, text.lastIndexOf('.')) : text
+}
+
+/** The claims of a JWS that {@link decodeCompactJws} has read before. */
+export function claimsIn(text: string): Readonly<Record<string, unknown>> {
+  return decodeJsonObject(text.slice(text.indexOf('.') + 1, text.lastIndexOf('.'))) ?? {}
 }
 
 /** Whether `segment`, of base64url characters, is the one spelling of its bytes (RFC 4648 §3.5). */

@@ -2,6 +2,7 @@
 
 import { inspect } from 'node:util'
 import { actorsIn } from './actors.ts'
+import { signingInputOf } from './compact-jws.ts'
 import { Credential } from './credential.ts'
 import { fingerprint } from './fingerprint.ts'
 import { own } from './own.ts'
@@ -65,45 +66,61 @@ export interface CredentialTraits {
   readonly remember?: (text: string) => void
 }
 
-/** What the verifier knows when it makes a credential. */
-export interface VerifiedFacts extends CredentialTraits {
-  readonly credential: Credential
-  readonly signingInput: string
+/** What the tokens of an issuer have in common. One object for all of them. */
+export interface CredentialPolicy extends CredentialTraits {
   readonly issuer: string
-  /** Nobody else may hold them. */
-  readonly claims: Claims
   readonly scopeClaims: readonly string[]
 }
 
+/** What the verifier knows when it makes a credential. */
+export interface VerifiedFacts {
+  readonly text: string
+  readonly policy: CredentialPolicy
+  /** Nobody else may hold them. */
+  readonly claims: Claims
+  /** Reads the claims out of a text that holds them. They take as much room as the text, and are kept once they are read. */
+  readonly readClaims?: (text: string) => Claims
+}
+
 class VerifiedToken extends Credential implements VerifiedCredential {
-  readonly #facts: VerifiedFacts
-  readonly #key: string
+  readonly #policy: CredentialPolicy
+  readonly #readClaims: VerifiedFacts['readClaims']
+  readonly #expires: number | undefined
+  readonly #hasActors: boolean
+  // Made when somebody asks: most tokens are forwarded and never looked into.
+  #claims: Claims | undefined
   #fingerprint: string | undefined
   #signal: AbortSignal | undefined
-  // Made when somebody asks: most tokens are forwarded and never looked into.
   #scopes: readonly string[] | undefined
   #audience: readonly string[] | undefined
-  #isFrozen = false
 
-  constructor(facts: VerifiedFacts) {
-    super(facts.credential.reveal())
-    this.#facts = facts
-    this.#key = facts.fingerprintKey ?? facts.issuer
+  constructor({ text, policy, claims, readClaims }: VerifiedFacts) {
+    super(text)
+    this.#policy = policy
+    this.#readClaims = readClaims
+    const exp = own(claims, 'exp')
+    this.#expires = typeof exp === 'number' ? exp : undefined
+    this.#hasActors = own(claims, 'act') !== undefined
+    if (readClaims === undefined) this.#claims = deepFrozen(claims)
   }
 
   static isVerified(value: unknown): value is VerifiedCredential {
-    return typeof value === 'object' && value !== null && #facts in value
+    return typeof value === 'object' && value !== null && #policy in value
   }
 
   static actorsOf(value: unknown): readonly string[] {
-    if (!VerifiedToken.isVerified(value)) return []
-    const { claims, actors } = (value as VerifiedToken).#facts
+    if (!VerifiedToken.isVerified(value) || !(value as VerifiedToken).#hasActors) return []
+    const { actors } = (value as VerifiedToken).#policy
     const key = (value as VerifiedToken).#key
-    return actorsIn(claims, (name) => (actors === 'plain' ? name : fingerprint(name, key)))
+    return actorsIn(value.claims, (name) => (actors === 'plain' ? name : fingerprint(name, key)))
+  }
+
+  get #key(): string {
+    return this.#policy.fingerprintKey ?? this.#policy.issuer
   }
 
   get issuer(): string {
-    return this.#facts.issuer
+    return this.#policy.issuer
   }
 
   get subject(): string | undefined {
@@ -119,43 +136,41 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   }
 
   get issuedAtMillis(): number | undefined {
-    const iat = own(this.#facts.claims, 'iat')
+    const iat = own(this.claims, 'iat')
     return typeof iat === 'number' ? iat * 1000 : undefined
   }
 
   get audience(): readonly string[] {
-    this.#audience ??= Object.freeze(audienceOf(own(this.#facts.claims, 'aud')))
+    this.#audience ??= Object.freeze(audienceOf(own(this.claims, 'aud')))
     return this.#audience
   }
 
   get scopes(): readonly string[] {
-    this.#scopes ??= Object.freeze(scopesOf(this.#facts.claims, this.#facts.scopeClaims))
+    this.#scopes ??= Object.freeze(scopesOf(this.claims, this.#policy.scopeClaims))
     return this.#scopes
   }
 
   get claims(): Claims {
-    if (!this.#isFrozen) deepFreeze(this.#facts.claims)
-    this.#isFrozen = true
-    return this.#facts.claims
+    this.#claims ??= deepFrozen(this.#readClaims?.(this.reveal()) ?? {})
+    return this.#claims
   }
 
   get expiresAtMillis(): number {
-    const exp = own(this.#facts.claims, 'exp')
-    return typeof exp === 'number' ? exp * 1000 : Number.POSITIVE_INFINITY
+    return this.#expires === undefined ? Number.POSITIVE_INFINITY : this.#expires * 1000
   }
 
   get fingerprint(): string {
-    this.#fingerprint ??= fingerprint(this.#facts.signingInput, this.#key)
+    this.#fingerprint ??= fingerprint(signingInputOf(this.reveal()), this.#key)
     return this.#fingerprint
   }
 
   get signal(): AbortSignal {
-    this.#signal ??= this.#facts.watch(this)
+    this.#signal ??= this.#policy.watch(this)
     return this.#signal
   }
 
   #text(claim: string): string | undefined {
-    const value = own(this.#facts.claims, claim)
+    const value = own(this.claims, claim)
     return typeof value === 'string' ? value : undefined
   }
 
@@ -174,7 +189,7 @@ class VerifiedToken extends Credential implements VerifiedCredential {
 
 /** Makes a verified credential. Only `verification/` may call it: a test looks for other callers. */
 export function createVerifiedCredential(facts: VerifiedFacts): VerifiedCredential {
-  facts.remember?.(facts.credential.reveal())
+  facts.policy.remember?.(facts.text)
   return new VerifiedToken(facts)
 }
 
@@ -205,7 +220,7 @@ function audienceOf(aud: unknown): string[] {
 }
 
 /** Iterative, so that a deeply nested claim cannot exhaust the stack. */
-function deepFreeze(root: object): void {
+function deepFrozen<T extends object>(root: T): T {
   const pending: object[] = [root]
   for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
     Object.freeze(value)
@@ -213,4 +228,5 @@ function deepFreeze(root: object): void {
       if (typeof member === 'object' && member !== null) pending.push(member)
     }
   }
+  return root
 }

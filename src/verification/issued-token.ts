@@ -2,7 +2,6 @@
 
 import type { DecodedJws } from '../token/compact-jws.ts'
 import { decodeCompactJws, isJws } from '../token/compact-jws.ts'
-import { Credential } from '../token/credential.ts'
 import { TokenRejectedError } from '../token/errors.ts'
 import { own } from '../token/own.ts'
 import type { CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
@@ -34,12 +33,9 @@ export async function verifyIssuedToken(issued: IssuedToken): Promise<VerifiedCr
   const decoded = decodeCompactJws(text)
   if (decoded === undefined && isJws(text)) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
   return createVerifiedCredential({
-    ...traits,
-    credential: new Credential(text),
-    signingInput: decoded?.signingInput ?? text,
-    issuer: issuer.issuer,
+    text,
+    policy: { ...traits, issuer: issuer.issuer, scopeClaims: issuer.scopeClaims },
     claims: decoded === undefined ? described : await verifiedClaims(decoded, issued),
-    scopeClaims: issuer.scopeClaims,
   })
 }
 

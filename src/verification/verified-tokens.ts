@@ -6,18 +6,18 @@ import type { Validity } from './claim-rules.ts'
 import type { Issuer } from './issuer.ts'
 import { nameOf } from './token-name.ts'
 
-export interface VerifiedToken {
+export interface VerifiedToken extends Validity {
+  readonly text: string
   readonly credential: VerifiedCredential
   readonly issuer: Issuer
   /** The key that verified it; `undefined` where the issuer was asked instead. */
   readonly keyThumbprint: string | undefined
-  readonly validity: Validity
 }
 
 export interface VerifiedTokens {
   /** What was verified under exactly this text, if it would be verified again now. */
   get(text: string): VerifiedToken | undefined
-  set(text: string, token: VerifiedToken): void
+  set(token: VerifiedToken): void
   /** `text` as it is remembered, where it is a JWS whose signature was verified; not whether it may be used. */
   recognize(text: string): string | undefined
 }
@@ -25,18 +25,13 @@ export interface VerifiedTokens {
 /** What an entry may weigh on average, in bytes: large tokens take the place of several. */
 const BYTES_PER_ENTRY = 4_096
 
-interface Entry {
-  readonly text: string
-  readonly token: VerifiedToken
-}
-
 /**
  * At most `maxEntries` tokens; the least recently used one goes first. Found by equality of the whole text: neither a
  * prefix, a hash nor a claim of a token stands for it. `isCurrent` says whether an issuer is still accepted.
  */
 export function createVerifiedTokens(maxEntries: number, isCurrent: (issuer: Issuer) => boolean): VerifiedTokens {
   if (maxEntries === 0) return { get: () => undefined, set: () => undefined, recognize: () => undefined }
-  const entries = new LRUCache<string, Entry>({
+  const tokens = new LRUCache<string, VerifiedToken>({
     max: maxEntries,
     maxSize: maxEntries * BYTES_PER_ENTRY,
     // The text, and about as much again for the claims.
@@ -44,14 +39,14 @@ export function createVerifiedTokens(maxEntries: number, isCurrent: (issuer: Iss
   })
 
   /** Whoever is recognized is asked for next, with the text that is remembered: by whoever lets in. */
-  let latest: Entry | undefined
+  let latest: VerifiedToken | undefined
 
-  function entryOf(text: string): Entry | undefined {
+  function find(text: string): VerifiedToken | undefined {
     if (latest?.text === text) return latest
-    const entry = entries.get(nameOf(text))
-    if (entry?.text !== text) return undefined
-    latest = entry
-    return entry
+    const token = tokens.get(nameOf(text))
+    if (token?.text !== text) return undefined
+    latest = token
+    return token
   }
 
   function isVouchedFor({ issuer, keyThumbprint }: VerifiedToken): boolean {
@@ -61,16 +56,16 @@ export function createVerifiedTokens(maxEntries: number, isCurrent: (issuer: Iss
 
   return {
     get(text) {
-      const entry = entryOf(text)
-      if (entry === undefined || (isInTime(entry.token.validity) && isVouchedFor(entry.token))) return entry?.token
-      entries.delete(nameOf(text))
+      const token = find(text)
+      if (token === undefined || (isInTime(token) && isVouchedFor(token))) return token
+      tokens.delete(nameOf(text))
       latest = undefined
       return undefined
     },
-    set: (text, token) => void entries.set(nameOf(text), { text, token }),
+    set: (token) => void tokens.set(nameOf(token.text), token),
     recognize(text) {
-      const entry = entryOf(text)
-      return entry?.token.keyThumbprint === undefined ? undefined : entry.text
+      const token = find(text)
+      return token?.keyThumbprint === undefined ? undefined : token.text
     },
   }
 }

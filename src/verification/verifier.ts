@@ -2,11 +2,11 @@
 
 import type { RevocationCheck } from '../revocation/check.ts'
 import type { DecodedJws } from '../token/compact-jws.ts'
-import { decodeCompactJws, isJws } from '../token/compact-jws.ts'
+import { claimsIn, decodeCompactJws, isJws } from '../token/compact-jws.ts'
 import type { Credential } from '../token/credential.ts'
 import { cloneError, InsufficientScopeError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import { own } from '../token/own.ts'
-import type { CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
+import type { CredentialPolicy, CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import { createVerifiedCredential } from '../token/verified-credential.ts'
 import { checkClaims, validityOf } from './claim-rules.ts'
 import { checkHeader } from './header-rules.ts'
@@ -48,8 +48,7 @@ export interface VerifierOptions {
 }
 
 /** What vouches for a token. */
-interface Evidence extends Omit<VerifiedToken, 'credential'> {
-  readonly signingInput: string
+interface Evidence extends Omit<VerifiedToken, 'credential' | 'text'> {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
@@ -71,6 +70,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   const { issuers, checkRevocation, traits, maxEntries } = options
   const verified = createVerifiedTokens(maxEntries, issuers.isCurrent)
   const flights = new Map<string, Flight>()
+  const policies = new WeakMap<Issuer, CredentialPolicy>()
 
   function recall(credential: Credential): VerifiedCredential | TokenError | undefined {
     const token = verified.get(credential.reveal())
@@ -91,7 +91,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     if (flight?.text === text) return joined(flight)
     const examined = isJws(text) ? examine(text, issuers) : refusalOfOpaque(text, issuers)
     if (examined instanceof TokenError) return examined
-    const outcome = verifyAnew(credential, text, examined)
+    const outcome = verifyAnew(text, examined)
     if (flight !== undefined) return concluded(outcome)
     flights.set(name, { text, outcome })
     return concluded(outcome, name)
@@ -118,27 +118,35 @@ export function createVerifier(options: VerifierOptions): Verifier {
     return token.credential
   }
 
-  async function verifyAnew(
-    credential: Credential,
-    text: string,
-    examined: Examined | Promise<Examined> | undefined,
-  ): Promise<VerifiedToken> {
+  async function verifyAnew(text: string, examined: Examined | Promise<Examined> | undefined): Promise<VerifiedToken> {
     const evidence = examined === undefined ? introspect(text) : verifyJws(text, examined)
-    const token = vouchFor(credential, await evidence)
-    verified.set(text, token)
+    const token = vouchFor(text, await evidence)
+    verified.set(token)
     return token
   }
 
-  function vouchFor(credential: Credential, evidence: Evidence): VerifiedToken {
-    const { issuer, signingInput, claims, keyThumbprint, validity } = evidence
-    const { issuer: name, scopeClaims, claimRules } = issuer
-    const facts = { ...traits, credential, signingInput, issuer: name, claims, scopeClaims }
-    const token = { issuer, keyThumbprint, validity, credential: createVerifiedCredential(facts) }
-    // Frozen by now, so that a rule cannot change what the next one sees.
-    if (!claimRules.every((rule) => rule(token.credential.claims) === true)) {
+  function vouchFor(text: string, { issuer, keyThumbprint, from, until, claims }: Evidence): VerifiedToken {
+    const facts = {
+      text,
+      policy: policyOf(issuer),
+      claims,
+      ...(keyThumbprint === undefined ? {} : { readClaims: claimsIn }),
+    }
+    const credential = createVerifiedCredential(facts)
+    // Frozen, so that a rule cannot change what the next one sees.
+    if (!issuer.claimRules.every((rule) => rule(credential.claims) === true)) {
       throw new TokenRejectedError('ERR_TOKEN_RULE')
     }
-    return token
+    return { text, credential, issuer, keyThumbprint, from, until }
+  }
+
+  function policyOf(issuer: Issuer): CredentialPolicy {
+    let policy = policies.get(issuer)
+    if (policy === undefined) {
+      policy = { ...traits, issuer: issuer.issuer, scopeClaims: issuer.scopeClaims }
+      policies.set(issuer, policy)
+    }
+    return policy
   }
 
   async function introspect(text: string): Promise<Evidence> {
@@ -149,8 +157,8 @@ export function createVerifier(options: VerifierOptions): Verifier {
     if (code !== undefined) throw new TokenRejectedError(code)
     const { from, until } = validityOf(claims, issuer)
     // Never past `exp`, not even by the tolerance: the issuer can be asked again.
-    const validity = { from, until: Math.min(until - issuer.clockToleranceSeconds, cachedUntil) }
-    return { issuer, signingInput: text, claims, keyThumbprint: undefined, validity }
+    const asked = Math.min(until - issuer.clockToleranceSeconds, cachedUntil)
+    return { issuer, claims, keyThumbprint: undefined, from, until: asked }
   }
 
   return {
@@ -168,7 +176,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
         const at = new Date(atMillis)
         const examined = isJws(text) ? examine(text, issuers, at) : new TokenRejectedError('ERR_TOKEN_MALFORMED')
         if (examined instanceof TokenError) throw examined
-        const token = vouchFor(credential, await verifyJws(text, examined, at))
+        const token = vouchFor(text, await verifyJws(text, examined, at))
         const refusal = lackOf(token.credential, token.issuer.requiredScopes)
         if (refusal !== undefined) throw refusal
         return token.credential
@@ -235,21 +243,21 @@ function examineFor(
 ): Examined | TokenError {
   if (issuer === undefined) return new TokenRejectedError('ERR_TOKEN_ISSUER')
   if (text.length > issuer.maxTokenBytes) return new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
-  const { header, payload, signingInput } = decoded
+  const { header, payload } = decoded
   const now = (at?.getTime() ?? Date.now()) / 1000
   const code = checkHeader(header, issuer) ?? checkClaims(payload, issuer, now)
   if (code !== undefined) return new TokenRejectedError(code)
   const keys = issuer.keys.candidates(header)
   if (!(keys instanceof Promise) && keys.length === 0) return new TokenRejectedError('ERR_TOKEN_KEY')
   // A text, as `checkHeader` has seen.
-  return { header, payload, signingInput, issuer, alg: own(header, 'alg') as string, keys }
+  return { header, payload, issuer, alg: own(header, 'alg') as string, keys }
 }
 
 async function verifyJws(text: string, examined: Examined | Promise<Examined>, at?: Date): Promise<Evidence> {
   const jws = examined instanceof Promise ? await examined : examined
   const { thumbprint } = await verifyingKey(text, jws, at)
-  const { issuer, payload: claims, signingInput } = jws
-  return { issuer, signingInput, claims, keyThumbprint: thumbprint, validity: validityOf(claims, issuer) }
+  const { issuer, payload: claims } = jws
+  return { issuer, claims, keyThumbprint: thumbprint, ...validityOf(claims, issuer) }
 }
 
 /** Some issuers give a new key the name of the old one, or none: a signature that does not fit may be the new key's. */

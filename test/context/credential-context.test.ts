@@ -12,14 +12,15 @@ import { createVerifiedCredential } from '../../src/token/verified-credential.ts
 const OTHER = createContextKey('an entry of somebody else')
 const credentialOf = (sub: string): ReturnType<typeof createVerifiedCredential> =>
   createVerifiedCredential({
-    credential: new Credential('a.b.c'),
-    signingInput: 'a.b',
-    issuer: 'https://id.example',
+    text: 'a.b.c',
     claims: { sub, exp: 1 },
-    scopeClaims: ['scope', 'scp', 'roles'],
-    fingerprintKey: 'key',
-    watch: () => new AbortController().signal,
-    actors: 'hash',
+    policy: {
+      issuer: 'https://id.example',
+      scopeClaims: ['scope', 'scp', 'roles'],
+      fingerprintKey: 'key',
+      watch: () => new AbortController().signal,
+      actors: 'hash',
+    },
   })
 const [alice, bob] = [credentialOf('alice'), credentialOf('bob')]
 

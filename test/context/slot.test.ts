@@ -3,21 +3,22 @@
 import { inspect } from 'node:util'
 import { describe, expect, it, vi } from 'vitest'
 import { CredentialSlot } from '../../src/context/slot.ts'
-import { Credential } from '../../src/token/credential.ts'
+import type { Credential } from '../../src/token/credential.ts'
 import { TokenRejectedError, UndecidedError } from '../../src/token/errors.ts'
 import { createVerifiedCredential } from '../../src/token/verified-credential.ts'
 import type { Verifier } from '../../src/verification/verifier.ts'
 
 const TOKEN = 'eyJhbGciOiJFUzI1NiJ9.bWFya2Vy.c2ln'
 const alice = createVerifiedCredential({
-  credential: new Credential(TOKEN),
-  signingInput: 'a.b',
-  issuer: 'https://id.example',
+  text: TOKEN,
   claims: { sub: 'alice' },
-  scopeClaims: ['scope', 'scp', 'roles'],
-  fingerprintKey: 'key',
-  watch: () => new AbortController().signal,
-  actors: 'hash',
+  policy: {
+    issuer: 'https://id.example',
+    scopeClaims: ['scope', 'scp', 'roles'],
+    fingerprintKey: 'key',
+    watch: () => new AbortController().signal,
+    actors: 'hash',
+  },
 })
 const presented = (): CredentialSlot => CredentialSlot.presented({ kind: 'token', text: TOKEN })
 const verifying = (outcome: () => Promise<typeof alice>): Verifier & { decide: ReturnType<typeof vi.fn> } => ({

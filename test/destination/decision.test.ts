@@ -13,7 +13,6 @@ import type { Rule } from '../../src/destination/rules.ts'
 import { compileRules } from '../../src/destination/rules.ts'
 import { announcedTarget } from '../../src/destination/target.ts'
 import { suppressTracing } from '../../src/telemetry/suppression.ts'
-import { Credential } from '../../src/token/credential.ts'
 import { TokenRejectedError } from '../../src/token/errors.ts'
 import type { VerifiedCredential } from '../../src/token/verified-credential.ts'
 import { createVerifiedCredential } from '../../src/token/verified-credential.ts'
@@ -49,14 +48,15 @@ const decide = createDecide(optionsWith('enforce'), (decision) => observed.push(
 
 function credentialWith(exp?: number): VerifiedCredential {
   return createVerifiedCredential({
-    credential: new Credential('a.b.c'),
-    signingInput: 'a.b',
-    issuer: 'https://id.example',
+    text: 'a.b.c',
     claims: exp === undefined ? {} : { exp },
-    scopeClaims: ['scope', 'scp', 'roles'],
-    fingerprintKey: 'key',
-    watch: () => new AbortController().signal,
-    actors: 'hash',
+    policy: {
+      issuer: 'https://id.example',
+      scopeClaims: ['scope', 'scp', 'roles'],
+      fingerprintKey: 'key',
+      watch: () => new AbortController().signal,
+      actors: 'hash',
+    },
   })
 }
 const credential = credentialWith(NOW + 300)

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeCompactJws } from '../../src/token/compact-jws.ts'
+import { claimsIn, decodeCompactJws, signingInputOf } from '../../src/token/compact-jws.ts'
 import { segment } from '../support/signer.ts'
 
 // None of the three is a multiple of three bytes, so that each segment ends in unused bits.
@@ -13,7 +13,9 @@ const [header, payload] = [segment(HEADER), segment(PAYLOAD)]
 const TOKEN = `${header}.${payload}.${SIGNATURE}`
 
 it('reads the two objects and the text that is signed', () => {
-  expect(decodeCompactJws(TOKEN)).toEqual({ header: HEADER, payload: PAYLOAD, signingInput: `${header}.${payload}` })
+  expect(decodeCompactJws(TOKEN)).toEqual({ header: HEADER, payload: PAYLOAD })
+  expect([signingInputOf(TOKEN), claimsIn(TOKEN)]).toEqual([`${header}.${payload}`, PAYLOAD])
+  expect(['opaque', 'a.b', 'a.b.c.d'].map(signingInputOf)).toEqual(['opaque', 'a.b', 'a.b.c.d'])
 })
 
 it('is not asked about tokens without unused bits here', () => {

@@ -18,14 +18,15 @@ const KINDS: readonly (readonly [string, Kind])[] = [
   [
     'a verified credential',
     createVerifiedCredential({
-      credential: new Credential(TOKEN),
-      signingInput: TOKEN.slice(0, TOKEN.lastIndexOf('.')),
-      issuer: 'https://id.example',
+      text: TOKEN,
       claims: { sub: 'alice', exp: 4_000_000_000 },
-      scopeClaims: ['scope', 'scp', 'roles'],
-      fingerprintKey: 'a key of at least sixteen',
-      watch: () => new AbortController().signal,
-      actors: 'hash',
+      policy: {
+        issuer: 'https://id.example',
+        scopeClaims: ['scope', 'scp', 'roles'],
+        fingerprintKey: 'a key of at least sixteen',
+        watch: () => new AbortController().signal,
+        actors: 'hash',
+      },
     }),
   ],
 ]

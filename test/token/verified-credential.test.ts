@@ -13,14 +13,15 @@ const KEY = 'a key of at least sixteen'
 
 function credentialWith(claims: Record<string, unknown>): VerifiedCredential {
   return createVerifiedCredential({
-    credential: new Credential('header.payload.signature'),
-    signingInput: 'header.payload',
-    issuer: 'https://id.example',
+    text: 'header.payload.signature',
     claims,
-    scopeClaims: ['scope', 'scp', 'roles'],
-    fingerprintKey: KEY,
-    watch: () => new AbortController().signal,
-    actors: 'hash',
+    policy: {
+      issuer: 'https://id.example',
+      scopeClaims: ['scope', 'scp', 'roles'],
+      fingerprintKey: KEY,
+      watch: () => new AbortController().signal,
+      actors: 'hash',
+    },
   })
 }
 
