@@ -28,7 +28,7 @@ const { values } = parseArgs({
     restarts: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '4' },
     seconds: { type: 'string', default: '2' },
-    warm: { type: 'string', default: '8' },
+    warm: { type: 'string', default: '20' },
   },
 })
 const alg = values.alg as SigningAlgorithm
@@ -114,7 +114,7 @@ async function proveThatItWorks(mode: Mode, { origin }: Chain): Promise<void> {
 }
 
 await save(`chain-${alg}`, {
-  settings: { alg, restarts, rounds, seconds, tokens: TOKENS, pinned: PINS },
+  settings: { alg, restarts, rounds, seconds, warm, tokens: TOKENS, pinned: PINS },
   modes: MODES.map((mode) => {
     const list = ratios.get(mode)
     const summary = (values: readonly number[] = []) => {

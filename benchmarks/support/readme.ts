@@ -12,14 +12,30 @@ const FOLDER = join(import.meta.dirname, '..')
 const README = join(FOLDER, 'README.md')
 
 export function writeReadme(results: Results): void {
-  let text = readFileSync(README, 'utf8')
+  for (const [name, chart] of chartsOf(results)) writeFileSync(join(FOLDER, 'results', `${name}.svg`), chart)
+  writeFileSync(README, readmeOf(readFileSync(README, 'utf8'), results))
+}
+
+/** `text` with what `results` say now. */
+export function readmeOf(text: string, results: Results): string {
+  let shown = text
   for (const [name, all] of results) {
-    const section = SECTIONS.find(({ applies }) => applies(name))
-    if (section === undefined) throw new Error(`nobody knows how to show ${name}`)
-    const shown = `${circumstancesOf(all)}\n\n${section.show(all, name)}`
-    text = replaced(text, name, shown)
+    shown = replaced(shown, name, `${circumstancesOf(all)}\n\n${sectionOf(name).show(all, name)}`)
   }
-  writeFileSync(README, text)
+  return shown
+}
+
+function chartsOf(results: Results): readonly (readonly [name: string, chart: string])[] {
+  return [...results].flatMap(([name, all]) => {
+    const chart = sectionOf(name).chart?.(all, name)
+    return chart === undefined ? [] : [[name, chart] as const]
+  })
+}
+
+function sectionOf(name: string): Section {
+  const section = SECTIONS.find(({ applies }) => applies(name))
+  if (section === undefined) throw new Error(`nobody knows how to show ${name}`)
+  return section
 }
 
 /** Puts `shown` between the marks of `name`. */
@@ -33,11 +49,12 @@ export function replaced(text: string, name: string, shown: string): string {
 interface Section {
   readonly applies: (name: string) => boolean
   readonly show: (results: Readonly<Record<string, unknown>>, name: string) => string
+  readonly chart?: (results: Readonly<Record<string, unknown>>, name: string) => string
 }
 
 const SECTIONS: readonly Section[] = [
-  { applies: (name) => name === 'bench', show: showPaths },
-  { applies: (name) => name.startsWith('chain-'), show: showChain },
+  { applies: (name) => name === 'bench', show: showPaths, chart: chartPaths },
+  { applies: (name) => name.startsWith('chain-'), show: showChain, chart: chartChain },
   { applies: (name) => name === 'flood', show: showFlood },
   { applies: (name) => name === 'memory', show: showMemory },
 ]
@@ -71,6 +88,13 @@ function showPaths(results: Readonly<Record<string, unknown>>): string {
       goal === undefined ? '' : `≤ ${times(goal)}`,
     ]
   })
+  const head = ['Path', 'Relay', 'Baseline', 'Ratio', 'Spread', 'Goal']
+  return `${table(head, rows)}\n\n![Ratios and goals](results/bench.svg)\n\n${showGrowth(growth)}`
+}
+
+function chartPaths(results: Readonly<Record<string, unknown>>): string {
+  const { growth: _, ...paths } = results['paths'] as Record<string, readonly Result[]>
+  const all = Object.values(paths).flat()
   const bars = all
     .filter(({ goal }) => goal !== undefined)
     .map(({ path, goal = 1, contestants: [mine] }): Bar => {
@@ -82,10 +106,7 @@ function showPaths(results: Readonly<Record<string, unknown>>): string {
         isMine: true,
       }
     })
-  const chart = barChart('Ratio to the baseline, as a part of its goal', bars, { value: 1, label: 'goal' })
-  writeFileSync(join(FOLDER, 'results', 'bench.svg'), chart)
-  const head = ['Path', 'Relay', 'Baseline', 'Ratio', 'Spread', 'Goal']
-  return `${table(head, rows)}\n\n![Ratios and goals](results/bench.svg)\n\n${showGrowth(growth)}`
+  return barChart('Ratio to the baseline, as a part of its goal', bars, { value: 1, label: 'goal' })
 }
 
 /** The smallest of each row is what the others are compared with. */
@@ -120,16 +141,19 @@ function showChain(results: Readonly<Record<string, unknown>>, name: string): st
     const label = mode === 'relay' ? '**relay**' : mode
     return [label, `${cpuMicros.toFixed(0)} µs`, range(cpu), range(perSecond), range(p50), range(p99), range(cpuAlone)]
   })
+  const head = ['Mode', 'CPU per request', 'CPU', 'Requests per second', 'p50 alone', 'p99 alone', 'CPU alone']
+  return `${settingsOf(results)}\n\n${table(head, rows)}\n\n![CPU per request](results/${name}.svg)`
+}
+
+function chartChain(results: Readonly<Record<string, unknown>>, name: string): string {
+  const modes = results['modes'] as readonly ChainMode[]
   const bars = modes.map(({ mode, cpu }): Bar => {
     return { label: mode, value: cpu.median, text: times(cpu.median, 3), isMine: mode === 'relay' }
   })
-  const chart = barChart(`CPU per request of three services, ${name.slice('chain-'.length)}`, bars, {
+  return barChart(`CPU per request of three services, ${name.slice('chain-'.length)}`, bars, {
     value: 1,
     label: 'OpenTelemetry only',
   })
-  writeFileSync(join(FOLDER, 'results', `${name}.svg`), chart)
-  const head = ['Mode', 'CPU per request', 'CPU', 'Requests per second', 'p50 alone', 'p99 alone', 'CPU alone']
-  return `${settingsOf(results)}\n\n${table(head, rows)}\n\n![CPU per request](results/${name}.svg)`
 }
 
 function settingsOf(results: Readonly<Record<string, unknown>>): string {

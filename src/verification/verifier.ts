@@ -99,7 +99,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
   /** An error of its own for each of those who wait for the same outcome. */
   async function joined({ outcome }: Flight): Promise<VerifiedCredential> {
-    return accepted(await outcome.catch(rethrowClone))
+    try {
+      return accepted(await outcome)
+    } catch (error) {
+      throw cloneError(asTokenError(error))
+    }
   }
 
   async function concluded(outcome: Promise<VerifiedToken>, name?: string): Promise<VerifiedCredential> {
@@ -191,10 +195,6 @@ export function createVerifier(options: VerifierOptions): Verifier {
 function refusalOfOpaque(text: string, { introspecting }: Issuers): TokenError | undefined {
   if (introspecting === undefined) return new TokenRejectedError('ERR_TOKEN_MALFORMED')
   return text.length > introspecting.maxTokenBytes ? new TokenRejectedError('ERR_TOKEN_TOO_LARGE') : undefined
-}
-
-function rethrowClone(error: unknown): never {
-  throw error instanceof TokenError ? cloneError(error) : error
 }
 
 function asTokenError(error: unknown): TokenError {

@@ -138,6 +138,23 @@ describe('claimRules', () => {
     expect(String((error as Error).stack)).not.toContain('m4rk3r')
   })
 
+  it('one that throws says nothing about it to those who wait for the same verification either', async () => {
+    const claimRules = [
+      () => {
+        throw new Error('m4rk3r')
+      },
+    ]
+    await withRelay(optionsFor([signer.jwk], { claimRules }), async (relay) => {
+      const token = tokenWith({})
+      const errors = await Promise.all([1, 2, 3].map(() => relay.verify(token).catch((thrown: unknown) => thrown)))
+      expect(new Set(errors).size).toBe(3)
+      for (const error of errors) {
+        expect(error).toMatchObject(refusal('ERR_TOKEN_UNDECIDED'))
+        expect(String((error as Error).stack)).not.toContain('m4rk3r')
+      }
+    })
+  })
+
   it('are asked about tokens that are good otherwise, and about no others', async () => {
     let asked = 0
     const claimRules = [
