@@ -19,6 +19,17 @@ const EVENTS: ReadonlySet<unknown> = new Set([
   'stream',
 ])
 
+interface StandIn {
+  readonly emitter: EventEmitter
+  readonly events: Readonly<Record<string, unknown>>
+  readonly listener: unknown
+}
+
+/** Whoever adds a listener to a stand-in, or takes ours away, has done so for one emission. */
+function isUntouched({ events, listener }: StandIn, event: string): boolean {
+  return events[event] === listener
+}
+
 type Emit = (this: EventEmitter, event: string | symbol, ...args: unknown[]) => boolean
 
 /**
@@ -54,23 +65,26 @@ function replaceEmit(
   const inherited = !Object.hasOwn(prototype, 'emit')
   const previous = prototype.emit as Emit
   const baseEmit = EventEmitter.prototype.emit as Emit
-  const standIns = createNotes<Map<string, EventEmitter>>()
+  const standIns = createNotes<Map<string, StandIn>>()
   let active = true
 
   /** One for each server and event: making one takes as long as all the rest. */
   function standInFor(server: EventEmitter, event: string): EventEmitter {
-    const known = standIns.get(server) ?? new Map<string, EventEmitter>()
-    const standIn = known.get(event) ?? create(server, event)
+    const known = standIns.get(server) ?? new Map<string, StandIn>()
+    const made = known.get(event)
+    if (made !== undefined && isUntouched(made, event)) return made.emitter
+    const standIn = create(server, event)
     known.set(event, standIn)
     standIns.set(server, known)
-    return standIn
+    return standIn.emitter
   }
 
-  function create(server: EventEmitter, event: string): EventEmitter {
+  function create(server: EventEmitter, event: string): StandIn {
     const listener = (...passed: unknown[]): void => {
       intercept(event, passed, () => void baseEmit.call(server, event, ...passed))
     }
-    return Object.create(server, { _events: { value: { __proto__: null, [event]: listener } } }) as EventEmitter
+    const events = { __proto__: null, [event]: listener }
+    return { emitter: Object.create(server, { _events: { value: events } }) as EventEmitter, events, listener }
   }
 
   const emit: Emit = function (event, ...args) {

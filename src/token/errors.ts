@@ -126,7 +126,8 @@ export type ExchangeCode =
 
 /**
  * The common base of all token errors. `message` is constant per `code`; neither it nor any other property ever holds a
- * part of the token, a claim, a header or a configured value, and there is no `cause`.
+ * part of the token, a claim, a header or a configured value, and there is no `cause`. Those of refused requests have no
+ * stack; where one is thrown at the application, it says where the application has asked.
  */
 export abstract class TokenError extends Error {
   /** Stable code, listed in the README. */

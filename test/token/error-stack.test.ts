@@ -1,0 +1,40 @@
+/** Stacks of token errors: those that are thrown at the application say where it has asked; garbage is not worth one. */
+
+import { expect, it } from 'vitest'
+import { runWithToken } from '../../src/index.ts'
+import { optionsFor, withRelay } from '../support/relay.ts'
+import { createSigner } from '../support/signer.ts'
+
+const options = optionsFor([createSigner().jwk])
+const stackOf = (error: unknown): string => String((error as Error).stack)
+
+it.each([
+  ['relay.verify', 'a.b.c'],
+  ['relay.verify, of something else', 'opaque'],
+])('%s says who has asked', async (_, token) => {
+  await withRelay(options, async (relay) => {
+    async function askedHere(): Promise<unknown> {
+      return await relay.verify(token)
+    }
+    expect(stackOf(await askedHere().catch((error: unknown) => error))).toContain('askedHere')
+  })
+})
+
+it('runWithToken says who has asked', async () => {
+  await withRelay(options, async () => {
+    async function askedHere(): Promise<unknown> {
+      return await runWithToken('a.b.c', () => undefined)
+    }
+    expect(stackOf(await askedHere().catch((error: unknown) => error))).toContain('askedHere')
+  })
+})
+
+it('a refused request has none, and leaves the limit as it was', async () => {
+  await withRelay(options, async (relay) => {
+    const { stackTraceLimit } = Error
+    const admission = await relay.admit({ headers: { authorization: 'Bearer a.b.c' } })
+    expect(admission).toMatchObject({ admitted: false, error: { code: 'ERR_TOKEN_MALFORMED' } })
+    if (!admission.admitted) expect(stackOf(admission.error)).not.toContain('\n')
+    expect(Error.stackTraceLimit).toBe(stackTraceLimit)
+  })
+})
