@@ -116,10 +116,12 @@ describe.each(COPIES)('undici %s waits', (version, undici) => {
   it('a dispatcher that is destroyed meanwhile is an error of the request', async () => {
     const ready = Promise.withResolvers<void>()
     rig.endpoint.answer = { after: ready.promise }
+    await rig.relayWith({ ...two({}), exchange: { timeoutMillis: 600_000 } })
     const pool = new undici.Pool(rig.sink.origin)
     await asAlice(async () => {
       const call = outcome(pool.request({ path: '/', method: 'GET' }))
-      await vi.waitFor(() => expect(rig.endpoint.requests).toHaveLength(1))
+      // One of the test before may still come in, on a machine that is busy.
+      await vi.waitFor(() => expect(rig.endpoint.requests).not.toEqual([]))
       await pool.destroy()
       ready.resolve()
       expect(await call).toBe('UND_ERR_DESTROYED')
