@@ -3,13 +3,11 @@
 import type { Context, TextMapPropagator } from '@opentelemetry/api'
 import { defaultTextMapGetter, defaultTextMapSetter, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
-import { createDecide } from '../../src/destination/decision.ts'
-import { parsePattern } from '../../src/destination/pattern.ts'
-import { compileRules } from '../../src/destination/rules.ts'
 import { networkTarget } from '../../src/destination/target.ts'
 import { createTokenRelay, getCredential, setCredential } from '../../src/index.ts'
 import { compare } from '../support/compare.ts'
 import { prove, report } from '../support/report.ts'
+import { decideBy } from '../support/rules.ts'
 import { AUDIENCE, createSigner, createToken, freshField, ISSUER, rotate } from '../support/tokens.ts'
 
 const signer = createSigner('ES256')
@@ -30,23 +28,7 @@ const bare = () => ({ host: 'service' })
 const extract = (propagator: TextMapPropagator, carrier: () => object) => (): Context =>
   propagator.extract(ROOT_CONTEXT, carrier(), defaultTextMapGetter)
 
-const rule = {
-  to: 'https://profile.example',
-  pattern: parsePattern('https://profile.example'),
-  seal: false,
-  detached: 'withhold',
-  maxHeaderBytes: 16_384,
-  exchange: undefined,
-} as const
-const deciding = {
-  rules: compileRules([rule]),
-  exchanged: () => undefined,
-  checkRevocation: () => 'good' as const,
-  mode: 'enforce' as const,
-  hasSealingKey: () => false,
-  isBlocked: () => false,
-}
-const decide = createDecide(deciding, () => undefined)
+const decide = decideBy(['https://profile.example'])
 
 /** Finds the destination, decides, and makes the header: what a hop to a named destination adds to a request. */
 function authorize(): string | undefined {

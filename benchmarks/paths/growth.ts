@@ -1,15 +1,13 @@
 /** How the cost grows: with the token, with the issuers, with the rules, with the cache. The first of each row is the baseline. */
 
 import { ROOT_CONTEXT } from '@opentelemetry/api'
-import { createDecide } from '../../src/destination/decision.ts'
-import { parsePattern } from '../../src/destination/pattern.ts'
-import { compileRules } from '../../src/destination/rules.ts'
 import { networkTarget } from '../../src/destination/target.ts'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, setCredential } from '../../src/index.ts'
 import type { Contestant, Result } from '../support/compare.ts'
 import { compare } from '../support/compare.ts'
 import { prove, report } from '../support/report.ts'
+import { decideBy } from '../support/rules.ts'
 import { AUDIENCE, createSigner, createToken, freshField, ISSUER, rotate } from '../support/tokens.ts'
 
 const signer = createSigner('EdDSA')
@@ -54,23 +52,7 @@ async function credential() {
 }
 
 function decideAmong(count: number): () => unknown {
-  const rules = Array.from({ length: count }, (_, i) => `https://service-${i}.example`).map((to) => ({
-    to,
-    pattern: parsePattern(to),
-    seal: false as const,
-    detached: 'withhold' as const,
-    maxHeaderBytes: 16_384,
-    exchange: undefined,
-  }))
-  const deciding = {
-    rules: compileRules(rules),
-    exchanged: () => undefined,
-    checkRevocation: () => 'good' as const,
-    mode: 'enforce' as const,
-    hasSealingKey: () => false,
-    isBlocked: () => false,
-  }
-  const decide = createDecide(deciding, () => undefined)
+  const decide = decideBy(Array.from({ length: count }, (_, i) => `https://service-${i}.example`))
   const run = () =>
     decide(called, { target: networkTarget('https', `service-${count - 1}.example`, 443), obstacle: undefined })
   prove('it is allowed', run()?.verdict === 'forward')

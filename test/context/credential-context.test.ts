@@ -7,22 +7,10 @@ import { CredentialSlot } from '../../src/context/slot.ts'
 import { deleteCredential, getActiveCredential, getCredential, setCredential } from '../../src/index.ts'
 import { Credential } from '../../src/token/credential.ts'
 import { TokenRejectedError } from '../../src/token/errors.ts'
-import { createVerifiedCredential } from '../../src/token/verified-credential.ts'
+import { credentialOf } from '../support/credential.ts'
 
 const OTHER = createContextKey('an entry of somebody else')
-const credentialOf = (sub: string): ReturnType<typeof createVerifiedCredential> =>
-  createVerifiedCredential({
-    text: 'a.b.c',
-    claims: { sub, exp: 1 },
-    policy: {
-      issuer: 'https://id.example',
-      scopeClaims: ['scope', 'scp', 'roles'],
-      fingerprintKey: 'key',
-      watch: () => new AbortController().signal,
-      actors: 'hash',
-    },
-  })
-const [alice, bob] = [credentialOf('alice'), credentialOf('bob')]
+const [alice, bob] = [credentialOf({ sub: 'alice', exp: 1 }), credentialOf({ sub: 'bob', exp: 1 })]
 
 it('a context holds none, unless one was set', () => {
   expect(getCredential(ROOT_CONTEXT)).toBeUndefined()

@@ -5,21 +5,11 @@ import { describe, expect, it, vi } from 'vitest'
 import { CredentialSlot } from '../../src/context/slot.ts'
 import type { Credential } from '../../src/token/credential.ts'
 import { TokenRejectedError, UndecidedError } from '../../src/token/errors.ts'
-import { createVerifiedCredential } from '../../src/token/verified-credential.ts'
 import type { Verifier } from '../../src/verification/verifier.ts'
+import { credentialOf } from '../support/credential.ts'
 
 const TOKEN = 'eyJhbGciOiJFUzI1NiJ9.bWFya2Vy.c2ln'
-const alice = createVerifiedCredential({
-  text: TOKEN,
-  claims: { sub: 'alice' },
-  policy: {
-    issuer: 'https://id.example',
-    scopeClaims: ['scope', 'scp', 'roles'],
-    fingerprintKey: 'key',
-    watch: () => new AbortController().signal,
-    actors: 'hash',
-  },
-})
+const alice = credentialOf({ sub: 'alice' }, TOKEN)
 const presented = (): CredentialSlot => CredentialSlot.presented({ kind: 'token', text: TOKEN })
 const verifying = (outcome: () => Promise<typeof alice>): Verifier & { decide: ReturnType<typeof vi.fn> } => ({
   recall: () => undefined,

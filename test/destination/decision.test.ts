@@ -15,7 +15,7 @@ import { announcedTarget } from '../../src/destination/target.ts'
 import { suppressTracing } from '../../src/telemetry/suppression.ts'
 import { TokenRejectedError } from '../../src/token/errors.ts'
 import type { VerifiedCredential } from '../../src/token/verified-credential.ts'
-import { createVerifiedCredential } from '../../src/token/verified-credential.ts'
+import { credentialOf } from '../support/credential.ts'
 
 const NOW = 1_700_000_000
 const ruleOf = (to: string, seal: boolean | string, more: Partial<Rule> = {}): Rule => ({
@@ -47,17 +47,7 @@ const optionsWith = (mode: EgressMode) => ({
 const decide = createDecide(optionsWith('enforce'), (decision) => observed.push(decision))
 
 function credentialWith(exp?: number): VerifiedCredential {
-  return createVerifiedCredential({
-    text: 'a.b.c',
-    claims: exp === undefined ? {} : { exp },
-    policy: {
-      issuer: 'https://id.example',
-      scopeClaims: ['scope', 'scp', 'roles'],
-      fingerprintKey: 'key',
-      watch: () => new AbortController().signal,
-      actors: 'hash',
-    },
-  })
+  return credentialOf(exp === undefined ? {} : { exp })
 }
 const credential = credentialWith(NOW + 300)
 const VERIFIED = setCredential(ROOT_CONTEXT, credential)

@@ -7,7 +7,7 @@ import { serialize } from 'node:v8'
 import { describe, expect, it } from 'vitest'
 import { Credential } from '../../src/token/credential.ts'
 import type { VerifiedCredential } from '../../src/token/verified-credential.ts'
-import { createVerifiedCredential } from '../../src/token/verified-credential.ts'
+import { credentialOf } from '../support/credential.ts'
 
 const MARKER = 'bWFya2VyLW9mLWEtdG9rZW4'
 const TOKEN = `eyJhbGciOiJFUzI1NiJ9.${MARKER}.c2lnbmF0dXJl`
@@ -15,20 +15,7 @@ const TOKEN = `eyJhbGciOiJFUzI1NiJ9.${MARKER}.c2lnbmF0dXJl`
 type Kind = Credential | VerifiedCredential
 const KINDS: readonly (readonly [string, Kind])[] = [
   ['a presented credential', new Credential(TOKEN)],
-  [
-    'a verified credential',
-    createVerifiedCredential({
-      text: TOKEN,
-      claims: { sub: 'alice', exp: 4_000_000_000 },
-      policy: {
-        issuer: 'https://id.example',
-        scopeClaims: ['scope', 'scp', 'roles'],
-        fingerprintKey: 'a key of at least sixteen',
-        watch: () => new AbortController().signal,
-        actors: 'hash',
-      },
-    }),
-  ],
+  ['a verified credential', credentialOf({ sub: 'alice', exp: 4_000_000_000 }, TOKEN)],
 ]
 
 function printed(value: unknown): string {
