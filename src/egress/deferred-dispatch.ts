@@ -4,8 +4,8 @@ import type { EventEmitter } from 'node:events'
 import type { Context } from '@opentelemetry/api'
 import type { NetworkTarget } from '../destination/pattern.ts'
 
-/** What to wait for before a hop is decided; `undefined` where nothing is missing. Never rejects. */
-export type Before = (ctx: Context, target: NetworkTarget) => Promise<void> | undefined
+/** What to wait for before a hop is decided; `undefined` where nothing is missing. Never rejects. Seldom asks for the target. */
+export type Before = (ctx: Context, targetOf: () => NetworkTarget | undefined) => Promise<void> | undefined
 
 /** Of undici's handlers, old and new. */
 interface Handler {

@@ -12,11 +12,13 @@ import { contextFor } from './undici-shared.ts'
 
 /** The dispatch that is on the stack. An undici request is created inside the innermost one. */
 export interface DispatchFrame {
-  readonly dispatcher: object
+  readonly binding: Binding
+  /** The innermost so far: a pool has its clients dispatch what it is given. */
+  dispatcher: object
   /** Two callers share the handler, so that nobody can say whose request this is. */
-  readonly ambiguous: boolean
+  ambiguous: boolean
   /** A forward proxy is on the way, which reads whatever is not encrypted to the destination. */
-  readonly proxied: boolean
+  proxied: boolean
   /** The client span, once an instrumentation has injected for it. */
   span: Span | undefined
   /** What to do when the dispatch returns: by then the client span is known, whatever the order of subscribers. */
@@ -44,7 +46,7 @@ export interface DispatchBinder {
   undo(): void
 }
 
-/** What to wait for before a dispatch; see {@link Before}. */
+/** See {@link Before}. */
 type BeforeDispatch = (caller: Context, dispatcher: object, options: object) => Promise<void> | undefined
 
 export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
@@ -69,17 +71,24 @@ export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
       rememberOptions(options, binding)
       return binding
     }
-    // Given again by another caller: a shared handler, not a second hop. A pool that drains its queue dispatches it to
-    // another dispatcher, possibly while another caller's dispatch is on the stack.
-    const slot = getSlot(active)
-    const isDrained = frame === undefined && isBehind(dispatcher, bound.dispatcher)
-    const again = (frame === undefined || bound.dispatcher === dispatcher) && !isDrained && !isOwnHandler(handler)
-    if (again && slot !== undefined && slot !== getSlot(bound.caller)) {
-      bound.ambiguous = true
-      bound.caller = deleteCredential(bound.caller)
+    if (isGivenAgain(bound, dispatcher, handler)) {
+      const slot = getSlot(active)
+      if (slot !== undefined && slot !== getSlot(bound.caller)) {
+        bound.ambiguous = true
+        bound.caller = deleteCredential(bound.caller)
+      }
     }
     rememberOptions(options, bound)
     return bound
+  }
+
+  /**
+   * By the application: a shared handler, not a second hop. A pool that drains its queue dispatches it to another
+   * dispatcher, possibly while another caller's dispatch is on the stack.
+   */
+  function isGivenAgain(bound: Binding, dispatcher: object, handler: object): boolean {
+    if (frame !== undefined) return bound.dispatcher === dispatcher && !isOwnHandler(handler)
+    return !isBehind(dispatcher, bound.dispatcher) && !isOwnHandler(handler)
   }
 
   /** undici 7 wraps some handlers before a pool queues them: what comes out is known by its options only. */
@@ -96,9 +105,9 @@ export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
   function rememberOptions(options: unknown, binding: Binding): void {
     if (!isObject(options)) return
     const known = byOptions.get(options)
+    if (known === binding) return
     const shared = known !== undefined && getSlot(known.caller) !== getSlot(binding.caller)
-    const nobody = { ...binding, caller: deleteCredential(binding.caller), ambiguous: true }
-    byOptions.set(options, shared ? nobody : binding)
+    byOptions.set(options, shared ? { ...binding, caller: deleteCredential(binding.caller), ambiguous: true } : binding)
   }
 
   /**
@@ -115,12 +124,30 @@ export function createDispatchBinder(before: BeforeDispatch): DispatchBinder {
     if (outer !== undefined && outer.dispatcher !== dispatcher && !isBehind(outer.dispatcher, dispatcher)) {
       fronts.set(dispatcher, outer.dispatcher)
     }
-    const ambiguous = binding.ambiguous || outer?.ambiguous === true
-    const proxied = binding.proxied || outer?.proxied === true
+    // As a pool has one of its clients do: the same request, one dispatcher further.
+    const isSame = outer?.binding === binding && outer.span === undefined && outer.afterwards === undefined
+    return isSame ? dispatchWithin(outer, dispatcher, run) : dispatchAnew(dispatcher, binding, run)
+  }
+
+  function dispatchWithin(own: DispatchFrame, dispatcher: object, run: () => boolean): boolean {
+    const front = own.dispatcher
+    own.dispatcher = dispatcher
+    own.proxied ||= own.binding.proxied
+    own.ambiguous ||= own.binding.ambiguous
+    try {
+      return run()
+    } finally {
+      own.dispatcher = front
+    }
+  }
+
+  function dispatchAnew(dispatcher: object, binding: Binding, run: () => boolean): boolean {
+    const outer = frame
     const own: DispatchFrame = {
+      binding,
       dispatcher,
-      ambiguous,
-      proxied,
+      ambiguous: binding.ambiguous || outer?.ambiguous === true,
+      proxied: binding.proxied || outer?.proxied === true,
       span: undefined,
       afterwards: undefined,
       returned: false,

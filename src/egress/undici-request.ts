@@ -10,7 +10,7 @@ import { eventOf } from '../destination/hop-event.ts'
 import type { NetworkTarget } from '../destination/pattern.ts'
 import { originTarget } from '../destination/target.ts'
 import type { AuthEvent, WithholdReason } from '../telemetry/auth-event.ts'
-import { concealCapturedHeader } from '../telemetry/captured-headers.ts'
+import { concealWrittenHeader } from '../telemetry/captured-headers.ts'
 import { recordOnSpan } from '../telemetry/span-events.ts'
 import { createNotes } from '../token/notes.ts'
 import type { Before } from './deferred-dispatch.ts'
@@ -34,28 +34,28 @@ const REQUEST_CREATE = 'undici:request:create'
 const SEND_HEADERS = 'undici:client:sendHeaders'
 
 export function interceptUndici(decide: Decide, before: Before): UndiciInterception {
-  const binder = createDispatchBinder((ctx, dispatcher, options) => {
-    const target = targetOf(dispatcher, options)
-    return target === undefined ? undefined : before(ctx, target)
-  })
+  const binder = createDispatchBinder((ctx, dispatcher, options) => before(ctx, () => targetOf(dispatcher, options)))
   const stopWatching = watchCopies(binder)
-  const waiting = createNotes<((connection: Connection) => void) | undefined>()
-  const written = createNotes<boolean>()
-  const told = createNotes<Route>()
+  const routes = createNotes<Route>()
 
   /** Before the first byte on a new connection: decides what waited for it, and takes back what was meant for another. */
   function onConnection(requests: readonly unknown[], connection: Connection): void {
     for (const request of requests) {
-      if (typeof request !== 'object' || request === null) continue
-      if (connection.obstacle !== undefined && written.get(request) === true) {
-        written.set(request, false)
-        removeAuthorization(request as UndiciRequest)
-      }
-      const decideNow = waiting.get(request)
-      if (decideNow === undefined) continue
-      decideNow(connection)
-      waiting.set(request, undefined)
+      const route = typeof request === 'object' && request !== null ? routes.get(request) : undefined
+      if (route !== undefined) connected(request as UndiciRequest, route, connection)
     }
+  }
+
+  function connected(request: UndiciRequest, route: Route, connection: Connection): void {
+    if (connection.obstacle !== undefined && route.isWritten) {
+      route.isWritten = false
+      removeAuthorization(request)
+    }
+    if (!route.isWaiting) return
+    route.isWaiting = false
+    // Another subscriber may have added one since.
+    if (hasAuthorization(request.headers)) route.obstacle ??= 'own_credential'
+    authorize(request, route, connection)
   }
   const connections = watchConnections(onConnection)
 
@@ -64,8 +64,9 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
       const { request } = message as { request: UndiciRequest }
       const route = routeOf(request, withFirstCallPlace(context.active()), binder.frame)
       const connection = route.frame === undefined ? undefined : connections.of(route.frame.dispatcher)
-      if (route.obstacle !== undefined || connection !== undefined) return authorize(request, route, connection)
-      waiting.set(request, (opened) => authorize(request, route, opened))
+      route.isWaiting = route.obstacle === undefined && connection === undefined
+      routes.set(request, route)
+      if (!route.isWaiting) authorize(request, route, connection)
     } catch {
       // Deciding must never break a request; an undecided one leaves without a token.
     }
@@ -76,12 +77,12 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
       const decision = decisionFor(request, route, connection, decide)
       if (decision !== undefined && decision.verdict !== 'withhold') {
         addAuthorization(request, `Bearer ${decision.credential.reveal()}`)
-        written.set(request, true)
+        route.isWritten = true
         rememberSent(request, decision)
       }
       if (decision === undefined) return
+      route.isTold = true
       tell(route, eventOf(decision))
-      told.set(request, route)
     } catch {
       // As above.
     }
@@ -90,9 +91,9 @@ export function interceptUndici(decide: Decide, before: Before): UndiciIntercept
   /** When instrumentation-undici captures headers, before or after this. */
   function onSendHeaders(message: unknown): void {
     const { request } = message as { request: UndiciRequest }
-    const route = told.get(request)
-    const span = route === undefined ? undefined : spanOf(route)
-    if (span?.isRecording() === true) concealCapturedHeader(span)
+    const route = routes.get(request)
+    const span = route?.isTold === true ? spanOf(route) : undefined
+    if (span?.isRecording() === true) concealWrittenHeader(span)
   }
   subscribe(REQUEST_CREATE, onRequestCreate)
   subscribe(SEND_HEADERS, onSendHeaders)
@@ -130,21 +131,26 @@ function watchCopies(binder: DispatchBinder): () => void {
 
 /** Where a dispatch goes, before there is a request. */
 function targetOf(dispatcher: object, options: object): NetworkTarget | undefined {
-  const origin = parseOrigin(connectedOrigin(dispatcher) ?? (options as { origin?: unknown }).origin)
-  return origin === undefined ? undefined : originTarget(origin)
+  return parseOrigin(connectedOrigin(dispatcher) ?? (options as { origin?: unknown }).origin)?.target
 }
 
 /** What is known of a request when it is created, in its caller's context. */
-interface Route extends Pick<Hop, 'target' | 'obstacle'> {
+interface Route extends Pick<Hop, 'target'> {
   readonly caller: Context
   readonly frame: DispatchFrame | undefined
+  obstacle: WithholdReason | undefined
+  /** For its connection, without which nothing can be decided. */
+  isWaiting: boolean
+  /** Has our field. */
+  isWritten: boolean
+  /** Has an event. */
+  isTold: boolean
 }
 
 function routeOf(request: UndiciRequest, caller: Context, frame: DispatchFrame | undefined): Route {
   const origin = parseOrigin(request.origin)
-  const target = origin === undefined ? undefined : originTarget(origin)
   const obstacle = obstacleOf(request, origin, caller, frame)
-  return { target, obstacle, caller, frame }
+  return { target: origin?.target, obstacle, caller, frame, isWaiting: false, isWritten: false, isTold: false }
 }
 
 function decisionFor(
@@ -154,9 +160,7 @@ function decisionFor(
   decide: Decide,
 ): Decision | undefined {
   const headerBytes = (): number => headerBytesOf(request)
-  // Another subscriber may have added one since.
-  const own = hasAuthorization(request.headers) ? 'own_credential' : undefined
-  return decide(caller, { target, obstacle: obstacle ?? own ?? connection?.obstacle, headerBytes })
+  return decide(caller, { target, obstacle: obstacle ?? connection?.obstacle, headerBytes })
 }
 
 /** instrumentation-undici may subscribe before or after us, and never makes its span the active one. */
@@ -173,7 +177,7 @@ function spanOf({ caller, frame }: Route): Span | undefined {
 
 function obstacleOf(
   request: UndiciRequest,
-  origin: URL | undefined,
+  origin: Origin | undefined,
   caller: Context,
   frame: DispatchFrame | undefined,
 ): WithholdReason | undefined {
@@ -188,25 +192,44 @@ function obstacleOf(
   if (isShared(caller)) return 'shared_response'
   if (isVerifiedAs(request, origin)) return 'custom_connection'
   // `origin` is what the caller wrote; the client is connected to where it was made for.
-  return connectedOrigin(frame.dispatcher) === origin?.origin ? undefined : 'custom_connection'
+  return connectedOrigin(frame.dispatcher) === origin?.text ? undefined : 'custom_connection'
+}
+
+/** What is asked of an origin for every request. */
+interface Origin {
+  /** As it is serialized (WHATWG URL). */
+  readonly text: string
+  readonly protocol: string
+  readonly hostname: string
+  readonly target: NetworkTarget | undefined
 }
 
 /** Origins are few, and to parse one takes as long as to decide about it. */
-const parsed = new LRUCache<string, URL>({ max: 1_000 })
+const parsed = new LRUCache<string, Origin>({ max: 1_000 })
 const MAX_REMEMBERED = 300
+/** Most services ask one other. */
+let latest: { readonly written: string; readonly origin: Origin } | undefined
 
-function parseOrigin(origin: unknown): URL | undefined {
-  const text = origin instanceof URL ? origin.href : origin
+function parseOrigin(written: unknown): Origin | undefined {
+  const text = written instanceof URL ? written.href : written
   if (typeof text !== 'string') return undefined
-  const known = parsed.get(text)
-  if (known !== undefined) return known
+  if (latest?.written === text) return latest.origin
+  const origin = parsed.get(text) ?? read(text)
+  if (origin === undefined || text.length > MAX_REMEMBERED) return origin
+  latest = { written: text, origin }
+  parsed.set(text, origin)
+  return origin
+}
+
+function read(text: string): Origin | undefined {
   const url = URL.parse(text)
-  if (url !== null && text.length <= MAX_REMEMBERED) parsed.set(text, url)
-  return url ?? undefined
+  if (url === null) return undefined
+  const { origin, protocol, hostname } = url
+  return { text: origin, protocol, hostname, target: originTarget(url) }
 }
 
 /** Whether the certificate would be checked for the name in a `Host` field, and not for that of the origin. */
-function isVerifiedAs({ servername }: UndiciRequest, origin: URL | undefined): boolean {
+function isVerifiedAs({ servername }: UndiciRequest, origin: Origin | undefined): boolean {
   return origin?.protocol === 'https:' && Boolean(servername) && servername !== origin.hostname
 }
 

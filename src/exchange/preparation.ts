@@ -15,8 +15,8 @@ import type { GetTokenOptions } from './token-source.ts'
 export interface Preparation {
   /** See `DecideOptions`. */
   readonly exchanged: DecideOptions['exchanged']
-  /** What to wait for before a hop to `target` is decided; `undefined` where that would change nothing. Never rejects. */
-  before(ctx: Context, target: Target): Promise<void> | undefined
+  /** What to wait for before a hop is decided; `undefined` where that would change nothing. Never rejects. */
+  before(ctx: Context, targetOf: () => Target | undefined): Promise<void> | undefined
   /**
    * Gets what the caller of `ctx` needs at `target`, for a call that takes `validForMillis`, and resolves with what would
    * be sent now; with `undefined` where that is nothing: nobody is calling, no rule names the destination, or the mode is
@@ -85,10 +85,11 @@ export function createPreparation({ exchangers, listed, ...deciding }: Preparati
 
   return {
     exchanged,
-    before(ctx, target) {
+    before(ctx, targetOf) {
       const slot = enforces ? slotOf(ctx) : undefined
       if (slot === undefined || !(exchanges || slot.isRenewed)) return undefined
-      if (options.rules.match(target) === undefined) return undefined
+      const target = targetOf()
+      if (target === undefined || options.rules.match(target) === undefined) return undefined
       const renewal = slot.renewal()
       return renewal === undefined ? lackingAt(ctx, slot, target) : renewal.then(() => lackingAt(ctx, slot, target))
     },

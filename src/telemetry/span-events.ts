@@ -5,7 +5,7 @@ import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { actorsOf } from '../token/verified-credential.ts'
 import { auditor } from './auditor.ts'
 import type { AuthEvent } from './auth-event.ts'
-import { concealCapturedHeader } from './captured-headers.ts'
+import { concealCapturedHeader, concealWrittenHeader } from './captured-headers.ts'
 import { linksTo } from './token-origins.ts'
 
 /**
@@ -20,12 +20,20 @@ export function recordOnSpan(span: Span | undefined, event: AuthEvent): void {
     auditor?.(event, attributes, span)
     if (!isRecording) return
     span.addEvent(event.name, attributes)
-    concealCapturedHeader(span)
+    conceal(span, event)
     const isExchanged = event.name === 'auth.token.forwarded' && event.subject !== undefined
     if (isExchanged) span.addLinks(linksTo(event.credential))
   } catch {
     // A span of a broken SDK must not break the request it belongs to.
   }
+}
+
+/** By the time of the first event of a request its outcome is still to come. */
+function conceal(span: Span, { name }: AuthEvent): void {
+  if (name === 'auth.token.received') return
+  const isIncoming = name === 'auth.token.verified' || name === 'auth.token.rejected'
+  if (isIncoming) concealCapturedHeader(span)
+  else concealWrittenHeader(span)
 }
 
 function attributesOf(event: AuthEvent): Attributes {

@@ -7,11 +7,15 @@ import type { Issuer } from './issuer.ts'
 import { nameOf } from './token-name.ts'
 
 export interface VerifiedToken extends Validity {
-  readonly text: string
   readonly credential: VerifiedCredential
   readonly issuer: Issuer
   /** The key that verified it; `undefined` where the issuer was asked instead. */
   readonly keyThumbprint: string | undefined
+}
+
+interface Entry extends VerifiedToken {
+  /** In which second it was last moved away from the end where tokens are forgotten. */
+  usedAt: number
 }
 
 export interface VerifiedTokens {
@@ -31,22 +35,32 @@ const BYTES_PER_ENTRY = 4_096
  */
 export function createVerifiedTokens(maxEntries: number, isCurrent: (issuer: Issuer) => boolean): VerifiedTokens {
   if (maxEntries === 0) return { get: () => undefined, set: () => undefined, recognize: () => undefined }
-  const tokens = new LRUCache<string, VerifiedToken>({
+  const tokens = new LRUCache<string, Entry>({
     max: maxEntries,
     maxSize: maxEntries * BYTES_PER_ENTRY,
     // The text, and about as much again for the claims.
-    sizeCalculation: ({ text }) => text.length * 2,
+    sizeCalculation: ({ credential }) => credential.byteLength * 2,
   })
 
   /** Whoever is recognized is asked for next, with the text that is remembered: by whoever lets in. */
-  let latest: VerifiedToken | undefined
+  let latest: Entry | undefined
 
-  function find(text: string): VerifiedToken | undefined {
-    if (latest?.text === text) return latest
-    const token = tokens.get(nameOf(text))
-    if (token?.text !== text) return undefined
-    latest = token
-    return token
+  function find(text: string): Entry | undefined {
+    if (latest !== undefined && textOf(latest) === text) return latest
+    const name = nameOf(text)
+    const entry = tokens.peek(name)
+    if (entry === undefined || textOf(entry) !== text) return undefined
+    touch(name, entry)
+    latest = entry
+    return entry
+  }
+
+  /** By the second: each time would take longer than all the rest. */
+  function touch(name: string, entry: Entry): void {
+    const second = Math.trunc(Date.now() / 1_000)
+    if (entry.usedAt === second) return
+    entry.usedAt = second
+    tokens.get(name)
   }
 
   function isVouchedFor({ issuer, keyThumbprint }: VerifiedToken): boolean {
@@ -56,18 +70,25 @@ export function createVerifiedTokens(maxEntries: number, isCurrent: (issuer: Iss
 
   return {
     get(text) {
-      const token = find(text)
-      if (token === undefined || (isInTime(token) && isVouchedFor(token))) return token
+      const entry = find(text)
+      if (entry === undefined || (isInTime(entry) && isVouchedFor(entry))) return entry
       tokens.delete(nameOf(text))
       latest = undefined
       return undefined
     },
-    set: (token) => void tokens.set(nameOf(token.text), token),
+    set({ credential, issuer, keyThumbprint, from, until }) {
+      const entry: Entry = { credential, issuer, keyThumbprint, from, until, usedAt: 0 }
+      tokens.set(nameOf(textOf(entry)), entry)
+    },
     recognize(text) {
-      const token = find(text)
-      return token?.keyThumbprint === undefined ? undefined : token.text
+      const entry = find(text)
+      return entry?.keyThumbprint === undefined ? undefined : textOf(entry)
     },
   }
+}
+
+function textOf({ credential }: Entry): string {
+  return credential.reveal()
 }
 
 /** By the wall clock, as `exp` is: a clock that jumps makes tokens valid or not, and entries with them. */

@@ -48,7 +48,7 @@ export interface VerifierOptions {
 }
 
 /** What vouches for a token. */
-interface Evidence extends Omit<VerifiedToken, 'credential' | 'text'> {
+interface Evidence extends Omit<VerifiedToken, 'credential'> {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
@@ -141,7 +141,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     if (!issuer.claimRules.every((rule) => rule(credential.claims) === true)) {
       throw new TokenRejectedError('ERR_TOKEN_RULE')
     }
-    return { text, credential, issuer, keyThumbprint, from, until }
+    return { credential, issuer, keyThumbprint, from, until }
   }
 
   function policyOf(issuer: Issuer): CredentialPolicy {

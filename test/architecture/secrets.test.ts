@@ -66,6 +66,7 @@ describe('a token', () => {
   it('is revealed in these places only', () => {
     expect(uses(sources, 'reveal')).toEqual({
       'token/verified-credential.ts': 2,
+      'verification/verified-tokens.ts': 1,
       'verification/verifier.ts': 3,
       'exchange/exchanger.ts': 6,
       'exchange/shared-source.ts': 1,

@@ -9,7 +9,8 @@ const issuer = { keys: { stillHolds: () => true } }
 
 function token(text: string, name: string, isSigned = true, until = Number.POSITIVE_INFINITY): VerifiedToken {
   const keyThumbprint = isSigned ? 'key' : undefined
-  return { text, credential: { name }, issuer, keyThumbprint, from: 0, until } as unknown as VerifiedToken
+  const credential = { name, byteLength: text.length, reveal: () => text }
+  return { credential, issuer, keyThumbprint, from: 0, until } as unknown as VerifiedToken
 }
 const nameOf = (found: VerifiedToken | undefined): unknown =>
   (found?.credential as { name?: unknown } | undefined)?.name
@@ -56,6 +57,16 @@ describe('C5 a text is recognized', () => {
     tokens.set(token(`ended.${END}`, 'ended', true, 1))
     expect(nameOf(tokens.get(`ended.${END}`))).toBeUndefined()
     expect(tokens.recognize(`ended.${END}`)).toBeUndefined()
+  })
+
+  it('longer than those that nobody has asked for', () => {
+    const tokens = createVerifiedTokens(2, () => true)
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => `${name}.${name.repeat(60)}`) as [string, string, string]
+    for (const text of [a, b]) tokens.set(token(text, text))
+    expect(nameOf(tokens.get(a))).toBe(a)
+    tokens.set(token(c, c))
+    expect([c, b].map(tokens.recognize)).toEqual([c, undefined])
+    expect(tokens.recognize(a)).toBe(a)
   })
 
   it('nothing is, where nothing is remembered', () => {
