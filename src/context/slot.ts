@@ -1,7 +1,6 @@
 /** The box in which a token travels: put into the context by `extract`, filled once by whoever verifies it. */
 
 import { EventEmitter } from 'node:events'
-import { ServerResponse } from 'node:http'
 import type { Presented } from '../token/bearer.ts'
 import { Credential } from '../token/credential.ts'
 import { TokenError, TokenRejectedError } from '../token/errors.ts'
@@ -45,10 +44,9 @@ export class CredentialSlot {
   #state: SlotState
   #source: CredentialSource | undefined
   #settling: Promise<SlotState> | undefined
+  #isLetIn = false
   #hasLifetime = false
   #ended = false
-  /** Looked at instead of listened to: a listener costs more than all the rest of a slot. Let go of once it is over. */
-  #response: ServerResponse | undefined
   /** The token as it came, whatever became of it. */
   readonly #credential: Credential | undefined
 
@@ -157,21 +155,26 @@ export class CredentialSlot {
 
   /** Whether this slot was made for the very token of `presented`, by a request that is not over. */
   isFor(presented: Presented): boolean {
-    return presented.kind === 'token' && !this.ended && this.#credential?.is(presented.text) === true
+    return presented.kind === 'token' && !this.#ended && this.#credential?.is(presented.text) === true
+  }
+
+  /** Whether its request has been let in: there may be another event about it. */
+  get isLetIn(): boolean {
+    return this.#isLetIn
+  }
+
+  letIn(): void {
+    this.#isLetIn = true
   }
 
   /** Whether the request that the token came with is over. Work that goes on under it does so without a caller. */
   get ended(): boolean {
-    if (this.#response?.closed) {
-      this.#ended = true
-      this.#response = undefined
-    }
     return this.#ended
   }
 
   /** Whether the request that the token came with is being handled. */
   get isOpen(): boolean {
-    return this.#hasLifetime && !this.ended
+    return this.#hasLifetime && !this.#ended
   }
 
   /** From the first `close` of `lifetime` on the request is over: answered, or its client gone. The first one counts. */
@@ -181,12 +184,10 @@ export class CredentialSlot {
     // Whoever asks late would wait for a `close` that has been.
     this.#ended = isOver(lifetime)
     if (this.#ended) return
-    if (isNodeResponse(lifetime)) this.#response = lifetime
-    else {
-      lifetime.once('close', () => {
-        this.#ended = true
-      })
-    }
+    // OpenTelemetry gives a bound emitter an `on` of its own, which wraps every listener: this one needs no context.
+    EventEmitter.prototype.on.call(lifetime, 'close', () => {
+      this.#ended = true
+    })
   }
 
   /** Refuses what has not been decided yet: for findings that `extract` could not see. */
@@ -224,11 +225,6 @@ export class CredentialSlot {
     if (this.#state.status === 'unverified' || this.#state.status === 'sealed') this.#state = outcome
     return this.#state
   }
-}
-
-/** Of Node itself, which says `closed` just before it emits `close`; subclasses and look-alikes may emit it alone. */
-function isNodeResponse(lifetime: EventEmitter): lifetime is ServerResponse {
-  return Object.getPrototypeOf(lifetime) === ServerResponse.prototype
 }
 
 /** Responses, sockets and streams of Node say so; the response of the HTTP/2 compatibility layer has a stream for it. */

@@ -1,7 +1,6 @@
 /** The ingress gate: a request waits here until its token is verified, and ends here if it is not. */
 
 import { ensureContextManager } from '../context/context-manager.ts'
-import { createNotes } from '../token/notes.ts'
 import type { SlotAdmission, SlotAdmitter } from './admission.ts'
 import { enterSlot } from './enter.ts'
 import type { Incoming } from './incoming.ts'
@@ -24,20 +23,19 @@ export interface GateOptions {
 
 export function createGate({ mode, publicPaths, allowPreflight, metadata, admitter }: GateOptions): Interceptor {
   const isPublicPath = compilePublicPaths(publicPaths)
-  const passed = createNotes<true>()
   const isPublic = (event: string, incoming: Incoming): boolean =>
     isPublicPath(incoming.target) || (allowPreflight && isPreflight(event, incoming))
 
   return (event, args, proceed) => {
     const incoming = incomingOf(event, args)
-    // The HTTP/2 compatibility layer turns a `stream` that was let in into a `request`.
-    if (passed.get(incoming.subject)) return proceed()
     const described = metadata?.answerTo(incoming.method, incoming.target)
     if (described !== undefined) return incoming.answer(described)
     if (mode === 'off') return proceed()
 
     ensureContextManager()
     const slot = admitter.slotOf(incoming)
+    // The HTTP/2 compatibility layer turns a `stream` that was let in into a `request`, with the same headers.
+    if (slot.isLetIn) return proceed()
     slot.endWith(incoming.lifetime)
     enterSlot(slot, incoming.emitters, () => {
       if (isPublic(event, incoming)) return letIn()
@@ -53,7 +51,7 @@ export function createGate({ mode, publicPaths, allowPreflight, metadata, admitt
     })
 
     function letIn(): void {
-      passed.set(incoming.subject, true)
+      slot.letIn()
       proceed()
     }
 

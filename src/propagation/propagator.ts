@@ -111,7 +111,6 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
   }
 
   function inject(ctx: Context, carrier: object, setter: TextMapSetter): void {
-    if (onInject(ctx)) return
     const target = targetOf(ctx)
     // What somebody sends on without being a caller stays as it was: a message that is put back where it came from.
     removeStale(carrier, target?.kind === 'messaging' && getSlot(ctx) !== undefined)
@@ -156,10 +155,12 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
     extract,
     inject(ctx, carrier, setter) {
       try {
-        if (!isCarrier(carrier)) return void onInject(ctx)
+        const isDecidedElsewhere = onInject(ctx)
+        if (!isCarrier(carrier)) return
+        removeTokens(carrier)
+        if (isDecidedElsewhere) return
         markSeen(carrier)
         producers.discover()
-        removeTokens(carrier)
         inject(ctx, carrier, setter)
       } catch {
         // Total by contract: a hostile carrier or setter gets no token and breaks no request.

@@ -26,8 +26,7 @@ export function watchProducerSpans(): ProducerSpans {
   const restores = new Map<object, () => void>()
   let known: TracerProvider | undefined
 
-  function remember(span: Span, options: SpanOptions | undefined): void {
-    if (options?.kind !== SpanKind.PRODUCER) return
+  function remember(span: Span, options: SpanOptions): void {
     const attributes: Record<string, unknown> = { ...options.attributes }
     started.set(span, attributes)
     // Some set them afterwards. The span itself may cut values short, or count them, or drop them.
@@ -41,7 +40,7 @@ export function watchProducerSpans(): ProducerSpans {
     if (restores.has(type) || typeof startSpan !== 'function') return
     const hooked: StartSpan = function hooked(this: Tracer, name, options, context) {
       const span = startSpan.call(this, name, options, context)
-      quietly(() => remember(span, options))
+      if (options?.kind === SpanKind.PRODUCER) quietly(() => remember(span, options))
       return span
     }
     type.startSpan = hooked
