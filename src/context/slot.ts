@@ -23,6 +23,8 @@ export type SlotState =
   | { readonly status: 'verified'; readonly credential: VerifiedCredential }
   | { readonly status: 'rejected'; readonly error: TokenError }
 
+const ABSENT: SlotState = { status: 'absent' }
+
 /** Whoever renews a token. An application may bring one of its own, so that nothing it returns is believed. */
 export interface CredentialSource {
   /** What it has now, if that has not expired. */
@@ -49,22 +51,26 @@ export class CredentialSlot {
   #ended = false
   /** The token as it came, whatever became of it. */
   readonly #credential: Credential | undefined
+  /** The field that it came in. */
+  readonly #field: unknown
 
-  private constructor(state: SlotState) {
+  private constructor(state: SlotState, field?: unknown) {
     this.#state = state
     this.#credential = state.status === 'unverified' ? state.credential : undefined
+    this.#field = field
   }
 
-  static presented(presented: Presented): CredentialSlot {
+  /** What `field`, the value of an `Authorization`, holds. */
+  static presented(presented: Presented, field?: unknown): CredentialSlot {
     switch (presented.kind) {
       case 'none':
-        return new CredentialSlot({ status: 'absent' })
+        return new CredentialSlot(ABSENT, field)
       case 'malformed':
-        return new CredentialSlot({ status: 'rejected', error: new TokenRejectedError('ERR_TOKEN_REQUEST') })
+        return new CredentialSlot(rejected(new TokenRejectedError('ERR_TOKEN_REQUEST')), field)
       case 'too_large':
-        return new CredentialSlot({ status: 'rejected', error: new TokenRejectedError('ERR_TOKEN_TOO_LARGE') })
+        return new CredentialSlot(rejected(new TokenRejectedError('ERR_TOKEN_TOO_LARGE')), field)
       case 'token':
-        return new CredentialSlot({ status: 'unverified', credential: new Credential(presented.text) })
+        return new CredentialSlot({ status: 'unverified', credential: new Credential(presented.text) }, field)
     }
   }
 
@@ -106,7 +112,7 @@ export class CredentialSlot {
   }
 
   get state(): SlotState {
-    const current = this.#current()
+    const current = this.#source === undefined ? undefined : this.#current()
     if (current !== undefined) this.#state = { status: 'verified', credential: current }
     return this.#state
   }
@@ -151,6 +157,11 @@ export class CredentialSlot {
     } catch {
       return undefined
     }
+  }
+
+  /** Whether this slot was made for the value that is `field` now. */
+  cameIn(field: unknown): boolean {
+    return this.#field === field
   }
 
   /** Whether this slot was made for the very token of `presented`, by a request that is not over. */

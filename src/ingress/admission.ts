@@ -114,17 +114,21 @@ export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
 
   function admitSlot(slot: CredentialSlot, mode: AdmissionMode) {
     // What the gate has found out already, it has told already.
-    const isNew = slot.state.status === 'unverified' || slot.state.status === 'rejected'
+    const { status } = slot.state
+    const isNew = status === 'unverified' || status === 'rejected'
     if (isNew) recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.received' })
     const settled = slot.settle(verifier)
-    const conclude = (state: SlotState): SlotAdmission | Promise<SlotAdmission> => {
-      const error = refusalOf(state, mode)
-      if (error !== undefined) return refuse(error)
-      if (state.status !== 'verified') return { admitted: true, credential: undefined }
-      if (isNew) tellVerified(state.credential)
-      return letIn(state.credential, isNew ? audit?.acknowledged() : undefined)
-    }
-    return settled instanceof Promise ? settled.then(conclude) : conclude(settled)
+    return settled instanceof Promise
+      ? settled.then((state) => conclude(state, mode, isNew))
+      : conclude(settled, mode, isNew)
+  }
+
+  function conclude(state: SlotState, mode: AdmissionMode, isNew: boolean): SlotAdmission | Promise<SlotAdmission> {
+    const error = refusalOf(state, mode)
+    if (error !== undefined) return refuse(error)
+    if (state.status !== 'verified') return { admitted: true, credential: undefined }
+    if (isNew) tellVerified(state.credential)
+    return letIn(state.credential, isNew ? audit?.acknowledged() : undefined)
   }
 
   function admit(request: AdmissionRequest, mode: AdmissionMode): Admission | Promise<Admission> {

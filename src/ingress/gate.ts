@@ -1,6 +1,7 @@
 /** The ingress gate: a request waits here until its token is verified, and ends here if it is not. */
 
 import { ensureContextManager } from '../context/context-manager.ts'
+import type { CredentialSlot } from '../context/slot.ts'
 import type { SlotAdmission, SlotAdmitter } from './admission.ts'
 import { enterSlot } from './enter.ts'
 import type { Incoming } from './incoming.ts'
@@ -26,6 +27,20 @@ export function createGate({ mode, publicPaths, allowPreflight, metadata, admitt
   const isPublic = (event: string, incoming: Incoming): boolean =>
     isPublicPath(incoming.target) || (allowPreflight && isPreflight(event, incoming))
 
+  function admit(event: string, request: Waiting): void {
+    const { incoming, slot } = request
+    if (isPublic(event, incoming)) return letIn(request)
+    const admission = admitter.admitSlot(slot, mode === 'off' ? 'optional' : mode)
+    if (!(admission instanceof Promise)) return finish(request, admission)
+    const release = incoming.guard()
+    admission
+      .then((decided) => {
+        release()
+        finish(request, decided)
+      })
+      .catch(rethrow)
+  }
+
   return (event, args, proceed) => {
     const incoming = incomingOf(event, args)
     const described = metadata?.answerTo(incoming.method, incoming.target)
@@ -37,30 +52,27 @@ export function createGate({ mode, publicPaths, allowPreflight, metadata, admitt
     // The HTTP/2 compatibility layer turns a `stream` that was let in into a `request`, with the same headers.
     if (slot.isLetIn) return proceed()
     slot.endWith(incoming.lifetime)
-    enterSlot(slot, incoming.emitters, () => {
-      if (isPublic(event, incoming)) return letIn()
-      const admission = admitter.admitSlot(slot, mode)
-      if (!(admission instanceof Promise)) return finish(admission)
-      const release = incoming.guard()
-      admission
-        .then((decided) => {
-          release()
-          finish(decided)
-        })
-        .catch(rethrow)
-    })
-
-    function letIn(): void {
-      slot.letIn()
-      proceed()
-    }
-
-    function finish(admission: SlotAdmission): void {
-      if (incoming.isGone()) return
-      if (admission.admitted) return letIn()
-      incoming.answer(admission.answer)
-    }
+    enterSlot(slot, incoming.emitters, () => admit(event, { incoming, slot, proceed }))
   }
+}
+
+/** A request in front of the gate. */
+interface Waiting {
+  readonly incoming: Incoming
+  readonly slot: CredentialSlot
+  readonly proceed: () => void
+}
+
+function letIn({ slot, proceed }: Waiting): void {
+  slot.letIn()
+  proceed()
+}
+
+function finish(request: Waiting, admission: SlotAdmission): void {
+  const { incoming } = request
+  if (incoming.isGone()) return
+  if (admission.admitted) return letIn(request)
+  incoming.answer(admission.answer)
 }
 
 /** Fields that no preflight request has: a body, and what makes some servers read another method out of it. */

@@ -81,8 +81,10 @@ function hasEntries(carrier: object): carrier is Entries {
 
 /** By its shape: every copy of grpc-js has a class of its own. */
 export function isMetadata(carrier: object): carrier is Metadata {
-  const { get, getMap, remove } = carrier as Partial<Metadata> & { getMap?: unknown }
-  return typeof get === 'function' && typeof remove === 'function' && typeof getMap === 'function'
+  // Nothing else has this one, so that of header fields no other is asked for.
+  if (typeof (carrier as { getMap?: unknown }).getMap !== 'function') return false
+  const { get, remove } = carrier as Partial<Metadata>
+  return typeof get === 'function' && typeof remove === 'function'
 }
 
 /** Setters wrap what they are given: Kafka clients in bytes, SQS in an attribute. */
