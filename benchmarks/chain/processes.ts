@@ -3,6 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import type { Profiler } from 'node:inspector'
 import { join } from 'node:path'
 
 export interface ChainOptions {
@@ -20,6 +21,9 @@ export interface Chain {
   readonly origin: string
   /** What the three have used so far, in microseconds of CPU. */
   cpuMicros(): Promise<number>
+  /** Starts to record where the three spend their time. */
+  record(): Promise<void>
+  recorded(): Promise<readonly Profiler.Profile[]>
   stop(): void
 }
 
@@ -34,8 +38,17 @@ export async function startChain(options: ChainOptions): Promise<Chain> {
   return {
     origin: gateway.origin,
     async cpuMicros() {
-      const used = await Promise.all(services.map(({ child }) => usageOf(child)))
-      return used.reduce((sum, micros) => sum + micros, 0)
+      const used = await Promise.all(
+        services.map(({ child }) => ask<{ readonly cpu: NodeJS.CpuUsage }>(child, 'usage')),
+      )
+      return used.reduce((sum, { cpu }) => sum + cpu.user + cpu.system, 0)
+    },
+    async record() {
+      await Promise.all(services.map(({ child }) => ask(child, 'record')))
+    },
+    async recorded() {
+      const answers = services.map(({ child }) => ask<{ readonly profile: Profiler.Profile }>(child, 'stop'))
+      return (await Promise.all(answers)).map(({ profile }) => profile)
     },
     stop() {
       for (const { child } of services) child.kill('SIGKILL')
@@ -58,8 +71,8 @@ async function startService(options: ChainOptions, next: string | undefined, cor
   return { child, origin: `http://127.0.0.1:${port}` }
 }
 
-async function usageOf(child: ChildProcess): Promise<number> {
-  child.send('usage')
-  const [{ cpu }] = (await once(child, 'message')) as [{ readonly cpu: NodeJS.CpuUsage }]
-  return cpu.user + cpu.system
+async function ask<T>(child: ChildProcess, question: 'usage' | 'record' | 'stop'): Promise<T> {
+  child.send(question)
+  const [answer] = (await once(child, 'message')) as [T]
+  return answer
 }

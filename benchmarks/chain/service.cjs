@@ -106,9 +106,30 @@ async function answer(request, response) {
   response.end(JSON.stringify({ hops: hops + 1, authorized }))
 }
 
+let session
+function inspect(method, params) {
+  if (session === undefined) {
+    session = new (require('node:inspector').Session)()
+    session.connect()
+  }
+  return new Promise((resolve, reject) =>
+    session.post(method, params, (error, result) => (error ? reject(error) : resolve(result))),
+  )
+}
+
 const server = http.createServer((request, response) => {
   answer(request, response).catch(() => response.writeHead(500).end())
 })
 server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }))
-process.on('message', () => process.send({ cpu: process.cpuUsage(), memory: process.memoryUsage.rss() }))
+const ANSWERS = {
+  usage: async () => ({ cpu: process.cpuUsage() }),
+  record: async () => {
+    await inspect('Profiler.enable')
+    await inspect('Profiler.setSamplingInterval', { interval: 1_000 })
+    await inspect('Profiler.start')
+    return {}
+  },
+  stop: () => inspect('Profiler.stop'),
+}
+process.on('message', async (asked) => process.send(await ANSWERS[asked]()))
 process.on('disconnect', () => process.exit())

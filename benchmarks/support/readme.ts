@@ -55,6 +55,7 @@ interface Section {
 const SECTIONS: readonly Section[] = [
   { applies: (name) => name === 'bench', show: showPaths, chart: chartPaths },
   { applies: (name) => name.startsWith('chain-'), show: showChain, chart: chartChain },
+  { applies: (name) => name === 'profile', show: showProfile },
   { applies: (name) => name === 'flood', show: showFlood },
   { applies: (name) => name === 'memory', show: showMemory },
 ]
@@ -121,8 +122,8 @@ function showGrowth(all: readonly Result[]): string {
 
 interface Summary {
   readonly median: number
-  readonly min: number
-  readonly max: number
+  readonly low: number
+  readonly high: number
 }
 interface ChainMode {
   readonly mode: string
@@ -136,7 +137,7 @@ interface ChainMode {
 
 function showChain(results: Readonly<Record<string, unknown>>, name: string): string {
   const modes = results['modes'] as readonly ChainMode[]
-  const range = ({ median, min, max }: Summary): string => `${times(median)} [${min.toFixed(2)} to ${max.toFixed(2)}]`
+  const range = ({ median, low, high }: Summary): string => `${times(median)} [${low.toFixed(2)} to ${high.toFixed(2)}]`
   const rows = modes.map(({ mode, cpuMicros, cpu, perSecond, p50, p99, cpuAlone }) => {
     const label = mode === 'relay' ? '**relay**' : mode
     return [label, `${cpuMicros.toFixed(0)} µs`, range(cpu), range(perSecond), range(p50), range(p99), range(cpuAlone)]
@@ -154,6 +155,28 @@ function chartChain(results: Readonly<Record<string, unknown>>, name: string): s
     value: 1,
     label: 'OpenTelemetry only',
   })
+}
+
+interface ProfiledMode {
+  readonly mode: string
+  readonly byOwner: Readonly<Record<string, number>>
+}
+
+function showProfile(results: Readonly<Record<string, unknown>>): string {
+  const modes = results['modes'] as readonly ProfiledMode[]
+  const owners = [...new Set(modes.flatMap(({ byOwner }) => Object.keys(byOwner)))]
+  const micros = (value = 0): string => value.toFixed(1)
+  const rows = owners.map((owner) => [owner, ...modes.map(({ byOwner }) => micros(byOwner[owner]))])
+  const sums = modes.map(({ byOwner }) => micros(Object.values(byOwner).reduce((sum, value) => sum + value, 0)))
+  const functions = Object.entries(results['functions'] as Readonly<Record<string, number>>)
+  return [
+    settingsOf(results),
+    table(['Microseconds of', ...modes.map(({ mode }) => mode)], [...rows, ['**all**', ...sums]]),
+    table(
+      ['Function of the relay', 'Microseconds'],
+      functions.map(([name, value]) => [`\`${name}\``, micros(value)]),
+    ),
+  ].join('\n\n')
 }
 
 function settingsOf(results: Readonly<Record<string, unknown>>): string {
