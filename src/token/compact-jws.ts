@@ -1,5 +1,6 @@
 /** Strict reading of the JWS Compact Serialization (RFC 7515 §7.1): one token has one spelling. */
 
+import { isAscii } from 'node:buffer'
 import { parseStrictJson } from './strict-json.ts'
 
 /** The two JSON objects of a JWS, not verified. */
@@ -21,11 +22,21 @@ export function decodeCompactJws(text: string): DecodedJws | undefined {
   const first = text.indexOf('.')
   const second = text.indexOf('.', first + 1)
   if (!isCanonical(text.slice(second + 1))) return undefined
-  const header = decodeJsonObject(text.slice(0, first))
+  const header = decodeHeader(text.slice(0, first))
   if (header === undefined) return undefined
   const payload = decodeJsonObject(text.slice(first + 1, second))
   if (payload === undefined) return undefined
   return { header, payload }
+}
+
+/** An issuer writes the same header into all of its tokens: the same object for it, so that others know it as well. */
+let latest: { readonly segment: string; readonly header: DecodedJws['header'] } | undefined
+
+function decodeHeader(segment: string): DecodedJws['header'] | undefined {
+  if (latest?.segment === segment) return latest.header
+  const header = decodeJsonObject(segment)
+  if (header !== undefined) latest = { segment, header: Object.freeze(header) }
+  return header
 }
 
 /** Three segments are a JWS, however wrong; it must not become an opaque token by a wrong character (RFC 7515 §7.1). */
@@ -56,7 +67,8 @@ export function isCanonical(segment: string): boolean {
 export function decodeJsonObject(segment: string): Readonly<Record<string, unknown>> | undefined {
   if (!isCanonical(segment)) return undefined
   try {
-    return parseStrictJson(utf8.decode(Buffer.from(segment, 'base64url')), LIMITS)
+    const bytes = Buffer.from(segment, 'base64url')
+    return parseStrictJson(isAscii(bytes) ? bytes.toString('latin1') : utf8.decode(bytes), LIMITS)
   } catch {
     return undefined
   }

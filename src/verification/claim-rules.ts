@@ -47,28 +47,26 @@ const LATEST_DATE = 2 ** 40
 
 /** What others compute with must be there and be what it is called: everything after this may rely on it. */
 const checkTypes: Rule = (claims, { requiredClaims, audience, maxTokenAgeSeconds, maxLifetimeSeconds }) => {
-  const required = [
-    ...requiredClaims,
-    ...(audience === null ? [] : ['aud']),
-    ...(maxTokenAgeSeconds === undefined ? [] : ['iat']),
-    ...(maxLifetimeSeconds === undefined ? [] : ['iat', 'exp']),
-  ]
-  if (required.some((name) => own(claims, name) === undefined)) return 'ERR_TOKEN_CLAIM'
+  const lacks = (name: string): boolean => own(claims, name) === undefined
+  if (requiredClaims.some(lacks) || (audience !== null && lacks('aud'))) return 'ERR_TOKEN_CLAIM'
+  if (maxTokenAgeSeconds !== undefined && lacks('iat')) return 'ERR_TOKEN_CLAIM'
+  if (maxLifetimeSeconds !== undefined && (lacks('iat') || lacks('exp'))) return 'ERR_TOKEN_CLAIM'
   // NumericDates (RFC 7519 §2) that are dates. `1e999` is JSON, and parses to Infinity.
-  const dates = ['iat', 'nbf', 'exp'].map((name) => own(claims, name))
-  if (!dates.every((date) => date === undefined || isDate(date))) return 'ERR_TOKEN_CLAIM'
-  const names = ['sub', 'jti', 'sid'].map((name) => own(claims, name))
-  return names.every((name) => name === undefined || (typeof name === 'string' && name !== ''))
-    ? undefined
-    : 'ERR_TOKEN_CLAIM'
+  const areDates = isDate(own(claims, 'iat')) && isDate(own(claims, 'nbf')) && isDate(own(claims, 'exp'))
+  const areNames = isName(own(claims, 'sub')) && isName(own(claims, 'jti')) && isName(own(claims, 'sid'))
+  return areDates && areNames ? undefined : 'ERR_TOKEN_CLAIM'
 }
 
 function isDate(date: unknown): boolean {
-  return typeof date === 'number' && date >= 0 && date < LATEST_DATE
+  return date === undefined || (typeof date === 'number' && date >= 0 && date < LATEST_DATE)
+}
+
+function isName(name: unknown): boolean {
+  return name === undefined || (typeof name === 'string' && name !== '')
 }
 
 function datesOf(claims: Claims): readonly (number | undefined)[] {
-  return ['iat', 'nbf', 'exp'].map((name) => own(claims, name) as number | undefined)
+  return [own(claims, 'iat'), own(claims, 'nbf'), own(claims, 'exp')] as (number | undefined)[]
 }
 
 const checkAudience: Rule = (claims, { audience }) => {

@@ -10,8 +10,22 @@ const MAX_KID_LENGTH = 256
 // What "any access-token type" means: other JWT kinds of the same issuer (logout, DPoP, …) always name themselves.
 const ACCESS_TOKEN_TYPES = [undefined, 'jwt', 'at+jwt']
 
+type Header = Readonly<Record<string, unknown>>
+
+/** What was found out last: most tokens of an issuer have one header, which is frozen, and is read once. */
+let latest:
+  | { readonly header: Header; readonly issuer: Issuer; readonly code: TokenRejectedCode | undefined }
+  | undefined
+
 /** Returns the code to reject with, or `undefined` when the header is acceptable. */
-export function checkHeader(header: Readonly<Record<string, unknown>>, issuer: Issuer): TokenRejectedCode | undefined {
+export function checkHeader(header: Header, issuer: Issuer): TokenRejectedCode | undefined {
+  if (latest?.header === header && latest.issuer === issuer) return latest.code
+  const code = codeOf(header, issuer)
+  if (Object.isFrozen(header)) latest = { header, issuer, code }
+  return code
+}
+
+function codeOf(header: Header, issuer: Issuer): TokenRejectedCode | undefined {
   const [alg, typ, kid] = [own(header, 'alg'), own(header, 'typ'), own(header, 'kid')]
   if (typeof alg !== 'string' || !issuer.algorithms.includes(alg)) return 'ERR_TOKEN_ALGORITHM'
   if (REFUSED.some((name) => Object.hasOwn(header, name)) || isNested(header)) return 'ERR_TOKEN_HEADER'
@@ -23,7 +37,7 @@ export function checkHeader(header: Readonly<Record<string, unknown>>, issuer: I
 }
 
 /** Says that the payload is another JWT (RFC 7519 §5.2), which an object of claims is not. */
-function isNested(header: Readonly<Record<string, unknown>>): boolean {
+function isNested(header: Header): boolean {
   const cty = own(header, 'cty')
   return typeof cty === 'string' && mediaType(cty) === 'jwt'
 }

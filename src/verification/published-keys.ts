@@ -7,6 +7,8 @@ import { own } from '../token/own.ts'
 import type { Jwk, KeyDefect } from './key-rules.ts'
 import { defectOf } from './key-rules.ts'
 
+type Header = Readonly<Record<string, unknown>>
+
 /** One key that may verify signatures. */
 export interface PublishedKey {
   /** RFC 7638 thumbprint: the identity of the key, whatever it is called. */
@@ -18,7 +20,7 @@ export interface PublishedKey {
 
 export interface PublishedKeys {
   /** The keys that a token with this header may have been signed with, by `kid` where it has one. */
-  candidates(header: Readonly<Record<string, unknown>>): readonly PublishedKey[]
+  candidates(header: Header): readonly PublishedKey[]
   has(thumbprint: string): boolean
   readonly size: number
   /** How many keys were dropped, by reason. */
@@ -45,8 +47,18 @@ export function readKeys(document: unknown): PublishedKeys | undefined {
   const distinct = [...new Map(keys.map((key) => [identityOf(key), key])).values()]
   const thumbprints = new Set(distinct.map(({ thumbprint }) => thumbprint))
 
+  /** Who was asked about last: most tokens of an issuer have one header, which is frozen, and is read once. */
+  let latest: { readonly header: Header; readonly keys: readonly PublishedKey[] } | undefined
+
+  function candidates(header: Header): readonly PublishedKey[] {
+    if (latest?.header === header) return latest.keys
+    const fitting = distinct.filter(({ jwk }) => fits(jwk, header)).slice(0, MAX_CANDIDATES)
+    if (Object.isFrozen(header)) latest = { header, keys: fitting }
+    return fitting
+  }
+
   return {
-    candidates: (header) => distinct.filter(({ jwk }) => fits(jwk, header)).slice(0, MAX_CANDIDATES),
+    candidates,
     has: (thumbprint) => thumbprints.has(thumbprint),
     size: distinct.length,
     dropped,
@@ -90,7 +102,7 @@ const KEY_TYPES: Readonly<Record<string, string>> = { RS: 'RSA', PS: 'RSA', ES: 
 const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
 
 /** `kid` is compared to the letter; a token without one may be any key's (RFC 7515 §4.1.4). */
-function fits(jwk: Jwk, header: Readonly<Record<string, unknown>>): boolean {
+function fits(jwk: Jwk, header: Header): boolean {
   const [alg, kid] = [own(header, 'alg'), own(header, 'kid')]
   if (typeof alg !== 'string') return false
   if (kid !== undefined && jwk['kid'] !== kid) return false
