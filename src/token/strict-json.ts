@@ -40,26 +40,28 @@ const COLON = 58
  */
 function obeys(text: string, limits: JsonLimits): boolean {
   const levels: Level[] = []
-  let name = ''
+  // Where the string before `at` begins and ends: only those before a colon are names.
+  let [start, end] = [0, 0]
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at)
     if (code === QUOTE) {
-      const end = endOfString(text, at)
-      name = text.slice(at, end + 1)
+      start = at
+      end = endOfString(text, at)
       at = end
-    } else if (!step(code, name, levels, limits)) {
+    } else if (code === COLON) {
+      const names = levels[levels.length - 1]?.names
+      if (names === undefined || !remember(names, text.slice(start, end + 1))) return false
+    } else if (!step(code, levels, limits)) {
       return false
     }
   }
   return true
 }
 
-/** Takes in one character outside of strings; `name` is the string before it. Returns false where a rule is broken. */
-function step(code: number, name: string, levels: Level[], { maxDepth, maxMembers }: JsonLimits): boolean {
-  const level = levels.at(-1)
+/** Takes in one character outside of strings that is no colon. Returns false where a rule is broken. */
+function step(code: number, levels: Level[], { maxDepth, maxMembers }: JsonLimits): boolean {
+  const level = levels[levels.length - 1]
   switch (code) {
-    case COLON:
-      return level?.names !== undefined && remember(level.names, name)
     case COMMA:
       if (level === undefined) return false
       level.size += 1
@@ -80,7 +82,7 @@ function step(code: number, name: string, levels: Level[], { maxDepth, maxMember
 /** The next quote ends the string, unless an odd number of backslashes stands before it. */
 function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1)
-  while (isEscaped(text, end)) end = text.indexOf('"', end + 1)
+  while (text.charCodeAt(end - 1) === BACKSLASH && isEscaped(text, end)) end = text.indexOf('"', end + 1)
   return end
 }
 
