@@ -46,7 +46,6 @@ export class CredentialSlot {
   #state: SlotState
   #source: CredentialSource | undefined
   #settling: Promise<SlotState> | undefined
-  #isLetIn = false
   #hasLifetime = false
   #ended = false
   /** The token as it came, whatever became of it. */
@@ -167,15 +166,6 @@ export class CredentialSlot {
   /** Whether this slot was made for the very token of `presented`, by a request that is not over. */
   isFor(presented: Presented): boolean {
     return presented.kind === 'token' && !this.#ended && this.#credential?.is(presented.text) === true
-  }
-
-  /** Whether its request has been let in: there may be another event about it. */
-  get isLetIn(): boolean {
-    return this.#isLetIn
-  }
-
-  letIn(): void {
-    this.#isLetIn = true
   }
 
   /** Whether the request that the token came with is over. Work that goes on under it does so without a caller. */

@@ -2,6 +2,7 @@
 
 import { ensureContextManager } from '../context/context-manager.ts'
 import type { CredentialSlot } from '../context/slot.ts'
+import { createNotes } from '../token/notes.ts'
 import type { SlotAdmission, SlotAdmitter } from './admission.ts'
 import { enterSlot } from './enter.ts'
 import type { Incoming } from './incoming.ts'
@@ -24,13 +25,14 @@ export interface GateOptions {
 
 export function createGate({ mode, publicPaths, allowPreflight, metadata, admitter }: GateOptions): Interceptor {
   const isPublicPath = compilePublicPaths(publicPaths)
+  const passed = createNotes<true>()
   const isPublic = (event: string, incoming: Incoming): boolean =>
     isPublicPath(incoming.target) || (allowPreflight && isPreflight(event, incoming))
 
   function admit(event: string, request: Waiting): void {
     const { incoming, slot } = request
     if (isPublic(event, incoming)) return letIn(request)
-    const admission = admitter.admitSlot(slot, mode === 'off' ? 'optional' : mode)
+    const admission = admitter.admitSlot(slot, mode === 'optional' ? 'optional' : 'require')
     if (!(admission instanceof Promise)) return finish(request, admission)
     const release = incoming.guard()
     admission
@@ -41,16 +43,28 @@ export function createGate({ mode, publicPaths, allowPreflight, metadata, admitt
       .catch(rethrow)
   }
 
+  function letIn({ incoming, proceed }: Waiting): void {
+    passed.set(incoming.subject, true)
+    proceed()
+  }
+
+  function finish(request: Waiting, admission: SlotAdmission): void {
+    const { incoming } = request
+    if (incoming.isGone()) return
+    if (admission.admitted) return letIn(request)
+    incoming.answer(admission.answer)
+  }
+
   return (event, args, proceed) => {
     const incoming = incomingOf(event, args)
+    // The HTTP/2 compatibility layer turns a `stream` that was let in into a `request`.
+    if (passed.get(incoming.subject)) return proceed()
     const described = metadata?.answerTo(incoming.method, incoming.target)
     if (described !== undefined) return incoming.answer(described)
     if (mode === 'off') return proceed()
 
     ensureContextManager()
     const slot = admitter.slotOf(incoming)
-    // The HTTP/2 compatibility layer turns a `stream` that was let in into a `request`, with the same headers.
-    if (slot.isLetIn) return proceed()
     slot.endWith(incoming.lifetime)
     enterSlot(slot, incoming.emitters, () => admit(event, { incoming, slot, proceed }))
   }
@@ -61,18 +75,6 @@ interface Waiting {
   readonly incoming: Incoming
   readonly slot: CredentialSlot
   readonly proceed: () => void
-}
-
-function letIn({ slot, proceed }: Waiting): void {
-  slot.letIn()
-  proceed()
-}
-
-function finish(request: Waiting, admission: SlotAdmission): void {
-  const { incoming } = request
-  if (incoming.isGone()) return
-  if (admission.admitted) return letIn(request)
-  incoming.answer(admission.answer)
 }
 
 /** Fields that no preflight request has: a body, and what makes some servers read another method out of it. */

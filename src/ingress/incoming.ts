@@ -3,12 +3,15 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { ServerHttp2Stream } from 'node:http2'
+import { Http2ServerRequest } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Answer } from '../token/challenge.ts'
 import { grpcStatusOf } from './grpc-status.ts'
 
 /** A request before any listener of the application has seen it. */
 export interface Incoming {
+  /** The object that stands for this request in every event about it: the HTTP/2 compatibility layer emits two. */
+  readonly subject: object
   readonly headers: IncomingHttpHeaders
   /** Every field line as received, name and value alternating: `headers` keeps the first of two `Authorization`. */
   readonly rawHeaders: readonly string[]
@@ -43,6 +46,7 @@ function ofMessage(args: readonly unknown[]): Incoming {
   const request = args[0] as IncomingMessage
   const response = args[1] as ServerResponse
   return {
+    subject: subjectOf(request),
     headers: request.headers ?? {},
     rawHeaders: request.rawHeaders ?? [],
     method: request.method ?? '',
@@ -56,6 +60,11 @@ function ofMessage(args: readonly unknown[]): Incoming {
     },
     guard: () => () => undefined,
   }
+}
+
+/** By type: an HTTP/1 client may call its version 2.0, and a property `stream` may be anybody's and outlive the request. */
+function subjectOf(request: object): object {
+  return request instanceof Http2ServerRequest ? request.stream : request
 }
 
 /** The fields of `answer` to a request with `headers`. */
@@ -73,6 +82,7 @@ function ofSocket(args: readonly unknown[]): Incoming {
   const request = args[0] as IncomingMessage
   const socket = args[1] as Duplex
   return {
+    subject: subjectOf(request),
     headers: request.headers,
     rawHeaders: request.rawHeaders,
     method: request.method ?? '',
@@ -98,6 +108,7 @@ function ofStream(args: readonly unknown[]): Incoming {
   const stream = args[0] as ServerHttp2Stream
   const headers = args[1] as IncomingHttpHeaders & { readonly ':path'?: string; readonly ':method'?: string }
   return {
+    subject: stream,
     headers,
     rawHeaders: (args[3] ?? []) as readonly string[],
     method: headers[':method'] ?? '',
