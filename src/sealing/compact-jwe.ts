@@ -36,10 +36,10 @@ export function encrypt(header: Header, plaintext: string, kek: KeyObject): stri
   if (protectedHeader.length > MAX_HEADER_CHARS) return undefined
   const [cek, iv] = [randomBytes(CEK_BYTES), randomBytes(IV_BYTES)]
   const wrapping = createCipheriv(KEY_WRAP, kek, WRAP_IV)
-  const encryptedKey = Buffer.concat([wrapping.update(cek), wrapping.final()])
+  const encryptedKey = joined(wrapping.update(cek), wrapping.final())
   const cipher = createCipheriv(CONTENT, cek, iv, { authTagLength: TAG_BYTES })
   cipher.setAAD(Buffer.from(protectedHeader))
-  const ciphertext = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final()])
+  const ciphertext = joined(cipher.update(plaintext, 'utf8'), cipher.final())
   const segments = [encryptedKey, iv, ciphertext, cipher.getAuthTag()].map((bytes) => bytes.toString('base64url'))
   return [protectedHeader, ...segments].join('.')
 }
@@ -61,14 +61,19 @@ export function decode(text: string, maxChars: number): DecodedJwe | undefined {
 export function decrypt({ protectedHeader, encryptedKey, iv, ciphertext, tag }: DecodedJwe, kek: KeyObject) {
   try {
     const unwrapping = createDecipheriv(KEY_WRAP, kek, WRAP_IV)
-    const cek = Buffer.concat([unwrapping.update(encryptedKey), unwrapping.final()])
+    const cek = joined(unwrapping.update(encryptedKey), unwrapping.final())
     const decipher = createDecipheriv(CONTENT, cek, iv, { authTagLength: TAG_BYTES })
     decipher.setAAD(Buffer.from(protectedHeader))
     decipher.setAuthTag(tag)
-    return Buffer.concat([decipher.update(ciphertext), decipher.final()])
+    return joined(decipher.update(ciphertext), decipher.final())
   } catch {
     return undefined
   }
+}
+
+/** Of these algorithms nothing is left over for the end, which checks what there is to be checked. */
+function joined(bytes: Buffer, last: Buffer): Buffer {
+  return last.length === 0 ? bytes : Buffer.concat([bytes, last])
 }
 
 /** The longest text that `tokenBytes` of token can become. */

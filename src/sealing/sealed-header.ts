@@ -47,6 +47,8 @@ const MEMBERS: Readonly<Record<string, { readonly test: Test; readonly optional?
   trace: { test: isTrace, optional: true },
 }
 
+const REQUIREMENTS = Object.entries(MEMBERS)
+
 /** `iss` and `aud` as RFC 7519 §5.3 repeats them in headers, so that who may not read the token can still route it. */
 export function headerOf({ kid, alg }: SealingKey, epk: EphemeralKey | undefined, binding: Binding): Header {
   const { destination, producer, messageId, issuedAt, expiresAt, traceId } = binding
@@ -70,7 +72,7 @@ export function isSealedHeader(header: Header): boolean {
   const isKnown = Object.keys(header).every((name) => Object.hasOwn(MEMBERS, name))
   return (
     isKnown &&
-    Object.entries(MEMBERS).every(([name, { test, optional }]) => {
+    REQUIREMENTS.every(([name, { test, optional }]) => {
       const value = own(header, name)
       return value === undefined ? optional === true : test(value)
     })
