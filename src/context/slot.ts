@@ -50,26 +50,22 @@ export class CredentialSlot {
   #ended = false
   /** The token as it came, whatever became of it. */
   readonly #credential: Credential | undefined
-  /** The field that it came in. */
-  readonly #field: unknown
 
-  private constructor(state: SlotState, field?: unknown) {
+  private constructor(state: SlotState) {
     this.#state = state
     this.#credential = state.status === 'unverified' ? state.credential : undefined
-    this.#field = field
   }
 
-  /** What `field`, the value of an `Authorization`, holds. */
-  static presented(presented: Presented, field?: unknown): CredentialSlot {
+  static presented(presented: Presented): CredentialSlot {
     switch (presented.kind) {
       case 'none':
-        return new CredentialSlot(ABSENT, field)
+        return new CredentialSlot(ABSENT)
       case 'malformed':
-        return new CredentialSlot(rejected(new TokenRejectedError('ERR_TOKEN_REQUEST')), field)
+        return new CredentialSlot(rejected(new TokenRejectedError('ERR_TOKEN_REQUEST')))
       case 'too_large':
-        return new CredentialSlot(rejected(new TokenRejectedError('ERR_TOKEN_TOO_LARGE')), field)
+        return new CredentialSlot(rejected(new TokenRejectedError('ERR_TOKEN_TOO_LARGE')))
       case 'token':
-        return new CredentialSlot({ status: 'unverified', credential: new Credential(presented.text) }, field)
+        return new CredentialSlot({ status: 'unverified', credential: new Credential(presented.text) })
     }
   }
 
@@ -156,11 +152,6 @@ export class CredentialSlot {
     } catch {
       return undefined
     }
-  }
-
-  /** Whether this slot was made for the value that is `field` now. */
-  cameIn(field: unknown): boolean {
-    return this.#field === field
   }
 
   /** Whether this slot was made for the very token of `presented`, by a request that is not over. */

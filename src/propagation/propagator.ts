@@ -66,15 +66,16 @@ function withheld(decision: Sent, reason: WithholdReason): Decision {
 
 export function createPropagator(options: PropagatorOptions): RelayPropagator {
   const { maxTokenBytes, recognize, decide, sealing, messages, producers, onInject, isActive } = options
-  const extracted = createNotes<CredentialSlot>()
+  // Beside the field, which a slot does not hold: it would stay with the context, however large it is.
+  const extracted = createNotes<{ readonly authorization: unknown; readonly slot: CredentialSlot }>()
 
   /** Whoever extracts again while a request is handled gets the same slot, and with it the verdict that is there. */
   function extractHeaders(carrier: object, authorization: unknown): CredentialSlot {
     producers.discover()
     const known = extracted.get(carrier)
-    if (known?.isOpen && known.cameIn(authorization)) return known
-    const slot = CredentialSlot.presented(readBearer(authorization, maxTokenBytes, recognize), authorization)
-    extracted.set(carrier, slot)
+    if (known?.authorization === authorization && known?.slot.isOpen) return known.slot
+    const slot = CredentialSlot.presented(readBearer(authorization, maxTokenBytes, recognize))
+    extracted.set(carrier, { authorization, slot })
     return slot
   }
 
@@ -171,7 +172,7 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
     fields: () => [],
     slotOf(carrier, authorization) {
       const known = extracted.get(carrier)
-      return known?.cameIn(authorization) ? known : undefined
+      return known?.authorization === authorization ? known?.slot : undefined
     },
     extractHeaders,
     activeSlotFor,
