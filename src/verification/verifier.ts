@@ -87,7 +87,8 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
   function decide(credential: Credential): TokenError | Promise<VerifiedCredential> {
     const text = credential.reveal()
-    const [name, flight] = [nameOf(text), flights.get(nameOf(text))]
+    const name = nameOf(text)
+    const flight = flights.get(name)
     if (flight?.text === text) return joined(flight)
     const examined = isJws(text) ? examine(text, issuers) : refusalOfOpaque(text, issuers)
     if (examined instanceof TokenError) return examined
