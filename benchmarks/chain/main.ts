@@ -1,6 +1,6 @@
 /**
  * `npm run bench:chain`: three services that call each other, all of them behind OpenTelemetry, with and without ways to take
- * a token along. Ratios are to OpenTelemetry alone, in the slice before or after; medians over slices and fresh processes.
+ * a token along. Ratios are to OpenTelemetry alone, in the same round of short slices; medians over rounds and fresh processes.
  */
 
 import process from 'node:process'
@@ -42,14 +42,15 @@ for (let restart = 0; restart < Number(restarts); restart += 1) {
   await chains.stop()
 }
 
-/** Each beside a baseline of its own, a second apart: machines change their pace. */
+/** Each once, in another order every time: whoever ran more often would be compiled further, and lie warmer in the caches. */
 async function measureAll({ byMode }: Chains): Promise<void> {
-  for (const mode of modes.toSorted(() => Math.random() - 0.5)) {
-    const samples = new Map<string, Sample>()
-    for (const each of [mode, BASELINE].toSorted(() => Math.random() - 0.5)) {
-      samples.set(each, await sampleOf(byMode.get(each)))
-    }
-    const [mine, baseline] = [samples.get(mode), samples.get(BASELINE)]
+  const samples = new Map<string, Sample>()
+  for (const [mode, measured] of [...byMode].toSorted(() => Math.random() - 0.5)) {
+    samples.set(mode, await sampleOf(measured))
+  }
+  const baseline = samples.get(BASELINE)
+  for (const mode of modes) {
+    const mine = samples.get(mode)
     if (mine === undefined || baseline === undefined) throw new Error(`${mode} was not measured`)
     pairs.get(mode)?.push({ mine, baseline })
     const [cpu, p50] = [mine.cpu / baseline.cpu, mine.p50 / baseline.p50]
@@ -57,9 +58,9 @@ async function measureAll({ byMode }: Chains): Promise<void> {
   }
 }
 
-async function sampleOf(measured: ChainInMode | undefined): Promise<Sample> {
-  if (measured === undefined) throw new Error('there is no such chain')
-  const { chain, tokens } = measured
+async function sampleOf({ chain, tokens }: ChainInMode): Promise<Sample> {
+  // The first requests after a pause are everybody's dearest.
+  await load(chain, { connections: CONNECTIONS, requests: Number(requests) / 2, tokens })
   const busy = await load(chain, { connections: CONNECTIONS, requests: Number(requests), tokens })
   const alone = await load(chain, { connections: 1, requests: Number(requests), tokens })
   return {
