@@ -226,14 +226,15 @@ function showMemory(results: Readonly<Record<string, unknown>>): string {
   const flooded = results['flooded'] as {
     readonly tokens: number
     readonly accepted: number
-    readonly growthMiB: number
+    readonly samples: readonly number[]
   }
+  const growth = Math.max(...flooded.samples) - (flooded.samples[0] ?? 0)
   const rows = [
     [`Remembered token of ${token.length} bytes`, `${token.relay.toFixed(0)} B`, '≤ 1,229 B'],
     ['Beyond the text itself', `${(token.relay - token.text).toFixed(0)} B`, '≤ 300 B'],
     [
-      `Growth over ${(flooded.tokens / 1e6).toFixed(1)} million distinct tokens, ${flooded.accepted} of them good`,
-      `${flooded.growthMiB.toFixed(1)} MiB`,
+      `Most growth over ${(flooded.tokens / 1e6).toFixed(1)} million distinct tokens, ${flooded.accepted} of them good`,
+      `${growth.toFixed(0)} MiB`,
       '≤ 64 MiB',
     ],
   ]
