@@ -19,7 +19,7 @@ export function concealWrittenHeader(span: Span): void {
 }
 
 /**
- * Overwrites what header capture (`headersToSpanAttributes`) has put on `span`: by the time a server's request is verified
+ * Overwrites what header capture (`headersToSpanAttributes`) has put on `span`: by the time a server's request is received
  * it is there. Never throws.
  */
 export function concealCapturedHeader(span: Span): void {

@@ -28,11 +28,11 @@ export function recordOnSpan(span: Span | undefined, event: AuthEvent): void {
   }
 }
 
-/** By the time of the first event of a request its outcome is still to come. */
+const INCOMING: ReadonlySet<string> = new Set(['auth.token.received', 'auth.token.verified', 'auth.token.rejected'])
+
+/** With the first event of a request already: its client may go, and its span end, before there is another one. */
 function conceal(span: Span, { name }: AuthEvent): void {
-  if (name === 'auth.token.received') return
-  const isIncoming = name === 'auth.token.verified' || name === 'auth.token.rejected'
-  if (isIncoming) concealCapturedHeader(span)
+  if (INCOMING.has(name)) concealCapturedHeader(span)
   else concealWrittenHeader(span)
 }
 
