@@ -6,7 +6,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import process from 'node:process'
 import { createVerifier } from 'fast-jwt'
 import { createTokenRelay } from '../src/index.ts'
-import { recordMetrics } from '../test/support/metrics.ts'
+import { recordCounters } from './support/metrics.ts'
 
 const { mode, issuer, audience, jwks, key } = JSON.parse(process.env['FLOOD'] ?? '{}') as {
   readonly mode: 'relay' | 'fast-jwt'
@@ -15,7 +15,7 @@ const { mode, issuer, audience, jwks, key } = JSON.parse(process.env['FLOOD'] ??
   readonly jwks: { readonly keys: readonly object[] }
   readonly key: string
 }
-const metrics = recordMetrics()
+const metrics = recordCounters()
 const relay = createTokenRelay({ issuers: [{ issuer, audience, jwks: jwks as never }], cache: { maxEntries: 1_000 } })
 const fastJwt = createVerifier({
   key,

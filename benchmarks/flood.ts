@@ -1,5 +1,5 @@
 /**
- * `npm run bench:flood`: what is left for good callers while somebody sends bad tokens, four for each good one: how many are
+ * `npm run bench:flood`: what is left for good callers while an attacker sends bad tokens, four for each good one: how many are
  * served, how long the event loop is away, and how many good tokens are still remembered. fast-jwt with its cache beside it.
  */
 
@@ -26,7 +26,7 @@ const [seconds, rate] = [Number(values.seconds), Number(values.rate)]
 const signer = createSigner('ES256')
 const [stranger, unknown] = [createSigner('ES256', 'ES256-1'), createSigner('ES256', 'unknown')]
 const good = Array.from({ length: GOOD }, () => createToken(signer))
-/** Nobody sees one twice in a second: what is bad in them costs more or less to find out. */
+/** No token comes twice in a second: what is bad in them costs more or less to find out. */
 const bad = Array.from({ length: BAD }, (_, i) => {
   if (i % 4 === 0) return createToken(stranger)
   if (i % 4 === 1) return createToken(signer, { aud: 'another' })

@@ -66,7 +66,7 @@ async function flood(): Promise<object> {
   return { tokens: millions * 1e6, accepted, samples }
 }
 
-/** A batch of tokens that nobody has seen before. Returns how many of them are good. */
+/** A batch of new tokens. Returns how many of them are good. */
 async function present(relay: TokenRelay, base: readonly [string, string, string], batch: number): Promise<number> {
   let accepted = 0
   for (let i = 0; i < BATCH; i += 1) {

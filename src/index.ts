@@ -1,8 +1,25 @@
-/** otel-token-relay: the caller's token travels with the call, and only where it may. */
+/** otel-token-relay: the caller's token travels with each call, and only to named destinations. */
 
 export type { AuditLogger, AuditLogRecord } from './audit/audit.ts'
+export type { AuditOptions } from './config/audit.ts'
+export type { CacheOptions } from './config/cache.ts'
+export type {
+  DestinationConsumeOptions,
+  DestinationExchangeOptions,
+  DestinationOptions,
+} from './config/destinations.ts'
+export type { EgressOptions } from './config/egress.ts'
+export type { ExchangeOptions } from './config/exchange.ts'
+export type { IngressOptions, ProtectedResourceOptions } from './config/ingress.ts'
+export type { IntrospectionOptions } from './config/introspection.ts'
+export type { IssuerOptions, ResolveIssuer } from './config/issuers.ts'
+export type { KeySetOptions } from './config/key-set.ts'
+export type { TokenRelayOptions } from './config/options.ts'
+export type { RevocationOptions } from './config/revocation.ts'
+export type { SealingKeyOptions, SealingOptions } from './config/sealing.ts'
+export type { TelemetryOptions } from './config/telemetry.ts'
+export type { TokenSourceOptions } from './config/token-source.ts'
 export { bind, bindEmitter } from './context/bind.ts'
-export { perCaller, runAsAll } from './context/callers.ts'
 export {
   deleteCredential,
   getActiveCredential,
@@ -11,35 +28,17 @@ export {
 } from './context/credential-context.ts'
 export { setDestination, setSource } from './context/destination-context.ts'
 export { wrapExecutor } from './context/executor.ts'
+export { perCaller, runAsAll } from './context/per-caller.ts'
 export type { Explanation } from './destination/explain.ts'
 export type { ObservedDestination } from './destination/observed.ts'
 export type { SharedTokenCache } from './exchange/shared-cache.ts'
 export type { GetTokenOptions, TokenSource } from './exchange/token-source.ts'
-export type { Admission, AdmissionOptions, AdmissionRequest, Admitted, Admitter, Refused } from './ingress/admission.ts'
-export type { RelayInstrumentation } from './ingress/instrumentation.ts'
-export type {
-  AuditOptions,
-  CacheOptions,
-  DestinationConsumeOptions,
-  DestinationExchangeOptions,
-  DestinationOptions,
-  EgressOptions,
-  ExchangeOptions,
-  IngressOptions,
-  IntrospectionOptions,
-  IssuerOptions,
-  KeySetOptions,
-  ProtectedResourceOptions,
-  ResolveIssuer,
-  RevocationOptions,
-  SealingKeyOptions,
-  SealingOptions,
-  TelemetryOptions,
-  TokenRelayOptions,
-} from './options.ts'
-export type { TokenSourceOptions } from './options-token-source.ts'
-export type { TokenRelay } from './relay.ts'
-export { createTokenRelay, RelayActiveError, runAs, runAsCaller, runWithToken } from './relay.ts'
+export type { Admission, AdmissionOptions, AdmissionRequest, Admitted, Admitter, Refused } from './ingress/admitter.ts'
+export type { RelayInstrumentation } from './ingress/http/instrumentation.ts'
+export { createTokenRelay } from './relay/assemble.ts'
+export type { TokenRelay } from './relay/relay.ts'
+export { RelayActiveError } from './relay/relay.ts'
+export { runAs, runAsCaller, runWithToken } from './relay/run-as.ts'
 export type { RevocationEntry, RevocationFacts, RevocationList } from './revocation/list.ts'
 export type { ReplayWindow } from './sealing/replay-window.ts'
 export type { ExchangeCode, TokenErrorCode, TokenRejectedCode, UndecidedCode } from './token/errors.ts'

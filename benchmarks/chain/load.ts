@@ -8,7 +8,7 @@ export interface Load {
   readonly connections: number
   /** Of all connections together: a slice of work, not of time, so that none is cut off. */
   readonly requests: number
-  /** `undefined`: nobody shows a token. */
+  /** `undefined`: no request has a token. */
   readonly tokens: readonly string[] | undefined
 }
 

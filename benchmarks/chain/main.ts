@@ -1,87 +1,98 @@
 /**
  * `npm run bench:chain`: three services that call each other, all of them behind OpenTelemetry, with and without ways to take
- * a token along. Ratios are to OpenTelemetry alone, in the same round of short slices; medians over rounds and fresh processes.
+ * a token along: one request at a time, and busy. Ratios are to OpenTelemetry alone, and to copying the header by hand, in
+ * the same round of short slices; medians over rounds and sets of fresh processes.
  */
 
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { quartiles } from '../support/compare.ts'
+import { showChain } from '../support/readme-chain.ts'
 import { save } from '../support/results.ts'
 import type { SigningAlgorithm } from '../support/tokens.ts'
 import type { ChainInMode, Chains } from './chains.ts'
-import { BASELINE, CONNECTIONS, MODES, startChains, TOKENS } from './chains.ts'
+import { BASELINE, CONNECTIONS, COPY, MODES, TOKENS } from './chains.ts'
+import type { Measured } from './load.ts'
 import { load } from './load.ts'
 import { PINS } from './processes.ts'
+import { inRandomOrder, measureSets, medianAlone, ratioOf, summaryAlone } from './sets.ts'
 
 const { values } = parseArgs({
   options: {
     alg: { type: 'string', default: 'RS256' },
-    restarts: { type: 'string', default: '3' },
-    rounds: { type: 'string', default: '12' },
-    /** Of one slice. */
-    requests: { type: 'string', default: '400' },
-    /** Before the first slice, for the compiler and the caches. */
-    warm: { type: 'string', default: '15000' },
+    /** Of fresh processes. */
+    sets: { type: 'string', default: '3' },
+    /** So many sets that are too noisy are replaced. */
+    retries: { type: 'string', default: '1' },
+    /** Slices of each mode, one request at a time. */
+    rounds: { type: 'string', default: '24' },
+    /** Of one such slice. */
+    requests: { type: 'string', default: '100' },
+    /** Before the first slice. */
+    warm: { type: 'string', default: '3000' },
+    /** Slices of each mode with many connections. */
+    busyRounds: { type: 'string', default: '5' },
+    busyRequests: { type: 'string', default: '200' },
     mode: { type: 'string', multiple: true, default: MODES },
+    /** Prints the table, however noisy the machine is, and saves nothing. */
+    look: { type: 'boolean', default: false },
   },
 })
-const { alg, mode: modes } = values
-const [restarts, rounds, requests, warm] = [values.restarts, values.rounds, values.requests, values.warm].map(Number)
+const { alg } = values
+const [sets = 0, retries = 0, rounds = 0, requests = 0] = [
+  values.sets,
+  values.retries,
+  values.rounds,
+  values.requests,
+].map(Number)
+const [warm = 0, busyRounds = 0, busyRequests = 0] = [values.warm, values.busyRounds, values.busyRequests].map(Number)
+const modes = [...new Set([COPY, ...values.mode])]
 
-const MEASURES = ['cpu', 'perSecond', 'p50', 'p99', 'cpuAlone'] as const
-type Sample = Readonly<Record<(typeof MEASURES)[number], number>>
-interface Pair {
-  readonly mine: Sample
-  readonly baseline: Sample
-}
-const pairs = new Map<string, Pair[]>(modes.map((mode) => [mode, []]))
+type Busy = Pick<Measured, 'cpuMicros' | 'perSecond'>
 
-for (let restart = 0; restart < Number(restarts); restart += 1) {
-  const chains = await startChains(alg as SigningAlgorithm, modes, Number(warm))
-  for (let round = 0; round < Number(rounds); round += 1) await measureAll(chains)
-  await chains.stop()
-}
-
-/** Each once, in another order every time: whoever ran more often would be compiled further, and lie warmer in the caches. */
-async function measureAll({ byMode }: Chains): Promise<void> {
-  const samples = new Map<string, Sample>()
-  for (const [mode, measured] of [...byMode].toSorted(() => Math.random() - 0.5)) {
-    samples.set(mode, await sampleOf(measured))
+/** By mode; the same place is the same round. */
+async function measureBusy({ byMode, place }: Chains): Promise<ReadonlyMap<string, readonly Busy[]>> {
+  place('many')
+  const busy = new Map<string, Busy[]>([...byMode.keys()].map((mode) => [mode, []]))
+  for (let round = 0; round < busyRounds; round += 1) {
+    for (const each of inRandomOrder(byMode)) busy.get(each.mode)?.push(await busySlice(each))
   }
-  const baseline = samples.get(BASELINE)
-  for (const mode of modes) {
-    const mine = samples.get(mode)
-    if (mine === undefined || baseline === undefined) throw new Error(`${mode} was not measured`)
-    pairs.get(mode)?.push({ mine, baseline })
-    const [cpu, p50] = [mine.cpu / baseline.cpu, mine.p50 / baseline.p50]
-    process.stderr.write(`${mode}: ${cpu.toFixed(2)} × CPU, ${p50.toFixed(2)} × p50\n`)
-  }
+  return busy
 }
 
-async function sampleOf({ chain, tokens }: ChainInMode): Promise<Sample> {
-  // The first requests after a pause are everybody's dearest.
-  await load(chain, { connections: CONNECTIONS, requests: Number(requests) / 2, tokens })
-  const busy = await load(chain, { connections: CONNECTIONS, requests: Number(requests), tokens })
-  const alone = await load(chain, { connections: 1, requests: Number(requests), tokens })
+async function busySlice({ chain, tokens }: ChainInMode): Promise<Busy> {
+  // The first requests after a pause cost most in every chain.
+  await load(chain, { connections: CONNECTIONS, requests: busyRequests / 2, tokens })
+  return load(chain, { connections: CONNECTIONS, requests: busyRequests, tokens })
+}
+
+const plan = { alg: alg as SigningAlgorithm, modes, sets, retries, rounds, requests, warm }
+const measured = await measureSets({ ...plan, keepNoisy: values.look }, measureBusy)
+
+function busyOf(mode: string, what: keyof Busy): readonly number[] {
+  return measured.flatMap(({ also }) => (also.get(mode) ?? []).map((slice) => slice[what]))
+}
+
+function against(mode: string, baseline: string) {
   return {
-    cpu: busy.cpuMicros,
-    perSecond: busy.perSecond,
-    p50: alone.p50,
-    p99: alone.p99,
-    cpuAlone: alone.cpuMicros,
+    alone: summaryAlone(measured, mode, baseline),
+    cpu: ratioOf(busyOf(mode, 'cpuMicros'), busyOf(baseline, 'cpuMicros')),
+    perSecond: ratioOf(busyOf(mode, 'perSecond'), busyOf(baseline, 'perSecond')),
   }
 }
 
-function summaryOf(list: readonly Pair[], measure: keyof Sample) {
-  const [low, median, high] = quartiles(list.map(({ mine, baseline }) => mine[measure] / baseline[measure]))
-  return { median, low, high }
-}
-
-await save(`chain-${alg}`, {
-  settings: { alg, restarts, rounds, requests, warm, tokens: TOKENS, connections: CONNECTIONS, pinned: PINS },
-  modes: [...pairs].map(([mode, list]) => ({
+const results = {
+  settings: {
+    ...{ alg, sets, rounds, requests, warm, busyRounds, busyRequests },
+    ...{ tokens: TOKENS, connections: CONNECTIONS, pinned: PINS },
+  },
+  spreads: measured.map(({ spread }) => spread),
+  modes: [BASELINE, ...modes].map((mode) => ({
     mode,
-    cpuMicros: quartiles(list.map(({ mine }) => mine.cpu))[1],
-    ...Object.fromEntries(MEASURES.map((measure) => [measure, summaryOf(list, measure)])),
+    p50Micros: medianAlone(measured, mode, 'p50'),
+    cpuMicros: quartiles(busyOf(mode, 'cpuMicros'))[1],
+    to: { otel: against(mode, BASELINE), copy: against(mode, COPY) },
   })),
-})
+}
+if (values.look) process.stdout.write(`${showChain(results, `chain-${alg}`)}\n`)
+else await save(`chain-${alg}`, results)

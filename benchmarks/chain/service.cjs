@@ -9,14 +9,12 @@ const { UndiciInstrumentation } = require('@opentelemetry/instrumentation-undici
 const { NodeSDK } = require('@opentelemetry/sdk-node')
 const { PeriodicExportingMetricReader } = require('@opentelemetry/sdk-metrics')
 const { BatchSpanProcessor } = require('@opentelemetry/sdk-trace')
+const { startRelay } = require('./variants.cjs')
 
 const { mode, next, issuer, audience, jwks, jwksUri, pem, alg } = JSON.parse(process.env.CHAIN)
 
-/** How each mode lets a caller in; `undefined` where the gate has done so, or nobody does. */
+/** How each mode lets a caller in, if it is not the relay's gate, or nothing. */
 const CREATE = {
-  otel: () => undefined,
-  copy: () => undefined,
-  relay: () => undefined,
   'fast-jwt': () => {
     const { createVerifier } = require('fast-jwt')
     const verify = createVerifier({
@@ -51,18 +49,16 @@ const CREATE = {
   },
 }
 
-const relay = mode === 'relay' ? startRelay() : undefined
+const relay = startRelay(mode, {
+  issuers: [{ issuer, audience, jwks }],
+  destinations: next === undefined ? [] : [{ to: new URL(next).origin }],
+})
 startOpenTelemetry(relay)
 // Only what is loaded now is instrumented.
 const http = require('node:http')
-const authenticate = CREATE[mode]()
-const copies = !['otel', 'relay'].includes(mode)
-
-function startRelay() {
-  const { createTokenRelay } = require('../../dist/index.js')
-  const destinations = next === undefined ? [] : [{ to: new URL(next).origin }]
-  return createTokenRelay({ issuers: [{ issuer, audience, jwks }], destinations })
-}
+if (relay === undefined && !(mode in CREATE) && !['otel', 'copy'].includes(mode)) throw new Error(`no mode ${mode}`)
+const authenticate = CREATE[mode]?.()
+const copies = relay?.copies ?? mode !== 'otel'
 
 function startOpenTelemetry(withRelay) {
   const dropped = { code: 0 }
@@ -71,7 +67,7 @@ function startOpenTelemetry(withRelay) {
     shutdown: async () => undefined,
     forceFlush: async () => undefined,
   }
-  const propagators = [new W3CTraceContextPropagator(), ...(withRelay ? [withRelay.propagator] : [])]
+  const propagators = [new W3CTraceContextPropagator(), ...(withRelay?.propagators ?? [])]
   new NodeSDK({
     textMapPropagator: new CompositePropagator({ propagators }),
     spanProcessors: [new BatchSpanProcessor({ exporter })],
@@ -117,19 +113,43 @@ function inspect(method, params) {
   )
 }
 
+/** Counts the bytes that are allocated: those that collections have freed, and those by which the heap has grown. */
+let counting
+function countAllocations() {
+  const profiler = new (require('node:v8').GCProfiler)()
+  profiler.start()
+  counting = { profiler, usedBytes: usedBytes() }
+}
+function allocatedBytes() {
+  const collections = counting.profiler.stop().statistics
+  return collections.reduce((sum, { beforeGC, afterGC }) => {
+    return sum + beforeGC.heapStatistics.usedHeapSize - afterGC.heapStatistics.usedHeapSize
+  }, usedBytes() - counting.usedBytes)
+}
+function usedBytes() {
+  return require('node:v8').getHeapStatistics().used_heap_size
+}
+
 const server = http.createServer((request, response) => {
   answer(request, response).catch(() => response.writeHead(500).end())
 })
+// Not while other modes are measured.
+server.keepAliveTimeout = 60_000
 server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }))
 const ANSWERS = {
   usage: async () => ({ cpu: process.cpuUsage() }),
-  record: async () => {
+  record: async (intervalMicros) => {
     await inspect('Profiler.enable')
-    await inspect('Profiler.setSamplingInterval', { interval: 1_000 })
+    await inspect('Profiler.setSamplingInterval', { interval: intervalMicros })
     await inspect('Profiler.start')
     return {}
   },
   stop: () => inspect('Profiler.stop'),
+  count: async () => {
+    countAllocations()
+    return {}
+  },
+  counted: async () => ({ bytes: allocatedBytes() }),
 }
-process.on('message', async (asked) => process.send(await ANSWERS[asked]()))
+process.on('message', async ({ question, argument }) => process.send(await ANSWERS[question](argument)))
 process.on('disconnect', () => process.exit())

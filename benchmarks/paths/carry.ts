@@ -42,7 +42,7 @@ function injectTrace(): object {
 }
 
 prove('the token is forwarded', authorize() === `Bearer ${token}`)
-prove('nobody is called without verification', getCredential(extract(relay.propagator, arrived)()) === undefined)
+prove('no caller without verification', getCredential(extract(relay.propagator, arrived)()) === undefined)
 prove('the trace is extracted', trace.getSpanContext(extract(w3c, arrived)())?.spanId === span.spanId)
 prove('the trace is injected', 'traceparent' in injectTrace())
 

@@ -13,7 +13,7 @@ const relay = createTokenRelay({ issuers: [{ issuer: ISSUER, audience: AUDIENCE,
 /** As the gate does it. */
 function refuse(token: string): string | undefined {
   const admission = relay.admit({ headers: { authorization: `Bearer ${token}` } })
-  if (admission instanceof Promise) throw new Error('somebody waits for a key')
+  if (admission instanceof Promise) throw new Error('admission waits for a key')
   return admission.admitted ? undefined : admission.error.code
 }
 

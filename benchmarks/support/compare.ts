@@ -1,5 +1,9 @@
-/** Runs contestants side by side, in short slices and in another order each round, and says how they compare. */
+/**
+ * Runs contestants side by side, in short slices and in another order each round, and says how they compare; or one of
+ * them cold.
+ */
 
+import process from 'node:process'
 import { measure } from 'mitata'
 
 export interface Contestant {
@@ -23,10 +27,14 @@ export interface Comparison {
 export interface Result {
   readonly path: string
   readonly goal: number | undefined
+  /** What `nanos` counts, if it is no time. */
+  readonly unit?: 'bytes'
   readonly contestants: readonly ContestantResult[]
+  /** In fresh processes, if it makes sense: in nanoseconds per operation. */
+  readonly cold?: { readonly mine: number; readonly baseline: number }
 }
 
-export interface ContestantResult {
+interface ContestantResult {
   readonly name: string
   /** Median of the rounds, in nanoseconds per operation. */
   readonly nanos: number
@@ -41,6 +49,10 @@ const SLICE_NANOS = 30e6
 
 export async function compare({ path, goal, mine, baseline, others = [] }: Comparison): Promise<Result> {
   const contestants = [mine, ...others, baseline]
+  if (COLD !== undefined) {
+    if (path === COLD.path) await runCold(contestants.find(({ name }) => name === COLD.contestant))
+    return { path, goal, contestants: [] }
+  }
   const rounds: ReadonlyMap<Contestant, number>[] = []
   // The first round is for the compiler.
   for (let round = 0; round <= ROUNDS; round += 1) {
@@ -57,6 +69,38 @@ export async function compare({ path, goal, mine, baseline, others = [] }: Compa
       return { name: contestant.name, nanos: quartiles(nanos)[1], ratio, spread: (high - low) / ratio }
     }),
   }
+}
+
+/** What a process is started for that measures one contestant cold. */
+export interface ColdRun {
+  readonly path: string
+  readonly contestant: string
+}
+
+/** The variable of the environment that holds a {@link ColdRun} as JSON. */
+export const COLD_VARIABLE = 'BENCH_COLD'
+const COLD = readColdRun(process.env[COLD_VARIABLE])
+const COLD_CALLS = 1_000
+const MAX_COLD_MILLIS = 1_000
+
+function readColdRun(text: string | undefined): ColdRun | undefined {
+  return text === undefined ? undefined : (JSON.parse(text) as ColdRun)
+}
+
+/** Makes the first thousand calls, or as many as take a second, writes what each took, and ends the process. */
+async function runCold(contestant: Contestant | undefined): Promise<never> {
+  if (contestant === undefined) throw new Error('there is no such contestant')
+  const { run, operations = 1 } = contestant
+  const startMillis = performance.now()
+  let [done, millis] = [0, 0]
+  while (done < COLD_CALLS && millis < MAX_COLD_MILLIS) {
+    const running = run()
+    if (running instanceof Promise) await running
+    done += operations
+    millis = performance.now() - startMillis
+  }
+  process.stdout.write(JSON.stringify((millis * 1e6) / done))
+  process.exit()
 }
 
 async function timesOf(contestants: readonly Contestant[]): Promise<ReadonlyMap<Contestant, number>> {

@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import type { Bar } from './chart.ts'
 import { barChart } from './chart.ts'
 import type { Result } from './compare.ts'
+import { chartChain, showAblation, showChain, showProfile } from './readme-chain.ts'
 import { format } from './report.ts'
 import type { Circumstances, Results } from './results.ts'
+import { percent, settingsOf, table, times } from './table.ts'
 
 const FOLDER = join(import.meta.dirname, '..')
 const README = join(FOLDER, 'README.md')
@@ -34,7 +36,7 @@ function chartsOf(results: Results): readonly (readonly [name: string, chart: st
 
 function sectionOf(name: string): Section {
   const section = SECTIONS.find(({ applies }) => applies(name))
-  if (section === undefined) throw new Error(`nobody knows how to show ${name}`)
+  if (section === undefined) throw new Error(`there is no section for ${name}`)
   return section
 }
 
@@ -55,7 +57,8 @@ interface Section {
 const SECTIONS: readonly Section[] = [
   { applies: (name) => name === 'bench', show: showPaths, chart: chartPaths },
   { applies: (name) => name.startsWith('chain-'), show: showChain, chart: chartChain },
-  { applies: (name) => name === 'profile', show: showProfile },
+  { applies: (name) => name === 'ablation', show: showAblation },
+  { applies: (name) => name.startsWith('profile'), show: showProfile },
   { applies: (name) => name === 'flood', show: showFlood },
   { applies: (name) => name === 'memory', show: showMemory },
 ]
@@ -65,31 +68,24 @@ function circumstancesOf({ date, commit, node, cpu, cores, memoryGiB, system, ve
   return `${date}, commit ${commit}, Node ${node}, ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}; ${others.join(', ')}.`
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  const rule = `|${head.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`
-  return [line(head), rule, ...rows.map(line)].join('\n')
-}
-
-const times = (ratio: number, digits = 2): string => `${ratio.toFixed(digits)} ×`
-
 function showPaths(results: Readonly<Record<string, unknown>>): string {
   const { growth = [], ...paths } = results['paths'] as Record<string, readonly Result[]>
   const all = Object.values(paths).flat()
-  const rows = all.map(({ path, goal, contestants }) => {
+  const rows = all.map(({ path, goal, contestants, cold, unit }) => {
     const [mine, baseline] = [contestants[0], contestants.at(-1)]
     if (mine === undefined || baseline === undefined) throw new Error(`${path} has no contestants`)
-    const others = contestants.slice(1, -1).map(({ name, nanos }) => `; ${name}: ${format(nanos)}`)
+    const others = contestants.slice(1, -1).map(({ name, nanos }) => `; ${name}: ${format(nanos, unit)}`)
     return [
       path,
-      format(mine.nanos),
-      `${baseline.name}: ${format(baseline.nanos)}${others.join('')}`,
+      format(mine.nanos, unit),
+      `${baseline.name}: ${format(baseline.nanos, unit)}${others.join('')}`,
       `**${times(mine.ratio)}**`,
       `±${Math.round(mine.spread * 50)} %`,
       goal === undefined ? '' : `≤ ${times(goal)}`,
+      cold === undefined ? '' : `${format(cold.mine)}, ${times(cold.mine / cold.baseline)}`,
     ]
   })
-  const head = ['Path', 'Relay', 'Baseline', 'Ratio', 'Spread', 'Goal']
+  const head = ['Path', 'Relay', 'Baseline', 'Ratio', 'Spread', 'Goal', 'Cold']
   return `${table(head, rows)}\n\n![Ratios and goals](results/bench.svg)\n\n${showGrowth(growth)}`
 }
 
@@ -120,70 +116,6 @@ function showGrowth(all: readonly Result[]): string {
   return table(['Growth', 'Cost by size'], rows)
 }
 
-interface Summary {
-  readonly median: number
-  readonly low: number
-  readonly high: number
-}
-interface ChainMode {
-  readonly mode: string
-  readonly cpuMicros: number
-  readonly cpu: Summary
-  readonly perSecond: Summary
-  readonly p50: Summary
-  readonly p99: Summary
-  readonly cpuAlone: Summary
-}
-
-function showChain(results: Readonly<Record<string, unknown>>, name: string): string {
-  const modes = results['modes'] as readonly ChainMode[]
-  const range = ({ median, low, high }: Summary): string => `${times(median)} [${low.toFixed(2)} to ${high.toFixed(2)}]`
-  const rows = modes.map(({ mode, cpuMicros, cpu, perSecond, p50, p99, cpuAlone }) => {
-    const label = mode === 'relay' ? '**relay**' : mode
-    return [label, `${cpuMicros.toFixed(0)} µs`, range(cpu), range(perSecond), range(p50), range(p99), range(cpuAlone)]
-  })
-  const head = ['Mode', 'CPU per request', 'CPU', 'Requests per second', 'p50 alone', 'p99 alone', 'CPU alone']
-  return `${settingsOf(results)}\n\n${table(head, rows)}\n\n![CPU per request](results/${name}.svg)`
-}
-
-function chartChain(results: Readonly<Record<string, unknown>>, name: string): string {
-  const modes = results['modes'] as readonly ChainMode[]
-  const bars = modes.map(({ mode, cpu }): Bar => {
-    return { label: mode, value: cpu.median, text: times(cpu.median, 3), isMine: mode === 'relay' }
-  })
-  return barChart(`CPU per request of three services, ${name.slice('chain-'.length)}`, bars, {
-    value: 1,
-    label: 'OpenTelemetry only',
-  })
-}
-
-interface ProfiledMode {
-  readonly mode: string
-  readonly byOwner: Readonly<Record<string, number>>
-}
-
-function showProfile(results: Readonly<Record<string, unknown>>): string {
-  const modes = results['modes'] as readonly ProfiledMode[]
-  const owners = [...new Set(modes.flatMap(({ byOwner }) => Object.keys(byOwner)))]
-  const micros = (value = 0): string => value.toFixed(1)
-  const rows = owners.map((owner) => [owner, ...modes.map(({ byOwner }) => micros(byOwner[owner]))])
-  const sums = modes.map(({ byOwner }) => micros(Object.values(byOwner).reduce((sum, value) => sum + value, 0)))
-  const functions = Object.entries(results['functions'] as Readonly<Record<string, number>>)
-  return [
-    settingsOf(results),
-    table(['Microseconds of', ...modes.map(({ mode }) => mode)], [...rows, ['**all**', ...sums]]),
-    table(
-      ['Function of the relay', 'Microseconds'],
-      functions.map(([name, value]) => [`\`${name}\``, micros(value)]),
-    ),
-  ].join('\n\n')
-}
-
-function settingsOf(results: Readonly<Record<string, unknown>>): string {
-  const settings = Object.entries(results['settings'] as Readonly<Record<string, unknown>>)
-  return `Settings: ${settings.map(([name, value]) => `${name} ${String(value)}`).join(', ')}.`
-}
-
 interface Flooded {
   readonly mode: string
   readonly delayP99Millis: number
@@ -197,7 +129,6 @@ interface Flooded {
 }
 
 function showFlood(results: Readonly<Record<string, unknown>>): string {
-  const percent = (part: number): string => `${(part * 100).toFixed(1)} %`
   const rows = (results['results'] as readonly Flooded[]).map((flooded) => [
     flooded.mode === 'relay' ? '**relay**' : `${flooded.mode}, cache on`,
     percent(flooded.servedPart),

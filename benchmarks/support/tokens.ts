@@ -1,7 +1,7 @@
 /** Tokens of about 900 bytes, as issuers make them, and what is wrong with others. */
 
-import type { Signer, SigningAlgorithm } from '../../test/support/signer.ts'
-import { createSigner } from '../../test/support/signer.ts'
+import type { Signer, SigningAlgorithm } from './signer.ts'
+import { createSigner } from './signer.ts'
 
 export const ISSUER = 'https://id.example'
 export const AUDIENCE = 'user-service'
@@ -37,7 +37,7 @@ export function createToken(signer: Signer, changes: Readonly<Record<string, unk
   })
 }
 
-/** A token as it comes off the wire: a text that nobody has seen before, in a field value. */
+/** A token as it comes off the wire: a new text, in a field value. */
 export function freshField(token: string): () => string {
   const bytes = Buffer.from(`Bearer ${token}`, 'latin1')
   return () => bytes.toString('latin1')

@@ -4,7 +4,7 @@ import type { Span, SpanEvent } from './span.ts'
 
 const PREFIX = 'auth.token.'
 /** Through which of these a token goes, in this order. */
-const STAGES = ['received', 'opened', 'verified', 'rejected', 'exchanged', 'renewed', 'forwarded', 'sealed', 'withheld']
+const STAGES = ['opened', 'verified', 'rejected', 'exchanged', 'renewed', 'forwarded', 'sealed', 'withheld']
 
 export function isAuthEvent(event: SpanEvent): boolean {
   return event.name.startsWith(PREFIX)
@@ -17,7 +17,7 @@ export function reasonOf({ attributes }: SpanEvent): string {
   return facts.filter((fact) => fact !== undefined).join(', ')
 }
 
-/** All that happened to tokens in `service`: `received, verified, forwarded (rule https://…)`. */
+/** All that happened to tokens in `service`: `verified, forwarded (rule https://…)`. */
 export function tokenHistory(spans: readonly Span[], service: string): string {
   const own = spans.filter((span) => span.service === service)
   if (own.length === 0) return 'not called'

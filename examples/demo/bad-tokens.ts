@@ -12,7 +12,7 @@ export async function expiredToken(stage: Stage): Promise<string> {
   return token
 }
 
-/** The same token, but for its subject: whoever can write claims still cannot sign them. */
+/** The same token, but for its subject: an attacker can write claims, and cannot sign them. */
 export function forge(token: string): string {
   const [header, , signature] = token.split('.')
   const payload = Buffer.from(JSON.stringify({ ...claimsOf(token), sub: 'mallory' })).toString('base64url')

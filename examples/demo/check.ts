@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 export interface Check {
   readonly claim: string
   readonly outcome: 'holds' | 'fails' | 'skipped'
-  /** What was seen instead, or why nobody looked. */
+  /** What was seen instead, or why nothing was looked at. */
   readonly remark: string
 }
 

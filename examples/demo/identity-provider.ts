@@ -16,7 +16,7 @@ export interface IdentityProvider extends AsyncDisposable {
 }
 
 export interface IdentityProviderOptions {
-  /** Told every token that comes out of an exchange. */
+  /** Called with every token that an exchange issues. */
   readonly onExchanged: (token: string) => void
 }
 
@@ -24,7 +24,7 @@ export interface IdentityProviderOptions {
 export const USER = 'alice'
 /** The audience of our two services. */
 export const OUR_API = 'https://api.demo.example'
-/** The audience of somebody else's services: their tokens are as genuine as ours. */
+/** The audience of other services: their tokens are as genuine as ours. */
 export const OTHER_API = 'https://other.demo.example'
 /** The client whose tokens are valid for five minutes. */
 export const APP = 'app'
@@ -37,7 +37,7 @@ export const BILLING = 'https://billing.demo.example'
 export const BILLING_SCOPE = 'invoices:read'
 /** The service that may exchange tokens, and its secret. */
 export const EXCHANGER = { clientId: 'profile-service', clientSecret: 'profile-service-of-the-demo' }
-/** Nothing listens there: whoever logs in reads the code off the redirect. */
+/** Nothing listens there: the login reads the code off the redirect. */
 export const REDIRECT_URI = 'https://app.demo.example/callback'
 
 const LOGIN_PATH = '/login/'

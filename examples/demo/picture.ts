@@ -16,7 +16,6 @@ const PALETTE = ['#3b6fb6', '#2a8a6a', '#9a5bb0', '#b8762a', '#7a7f87']
 const MARK_COLOURS: Readonly<Record<string, string>> = {
   'auth.token.rejected': '#c0392b',
   'auth.token.withheld': '#b07a00',
-  'auth.token.received': '#2f7f9f',
 }
 const MARK_COLOUR = '#1f8a4c'
 

@@ -11,7 +11,7 @@ export interface Queue extends AsyncDisposable {
   readonly endpoint: string
   /** Of the queue. */
   readonly url: string
-  /** What it was told: the latest 100 messages that were sent, as they came. */
+  /** The latest 100 messages that were sent, as they came. */
   readonly messages: readonly string[]
 }
 

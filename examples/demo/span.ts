@@ -115,7 +115,7 @@ function readSpan(span: OtlpSpan, service: string): Span {
   }
 }
 
-/** Exact to a quarter of a microsecond, which is more than anybody sees. */
+/** Exact to a quarter of a microsecond, which is more than a picture shows. */
 function toMillis(nanos: string): number {
   return Number(nanos) / 1e6
 }

@@ -26,7 +26,7 @@ export interface Stage {
   readonly thirdParty: ThirdParty
   /** What is behind a `host:port`. */
   readonly names: HostNames
-  /** Where the traces go, or `undefined` where `OTEL_EXPORTER_OTLP_ENDPOINT` sends them to somebody else. */
+  /** Where the traces go, or `undefined` where `OTEL_EXPORTER_OTLP_ENDPOINT` sends them elsewhere. */
   readonly receiver: OtlpReceiver | undefined
   /** The latest 100 tokens of the identity provider: secrets, kept to look for them where they must not be. */
   readonly issuedTokens: readonly string[]
@@ -113,7 +113,7 @@ export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
   return { issuer, ...services, names, receiver, issuedTokens, issueToken: tokenDesk(provider, keep) }
 }
 
-/** What services are told about tokens. */
+/** The settings of services about tokens. */
 function verification({ issuer }: IdentityProvider, audience: string): Record<string, string> {
   return {
     TOKEN_RELAY_ISSUER: issuer,

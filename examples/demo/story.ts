@@ -23,7 +23,7 @@ export interface Part {
 export const EXCHANGE = 'profile-service asks billing-service, which takes no tokens but its own'
 /** The part in whose trace a token waits in a queue. */
 export const ORDER = 'user-service puts an order into a queue, and order-worker works on it'
-/** The part in whose trace a token is received, verified, forwarded and withheld. */
+/** The part in whose trace a token is verified, forwarded and withheld. */
 export const REDIRECT = 'profile-service redirects user-service to a third party'
 
 export async function* playStory(stage: Stage): AsyncGenerator<Part> {
@@ -50,8 +50,8 @@ async function goodCall(stage: Stage, token: string): Promise<Part> {
       check(`user-service saw ${USER}`, body.caller, USER),
       check(`profile-service saw ${USER}`, body.profile?.caller, USER),
       ...(await checkTrace(stage, traceId, {
-        'user-service': `received, verified, forwarded (rule ${stage.profileService.url})`,
-        'profile-service': 'received, verified',
+        'user-service': `verified, forwarded (rule ${stage.profileService.url})`,
+        'profile-service': 'verified',
       })),
     ],
   }
@@ -67,7 +67,7 @@ async function refusal(stage: Stage, title: string, token: string | undefined, c
       check('answered 401', status, 401),
       check('the handler of user-service did not run', 'profile' in body, false),
       ...(await checkTrace(stage, traceId, {
-        'user-service': `${token === undefined ? '' : 'received, '}rejected (${code})`,
+        'user-service': `rejected (${code})`,
         'profile-service': 'not called',
       })),
     ],
@@ -86,15 +86,15 @@ async function exchange(stage: Stage, token: string): Promise<Part> {
       check(`billing-service saw ${USER}, for whom profile-service acts`, [caller, actor], [USER, 'profile-service']),
       check('its token allows no more than was asked for', scopes, [BILLING_SCOPE]),
       ...(await checkTrace(stage, traceId, {
-        'user-service': `received, verified, forwarded (rule ${stage.profileService.url})`,
-        'profile-service': `received, verified, exchanged, forwarded (rule ${stage.billingService.url})`,
-        'billing-service': 'received, verified',
+        'user-service': `verified, forwarded (rule ${stage.profileService.url})`,
+        'profile-service': `verified, exchanged, forwarded (rule ${stage.billingService.url})`,
+        'billing-service': 'verified',
       })),
     ],
   }
 }
 
-/** The token waits in the queue, where the broker cannot read it, and goes on with whoever takes the order out. */
+/** The token waits in the queue, where the broker cannot read it, and goes on with the worker that takes the order out. */
 async function order(stage: Stage, token: string): Promise<Part> {
   const { status, body, traceId } = await call(stage, '/users/42/orders', token, 'POST')
   const worked = `order-worker works as ${USER}; profile-service saw ${USER}`
@@ -110,9 +110,9 @@ async function order(stage: Stage, token: string): Promise<Part> {
       check(`order-worker worked as ${USER}, and so did profile-service for it`, orderWorker.output.at(-1), worked),
       check('the broker cannot read the token', [queue.messages.length, readable], [1, false]),
       ...(await checkTrace(stage, traceId, {
-        'user-service': `received, verified, sealed (rule aws_sqs:${QUEUE}), withheld (not_named)`,
-        'order-worker': `received, opened, verified, forwarded (rule ${stage.profileService.url})`,
-        'profile-service': 'received, verified',
+        'user-service': `verified, sealed (rule aws_sqs:${QUEUE}), withheld (not_named)`,
+        'order-worker': `opened, verified, forwarded (rule ${stage.profileService.url})`,
+        'profile-service': 'verified',
       })),
     ],
   }
@@ -125,7 +125,7 @@ async function untilIncludes(lines: readonly string[], line: string): Promise<vo
   while (!lines.includes(line) && performance.now() < deadline) await setTimeout(20)
 }
 
-/** profile-service answers with a redirect, and the fetch of user-service follows it to somebody else's host. */
+/** profile-service answers with a redirect, and the fetch of user-service follows it to another host. */
 async function redirect(stage: Stage, token: string): Promise<Part> {
   const { status, body, traceId } = await call(stage, '/users/42/picture', token)
   return {
@@ -136,8 +136,8 @@ async function redirect(stage: Stage, token: string): Promise<Part> {
       check(`user-service saw ${USER}`, body.caller, USER),
       checkThirdParty(stage, '/pictures/42'),
       ...(await checkTrace(stage, traceId, {
-        'user-service': `received, verified, forwarded (rule ${stage.profileService.url}), withheld (not_named)`,
-        'profile-service': 'received, verified',
+        'user-service': `verified, forwarded (rule ${stage.profileService.url}), withheld (not_named)`,
+        'profile-service': 'verified',
       })),
     ],
   }
@@ -153,7 +153,7 @@ async function directCall(stage: Stage, token: string): Promise<Part> {
       check(`user-service saw ${USER}`, body.caller, USER),
       checkThirdParty(stage, '/weather'),
       ...(await checkTrace(stage, traceId, {
-        'user-service': 'received, verified, withheld (not_named)',
+        'user-service': 'verified, withheld (not_named)',
         'profile-service': 'not called',
       })),
     ],

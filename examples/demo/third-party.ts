@@ -1,4 +1,4 @@
-/** Somebody else's API: useful, called by our services, and named by nobody as a destination for tokens. */
+/** A third party's API: useful, called by our services, and not named as a destination for tokens. */
 
 import { createServer } from 'node:http'
 import { keepLatest } from './keep-latest.ts'

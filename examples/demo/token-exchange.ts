@@ -19,9 +19,9 @@ export interface ExchangeTarget {
 export interface TokenExchangeOptions {
   /** Public keys of the provider. */
   readonly jwks: JSONWebKeySet
-  /** `undefined` for services that nobody may get a token for. */
+  /** `undefined` for services without tokens. */
   readonly targetOf: (audience: string) => ExchangeTarget | undefined
-  /** Told every token that comes out. */
+  /** Called with every token that is issued. */
   readonly onIssued?: (token: string) => void
 }
 

@@ -9,7 +9,6 @@ export type Paint = (look: Look, text: string) => string
 const BAR_COLUMNS = 26
 
 const MARKS: Readonly<Record<string, { readonly sign: string; readonly look: Look }>> = {
-  'auth.token.received': { sign: '↓', look: 'cyan' },
   'auth.token.verified': { sign: '✓', look: 'green' },
   'auth.token.rejected': { sign: '✗', look: 'red' },
   'auth.token.exchanged': { sign: '⇄', look: 'green' },

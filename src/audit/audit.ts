@@ -1,16 +1,20 @@
-/** What becomes of auth events where somebody audits: records in a trail, and log records of OpenTelemetry. */
+/** Turns auth events into records of an audit trail, and into log records of OpenTelemetry. */
 
 import type { Attributes, Context, Span } from '@opentelemetry/api'
-import { diag, isSpanContextValid, ROOT_CONTEXT, trace } from '@opentelemetry/api'
-import { measureAuditBacklog, measureAuditFailure } from '../telemetry/audit-metrics.ts'
-import type { Auditor } from '../telemetry/auditor.ts'
-import type { AuthEvent } from '../telemetry/auth-event.ts'
+import { isSpanContextValid, ROOT_CONTEXT, trace } from '@opentelemetry/api'
+import { OptionError } from '../base/option-checks.ts'
+import type { AuditSink } from '../telemetry/audit-sink.ts'
+import type { AuthEvent } from '../telemetry/events.ts'
 import { fingerprint } from '../token/fingerprint.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
-import type { AuditRecord } from './line.ts'
+import { MAX_WAIT_MILLIS, resolveWithin, TrailKeeper } from './keeper.ts'
+import type { AuditKey, AuditRecord } from './line.ts'
+import { AuditLockedError } from './lock.ts'
+import { openOwnTrail } from './own-trail.ts'
+import { AuditDamageError } from './recovery.ts'
 import type { AuditTrail } from './trail.ts'
 
-/** The part of a `Logger` of `@opentelemetry/api-logs` that is used. */
+/** The part of `Logger` of `@opentelemetry/api-logs` that is used. */
 export interface AuditLogger {
   emit(record: AuditLogRecord): void
 }
@@ -30,161 +34,134 @@ export interface AuditOptions {
   readonly logger: AuditLogger | undefined
   readonly onFailure: 'block' | 'continue'
   readonly subjects: 'hash' | 'omit'
-  /** Key of the hashes; `undefined`: the name of the issuer. */
+  /** Key of the hashes; `undefined`: the issuer's name is the key. */
   readonly fingerprintKey: string | undefined
 }
 
 export interface Audit {
-  readonly tell: Auditor
-  /** Whether nothing may be let in or out, because it could not be recorded. */
+  /** Records an event. */
+  readonly record: AuditSink
+  /** Whether no token may be admitted or sent, because that could not be recorded. */
   isBlocked(): boolean
   /**
-   * Whether what was told last may go ahead, which it may not before the trail has acknowledged it. `undefined` where that
-   * does not matter. Never rejects, and waits for 5 seconds at most.
+   * Resolves with whether the trail has acknowledged the last recorded event, before which it must not take effect;
+   * `undefined` if that does not matter. Never rejects, and waits for 5 seconds at most.
    */
   acknowledged(): Promise<boolean> | undefined
   close(): Promise<void>
 }
 
-/** What is no decision about a token. */
-const UNTOLD: readonly AuthEvent['name'][] = ['auth.token.received', 'auth.key_set.stale', 'resilience.circuit.changed']
+export interface OpenAuditOptions extends Omit<AuditOptions, 'trail' | 'onFailure'> {
+  readonly file: string | undefined
+  readonly key: AuditKey
+  readonly maxFileBytes: number
+  readonly onFailure: 'block' | 'continue' | undefined
+}
 
-/** How long a failing trail is left alone before it is tried again, in milliseconds: a little more than it wants. */
-const PROBE_MILLIS = 1_100
-const MAX_WAIT_MILLIS = 5_000
+/**
+ * Opens the audit of a relay; `undefined` if it has none. Throws an {@link OptionError} if the file cannot be
+ * continued.
+ */
+export function openAudit({ file, key, maxFileBytes, onFailure, ...options }: OpenAuditOptions): Audit | undefined {
+  if (file === undefined && options.logger === undefined) return undefined
+  const trail = file === undefined ? undefined : openTrail(file, maxFileBytes, key)
+  return createAudit({ ...options, trail, onFailure: onFailure ?? 'continue' })
+}
 
-export function createAudit({ trail, logger, onFailure, ...telling }: AuditOptions): Audit {
+function openTrail(file: string, maxBytes: number, key: AuditKey): AuditTrail {
+  try {
+    return openOwnTrail({ file, maxBytes, key })
+  } catch (error) {
+    throw new OptionError('audit.file', problemOf(error))
+  }
+}
+
+/** The error itself would repeat the path. */
+function problemOf(error: unknown): string {
+  if (error instanceof AuditDamageError) {
+    return 'is no audit trail, has another key, or is damaged: verify it, and move it away'
+  }
+  if (!(error instanceof AuditLockedError)) return 'cannot be written'
+  return error.isAlive
+    ? 'another relay writes it: each needs its own file'
+    : 'is locked by a relay that may still run: remove the file .lock once it has ended'
+}
+
+/** Events that are no decision about a token. */
+const NOT_AUDITED: readonly AuthEvent['name'][] = ['auth.key_set.stale', 'resilience.circuit.changed']
+
+export function createAudit({ trail, logger, onFailure, ...naming }: AuditOptions): Audit {
   const blocks = trail !== undefined && onFailure === 'block'
-  const keeper = trail === undefined ? undefined : createKeeper(trail)
+  const keeper = trail === undefined ? undefined : new TrailKeeper(trail)
   let newest: Promise<boolean> | undefined
 
-  function tell(event: AuthEvent, attributes: Attributes, span: Span | undefined): void {
-    if (UNTOLD.includes(event.name)) return
+  function record(event: AuthEvent, attributes: Attributes, span: Span | undefined): void {
+    if (NOT_AUDITED.includes(event.name)) return
     try {
-      const record = recordOf(event, attributes, span, telling)
-      newest = keeper?.keep(record)
-      if (logger !== undefined) emit(logger, record, span)
+      const entry = recordOf(event, attributes, span, naming)
+      newest = keeper?.keep(entry)
+      if (logger !== undefined) emit(logger, entry, span)
     } catch {
-      // Nothing is thrown at the request; what was not told was not acknowledged either.
+      // Nothing is thrown at the request; what was not recorded was not acknowledged either.
       newest = Promise.resolve(false)
     }
   }
 
   return {
-    tell,
+    record,
     isBlocked: () => blocks && !trail.writable,
-    acknowledged: () => (blocks && newest !== undefined ? atMost(newest, MAX_WAIT_MILLIS) : undefined),
+    acknowledged: () => (blocks && newest !== undefined ? resolveWithin(MAX_WAIT_MILLIS, newest) : undefined),
     close: async () => keeper?.close(),
   }
 }
 
-interface Keeper {
-  /** Whether the record is in the trail for good. Never rejects. */
-  keep(record: AuditRecord): Promise<boolean>
-  close(): Promise<void>
-}
+const NO_SPAN = { traceId: undefined, spanId: undefined }
 
-/** Watches over a trail: tells its outages once each, ends them, and leaves a record of what they have cost. */
-function createKeeper(trail: AuditTrail): Keeper {
-  let lost = 0
-  let probe: NodeJS.Timeout | undefined
+/** How subjects are named in records. */
+type Naming = Pick<AuditOptions, 'subjects' | 'fingerprintKey'>
 
-  async function append(record: AuditRecord): Promise<boolean> {
-    measureAuditBacklog(1)
-    try {
-      await trail.append(record)
-      return true
-    } catch {
-      return false
-    } finally {
-      measureAuditBacklog(-1)
-    }
-  }
-
-  function fail(): void {
-    lost += 1
-    measureAuditFailure()
-    if (probe !== undefined) return
-    diag.error('otel-token-relay: the audit trail cannot be written')
-    probe = setInterval(resume, PROBE_MILLIS).unref()
-  }
-
-  async function resume(): Promise<void> {
-    const missing = lost
-    if (!(await append(resumption(missing))) || probe === undefined) return
-    lost -= missing
-    if (lost > 0) return
-    clearInterval(probe)
-    probe = undefined
-    diag.warn('otel-token-relay: the audit trail is written again')
-  }
-
+function recordOf(event: AuthEvent, attributes: Attributes, span: Span | undefined, naming: Naming): AuditRecord {
+  const context = span?.spanContext()
+  const { traceId, spanId } = context !== undefined && isSpanContextValid(context) ? context : NO_SPAN
+  const owner = ownerAttributes(event, naming)
   return {
-    async keep(record) {
-      const isKept = await append(record)
-      if (!isKept) fail()
-      return isKept
-    },
-    async close() {
-      clearInterval(probe)
-      // A disk that does not answer must not keep the process.
-      await atMost(
-        trail.close().then(
-          () => true,
-          () => false,
-        ),
-        MAX_WAIT_MILLIS,
-      )
-    },
+    timeMillis: Date.now(),
+    event: event.name,
+    traceId,
+    spanId,
+    attributes: truncateTexts({ ...attributes, ...owner }),
   }
 }
 
-/** How many records are missing here, or may be: a reader of the trail has to know. */
-function resumption(lost: number): AuditRecord {
-  const attributes = { 'auth.audit.lost': lost }
-  return { timeMillis: Date.now(), event: 'auth.audit.resumed', traceId: undefined, spanId: undefined, attributes }
-}
-
-const NOWHERE = { traceId: undefined, spanId: undefined }
-
-type Telling = Pick<AuditOptions, 'subjects' | 'fingerprintKey'>
-
-function recordOf(event: AuthEvent, attributes: Attributes, span: Span | undefined, telling: Telling): AuditRecord {
-  const there = span?.spanContext()
-  const { traceId, spanId } = there !== undefined && isSpanContextValid(there) ? there : NOWHERE
-  const who = whoseOf(event, telling)
-  return { timeMillis: Date.now(), event: event.name, traceId, spanId, attributes: clipped({ ...attributes, ...who }) }
-}
-
-function whoseOf(event: AuthEvent, { subjects, fingerprintKey }: Telling): Attributes {
+function ownerAttributes(event: AuthEvent, { subjects, fingerprintKey }: Naming): Attributes {
   if (event.name === 'auth.token.revoked') {
     return { 'auth.revocation.fingerprint': fingerprint(event.id, fingerprintKey ?? event.issuer) }
   }
   const owner = ownerOf(event)
   if (owner === undefined) return {}
   const { issuer, subject } = owner
-  const isTold = subjects === 'hash' && subject !== undefined
+  const isNamed = subjects === 'hash' && subject !== undefined
   return {
-    ...(event.name === 'auth.token.withheld' || event.name === 'auth.token.rejected' ? namesOf(owner) : {}),
-    ...(isTold ? { 'auth.token.subject': fingerprint(subject, fingerprintKey ?? issuer) } : {}),
+    ...(event.name === 'auth.token.withheld' || event.name === 'auth.token.rejected' ? tokenAttributes(owner) : {}),
+    ...(isNamed ? { 'auth.token.subject': fingerprint(subject, fingerprintKey ?? issuer) } : {}),
   }
 }
 
-function namesOf({ issuer, fingerprint }: VerifiedCredential): Attributes {
+function tokenAttributes({ issuer, fingerprint }: VerifiedCredential): Attributes {
   return { 'auth.token.issuer': issuer, 'auth.token.fingerprint': fingerprint }
 }
 
-/** Whose token an event is about: of an exchange, the one for whom it was made. */
+/** Returns the token that an event is about: of an exchange, the caller's. */
 function ownerOf(event: AuthEvent): VerifiedCredential | undefined {
   if ('subject' in event && event.subject !== undefined) return event.subject
   if ('credential' in event) return event.credential
   return 'origin' in event ? event.origin : undefined
 }
 
-/** Names of queues are the application's, and as long as it likes. */
+/** Names of queues come from the application, and may be long. */
 const MAX_TEXT = 256
 
-function clipped(attributes: Attributes): Attributes {
+function truncateTexts(attributes: Attributes): Attributes {
   const entries = Object.entries(attributes)
   return Object.fromEntries(
     entries.map(([name, value]) => [name, typeof value === 'string' ? value.slice(0, MAX_TEXT) : value]),
@@ -207,14 +184,4 @@ function emit(logger: AuditLogger, { timeMillis, event, attributes }: AuditRecor
   } catch {
     // A broken logger must not break a request, nor the trail.
   }
-}
-
-async function atMost(promise: Promise<boolean>, millis: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, millis, false)
-  })
-  const isIn = await Promise.race([promise, late])
-  clearTimeout(timer)
-  return isIn
 }

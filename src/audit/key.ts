@@ -1,12 +1,12 @@
-/** The key that an audit trail is bound with: a text, or a file that holds nothing else. */
+/** The key of an audit trail's hashes: text, or a file that holds only that text. */
 
 import { readFileSync } from 'node:fs'
 
-/** Fewer characters are not hard enough to guess. */
-export const MIN_KEY_CHARS = 32
+/** Fewer characters are too easy to guess. */
+const MIN_KEY_CHARS = 32
 const MAX_KEY_CHARS = 4_096
 
-/** The key in `file`; `undefined` where there is none. */
+/** Reads the key in `file`; `undefined` if there is none. */
 export function readAuditKey(file: string): Buffer | undefined {
   try {
     return auditKeyOf(readFileSync(file, 'utf8').trim())
@@ -15,7 +15,7 @@ export function readAuditKey(file: string): Buffer | undefined {
   }
 }
 
-/** The key that `text` is; `undefined` where it is too short, or too long to be one. */
+/** Returns `text` as a key; `undefined` if it is too short or too long. */
 export function auditKeyOf(text: string): Buffer | undefined {
   return text.length < MIN_KEY_CHARS || text.length > MAX_KEY_CHARS ? undefined : Buffer.from(text)
 }

@@ -1,66 +1,122 @@
-/** One writer per audit trail: two would break each other's chain. */
+/** The lock that lets one writer at a time into an audit trail: two would break each other's chain. */
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import process from 'node:process'
+import { randomBytes } from 'node:crypto'
+import { linkSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Guard } from './guard.ts'
+import { takeGuard } from './guard.ts'
+import type { Holder } from './holder.ts'
+import { holderText, isOfThisBoot, readHolder } from './holder.ts'
 
-/** Locks of this process, for machines on which nobody can say when a process was started. */
-const held = new Set<string>()
+export interface Lock {
+  /** Rejects if the lock's file no longer belongs to this lock. */
+  check(): Promise<void>
+  release(): void
+}
+
+/** The trail has a writer, or may still have one. */
+export class AuditLockedError extends Error {
+  override readonly name = 'AuditLockedError'
+  readonly code = 'EEXIST'
+  /** The writer; `undefined` if the lock does not name it. */
+  readonly holder: Holder | undefined
+  /** Whether the holder is known to be alive. If not, it may have ended, which only an operator can know. */
+  readonly isAlive: boolean
+
+  constructor(holder: Holder | undefined, isAlive: boolean) {
+    super('the audit trail is locked')
+    this.holder = holder
+    this.isAlive = isAlive
+  }
+}
+
+/** When two processes start at once: how long the other may need to see that it has lost. */
+const WAIT_MILLIS = 250
 
 /**
- * Takes the lock of this process, and returns what gives it free. The lock of a process that is gone is nobody's.
+ * Takes the lock of the trail in `file` for this process and this thread. The lock has two parts: a guard, which the
+ * operating system releases when its holder ends, and a file that names the holder, for other machines on a shared
+ * volume, which the guard does not reach.
  *
- * @throws Error with code `EEXIST` where somebody else has it.
+ * @throws AuditLockedError if another has it.
  */
-export function lock(path: string): () => void {
-  const mine = `${process.pid} ${startOf(process.pid) ?? ''}`
+export function lockTrail(file: string, waitMillis = WAIT_MILLIS): Lock {
+  const path = `${file}.lock`
+  const guard = takeGuard(`${file}.guard`, waitMillis)
+  if (guard === 'busy') throw new AuditLockedError(holderIn(path), true)
   try {
-    writeFileSync(path, mine, { flag: 'wx', mode: 0o600 })
+    const text = holderText(guard?.inode ?? '')
+    if (!createByLink(path, text)) takeOver(path, text, guard)
+    return createLock(path, text, guard)
   } catch (error) {
-    if ((error as { code?: unknown }).code !== 'EEXIST' || isHeld(path)) throw error
-    rmSync(path, { force: true })
-    writeFileSync(path, mine, { flag: 'wx', mode: 0o600 })
+    guard?.release()
+    throw error
   }
-  held.add(path)
-  return () => {
-    held.delete(path)
-    rmSync(path, { force: true })
+}
+
+function createLock(path: string, text: string, guard: Guard | undefined): Lock {
+  return {
+    async check() {
+      if ((await readFile(path, 'latin1')) !== text) throw new AuditLockedError(holderIn(path), true)
+    },
+    release() {
+      if (textOf(path) === text) rmSync(path, { force: true })
+      guard?.release()
+    },
   }
+}
+
+/** The holder of the guard is alone on this kernel, so no other process takes over the same file meanwhile. */
+function takeOver(path: string, text: string, guard: Guard | undefined): void {
+  const holder = holderIn(path)
+  if (holder === undefined || !isGone(holder, path, guard)) throw new AuditLockedError(holder, false)
+  rmSync(path, { force: true })
+  if (!createByLink(path, text)) throw new AuditLockedError(holderIn(path), true)
 }
 
 /**
- * A number alone says nothing: in a container every process is the first one, and after a power cut another one has it.
- * Worker threads are one process.
+ * Whether the holder has surely ended. A live holder on this kernel would hold the guard, which we hold. A holder on
+ * another kernel has ended if only one kernel can mount this file system at a time. Otherwise it counts as alive.
  */
-function isHeld(path: string): boolean {
-  const [id = '', started = ''] = readFileSync(path, 'latin1').split(' ')
-  const holder = Number(id)
-  if (!Number.isSafeInteger(holder) || holder < 1) return false
-  const now = startOf(holder)
-  if (now !== undefined && started !== '') return now === started
-  if (now === GONE) return false
-  return holder === process.pid ? held.has(path) : isAlive(holder)
+function isGone(holder: Holder, path: string, guard: Guard | undefined): boolean {
+  if (guard === undefined || holder.guard === '') return false
+  const isLocal = isOfThisBoot(holder)
+  if (isLocal === false) return isOfOneKernel(path)
+  return holder.guard === guard.inode && (isLocal === true || isOfOneKernel(path))
 }
 
-/** Of processes that have ended, and that nobody has asked about yet. */
-const GONE = 'gone'
-const ENDED_STATES = ['Z', 'X', 'x']
+/** Linux file systems (statfs(2)) that one kernel at a time can mount: ext, XFS, Btrfs, F2FS, ZFS, tmpfs, overlay. */
+const OF_ONE_KERNEL = [0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0x01021994, 0x794c7630]
 
-/** When a process was started, as Linux tells it: in ticks since the machine was. */
-function startOf(id: number): string | undefined {
-  try {
-    // The name of the program, in brackets, may hold anything.
-    const [state = '', ...fields] = readFileSync(`/proc/${id}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? []
-    return ENDED_STATES.includes(state) ? GONE : fields[18]
-  } catch {
-    return undefined
-  }
+function isOfOneKernel(path: string): boolean {
+  return OF_ONE_KERNEL.includes(statfsSync(dirname(path)).type)
 }
 
-function isAlive(id: number): boolean {
+/** `link` either creates the file with its whole content, or fails because it exists. */
+function createByLink(path: string, text: string): boolean {
+  const written = `${path}.${randomBytes(6).toString('hex')}`
   try {
-    process.kill(id, 0)
+    // Flushed, so that a power cut leaves no empty lock, whose holder would be unknown.
+    writeFileSync(written, text, { flag: 'wx', mode: 0o600, flush: true })
+    linkSync(written, path)
     return true
   } catch (error) {
-    return (error as { code?: unknown }).code === 'EPERM'
+    if ((error as { code?: unknown }).code === 'EEXIST') return false
+    throw error
+  } finally {
+    rmSync(written, { force: true })
+  }
+}
+
+function holderIn(path: string): Holder | undefined {
+  return readHolder(textOf(path))
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch {
+    return ''
   }
 }

@@ -1,19 +1,21 @@
-/** What is found when a trail is opened: where it goes on, and what a crash has left behind its last whole line. */
+/** Finds where an existing trail continues, and what a crash has left after its last whole line. */
 
-import type { AuditHead } from './head.ts'
-import { FIRST_HEAD } from './head.ts'
-import type { AuditKey, AuditLine } from './line.ts'
-import { readLine } from './line.ts'
+import type { AuditHead, AuditKey, AuditLine, ReadHeads, ReadLine } from './line.ts'
+import { isBeginningOfLine, isPutAside, readLine } from './line.ts'
 
+/** Where a trail continues. */
 export interface Recovered {
+  readonly trail: string
   readonly last: AuditLine
-  /** Sequence of the first line of the file, whether it is there already or not. */
+  /** Sequence of the first line of the newest file, which may not be written yet. */
   readonly first: number
-  /** Bytes of the file up to and with the last whole line: what follows was never acknowledged. */
-  readonly wholeBytes: number
+  /** Length of that file up to the end of its last whole line. */
+  readonly bytes: number
+  /** The part of a line that a crash has left after them, which was never acknowledged. */
+  readonly torn: Buffer
 }
 
-/** The trail is not what its writer has written: nothing may be appended to it, since that would hide the damage. */
+/** The trail is not as its writer left it. Nothing may be appended to it, since that would hide the damage. */
 export class AuditDamageError extends Error {
   override readonly name = 'AuditDamageError'
 
@@ -23,54 +25,70 @@ export class AuditDamageError extends Error {
 }
 
 /**
- * Reads the newest file of a trail. `head` says how far it was acknowledged: what is missing of that is damage, and what is
- * more is kept as far as it is whole. Only a trail that has never been opened has no head.
+ * Reads the newest file of a trail. The head says how far it was acknowledged: a missing acknowledged line is damage,
+ * and whole lines after it are kept.
  *
- * @throws AuditDamageError where something that was acknowledged is not there any more, or this is no trail.
+ * @throws AuditDamageError if an acknowledged line is missing, or the file holds anything that the writer of this trail
+ * cannot have left.
  */
-export function recover(content: Buffer, head: AuditHead | undefined, key: AuditKey): Recovered {
-  if (head === undefined && content.length > 0) throw new AuditDamageError()
-  const acknowledged = head ?? FIRST_HEAD
-  const lines = wholeLines(content, key)
-  const [begin, last] = [lines[0], lines.at(-1)]
-  if (begin === undefined || last === undefined) {
-    // A new file, which nothing was acknowledged of yet.
-    if (!isPutAside(acknowledged)) throw new AuditDamageError()
-    return { last: acknowledged, first: acknowledged.first, wholeBytes: 0 }
-  }
-  const isBeginning = begin.sequence === acknowledged.first || isPutAside(acknowledged)
-  if (!isBeginning || !holds(lines, acknowledged)) throw new AuditDamageError()
-  return { last, first: begin.sequence, wholeBytes: last.end }
+export function recover(content: Buffer, { newest: head, torn: tornHead }: ReadHeads, key: AuditKey): Recovered {
+  const { trail } = head
+  const lines = wholeLines(content, trail, key)
+  const last: AuditLine = lines.at(-1) ?? head
+  const bytes = lines.at(-1)?.end ?? 0
+  const torn = content.subarray(bytes)
+  const isWhole =
+    (lines[0] === undefined ? isPutAside(head) : beginsAtHead(lines[0], head) && includesAcknowledged(lines, head)) &&
+    (tornHead === undefined || hasGroupAfter(lines, head)) &&
+    isTornLine(torn, last)
+  if (!isWhole) throw new AuditDamageError()
+  return { trail, last, first: lines[0]?.sequence ?? head.first, bytes, torn }
 }
 
-/** Whether the acknowledged line is among `lines`, or is the one before them in an older file. */
-function holds(lines: readonly FoundLine[], { sequence, hash }: AuditLine): boolean {
+function beginsAtHead(line: AuditLine, head: AuditHead): boolean {
+  return line.sequence === head.first || isPutAside(head)
+}
+
+/** Whether the acknowledged line is one of `lines`, or the one before them in an older file. */
+function includesAcknowledged(lines: readonly FoundLine[], { sequence, hash }: AuditLine): boolean {
   const [begin] = lines
   if (begin?.sequence === sequence + 1) return begin.previous === hash
   return lines.some((line) => line.sequence === sequence && line.hash === hash)
 }
 
-interface FoundLine extends AuditLine {
-  readonly previous: string
-  /** Where it ends in the file, its line feed included. */
+/**
+ * Whether all lines of the group after `head` are there. A crash tears a head only while it is written, and the disk
+ * has the whole group by then. If it has not, the head was destroyed on purpose, to withdraw what it had acknowledged.
+ */
+function hasGroupAfter(lines: readonly FoundLine[], head: AuditHead): boolean {
+  const next = lines.find(({ sequence }) => sequence === head.sequence + 1)
+  const last = lines.at(-1)
+  return next !== undefined && last !== undefined && next.group <= last.sequence
+}
+
+/**
+ * Whether a crash can have left `torn` after `last`: the beginning of a line, and zeros that the disk had not filled
+ * yet.
+ */
+export function isTornLine(torn: Buffer, last: AuditLine): boolean {
+  return isBeginningOfLine(torn.toString('latin1').replace(/\0+$/, ''), last)
+}
+
+interface FoundLine extends ReadLine {
+  /** Its end in the file, with its line feed. */
   readonly end: number
 }
 
-function wholeLines(content: Buffer, key: AuditKey): readonly FoundLine[] {
+function wholeLines(content: Buffer, trail: string, key: AuditKey): readonly FoundLine[] {
   const lines: FoundLine[] = []
   let begin = 0
   for (let end = content.indexOf(LINE_FEED); end !== -1; end = content.indexOf(LINE_FEED, begin)) {
     const line = readLine(content.toString('latin1', begin, end), lines.at(-1), key)
-    if (line === undefined) break
+    if (line?.trail !== trail) break
     begin = end + 1
     lines.push({ ...line, end: begin })
   }
   return lines
-}
-
-/** Whether the file that `head` is of was put aside, or was about to be when its writer crashed. */
-function isPutAside(head: AuditHead): boolean {
-  return head.first === head.sequence + 1
 }
 
 const LINE_FEED = 0x0a

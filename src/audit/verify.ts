@@ -1,147 +1,183 @@
-/** Finds every edit, cut, swap and drop in an audit trail, and names the line. */
+/** Finds every edit, cut, swap and removal in what an audit trail has acknowledged, and names the line. */
 
-import { createReadStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import type { AuditHead } from './head.ts'
-import { readHead } from './head.ts'
-import type { AuditKey, AuditLine } from './line.ts'
-import { MAX_LINE_BYTES, readLine } from './line.ts'
+import type { FileHandle } from 'node:fs/promises'
+import type { AuditProblem } from './chain-check.ts'
+import { ChainCheck } from './chain-check.ts'
+import type { AuditKey } from './line.ts'
+import { MAX_LINE_BYTES, readHeads } from './line.ts'
+import type { ReadingDisk, Snapshot } from './snapshot.ts'
+import { currentFileOf, PUT_ASIDE, realReadingDisk, takeSnapshot } from './snapshot.ts'
 
-export type AuditProblem =
-  | 'changed'
-  | 'out_of_place'
-  | 'beginning_missing'
-  | 'end_missing'
-  | 'head_missing'
-  | 'head_differs'
+export type { AuditProblem } from './chain-check.ts'
 
-export interface AuditFinding {
+interface AuditFinding {
   readonly file: string
-  /** From 1; one more than the file has where its end is missing. */
+  /** From 1; one more than the file has if its end is missing. Of a head: which of the two it is. */
   readonly line: number
   readonly problem: AuditProblem
 }
 
 export interface AuditReport {
-  /** Lines that are what their writer has written. */
+  /** Id of the trail; `undefined` if neither a line nor the head can be read. */
+  readonly trail: string | undefined
+  /** Number of lines that are as their writer wrote them. */
   readonly lines: number
-  /** Sequence of the first of them: above 1 where older files of the trail are elsewhere. 0 where there is none. */
+  /** Sequence of the first of them: above 1 if older files of the trail are elsewhere. 0 if there is none. */
   readonly first: number
-  /** Whether a crash has left a part of a line behind, which was never acknowledged: no damage. */
+  /** Whether a crash has left a part of a line. It was never acknowledged, so this is no damage. */
   readonly torn: boolean
+  /** Files that were put aside after the last one given, because the trail is being written. They were checked, too. */
+  readonly added: readonly string[]
   /** At most 1000. */
   readonly findings: readonly AuditFinding[]
 }
 
-/** Most findings that are told: after an edit everything may be one. */
+export interface VerifyOptions {
+  /** The id that the trail must have. */
+  readonly trail?: string | undefined
+  /** For tests of a trail that is being written. */
+  readonly disk?: ReadingDisk
+}
+
+/** Most findings that are reported: after an edit every line may be one. */
 const MAX_FINDINGS = 1_000
 
-/** `files` are those of one trail, the oldest first; the head lies beside them. Rejects where one cannot be read. */
-export async function verifyAuditTrail(files: readonly string[], key: AuditKey): Promise<AuditReport> {
-  const findings: AuditFinding[] = []
-  // Before the lines: the trail may be written meanwhile.
-  const head = await headOf(files.at(-1) ?? '', key)
-  const chain = createChain(head, key)
-  let [lines, first, torn] = [0, 0, false]
-  let at = { file: '', number: 0, isNewest: false }
-
-  function check(text: string): void {
-    at.number += 1
-    const { line, problems } = chain.check(text, at.isNewest && at.number === 1)
-    for (const problem of problems) findings.push({ file: at.file, line: at.number, problem })
-    if (line === undefined) return
-    lines += 1
-    first ||= line.sequence
+/** `files` are those of one trail, the oldest first; the head is beside them. Rejects if one cannot be read. */
+export async function verifyAuditTrail(
+  files: readonly string[],
+  key: AuditKey,
+  { trail, disk = realReadingDisk }: VerifyOptions = {},
+): Promise<AuditReport> {
+  const isWhole = (text: string | undefined) => text === undefined || isIntact(readHeads(text, key))
+  // No `using`: Node.js 22 does not know it.
+  const snapshot = await takeSnapshot(files, isWhole, disk)
+  try {
+    return await verifySnapshot(snapshot, key, trail, disk)
+  } finally {
+    await snapshot[Symbol.asyncDispose]()
   }
+}
 
-  for (const file of files) {
-    at = { file, number: 0, isNewest: file === files.at(-1) && !PUT_ASIDE.test(file) }
-    for await (const { text, isWhole } of linesOf(file)) {
-      if (isWhole || !at.isNewest) check(text)
-      else torn = true
-      if (findings.length >= MAX_FINDINGS) return { lines, first, torn, findings: findings.slice(0, MAX_FINDINGS) }
+async function verifySnapshot(
+  snapshot: Snapshot,
+  key: AuditKey,
+  trail: VerifyOptions['trail'],
+  disk: ReadingDisk,
+): Promise<AuditReport> {
+  const heads = snapshot.head === undefined ? undefined : readHeads(snapshot.head, key)
+  const check = new FileCheck(new ChainCheck(trail, heads?.newest, key))
+  const newest = snapshot.files.at(-1) ?? ''
+  const isDone = await checkFiles(snapshot, check, disk)
+  if (isDone) check.endTrail(newest)
+  if (heads?.torn !== undefined) check.report(`${currentFileOf(newest)}.head`, heads.torn + 1, 'head_unreadable')
+  return { ...check.summary(), added: snapshot.added }
+}
+
+function isIntact(heads: ReturnType<typeof readHeads>): boolean {
+  return heads !== undefined && heads.torn === undefined
+}
+
+/** Resolves with whether all of them were checked: not if there were too many findings. */
+async function checkFiles({ files, newest }: Snapshot, check: FileCheck, disk: ReadingDisk): Promise<boolean> {
+  for (const [index, path] of files.entries()) {
+    const isNewest = index === files.length - 1
+    const handle = isNewest ? newest : await disk.open(path)
+    try {
+      await checkFile(path, handle, isNewest && !PUT_ASIDE.test(path), check)
+    } finally {
+      if (!isNewest) await handle.close()
     }
-    if (chain.reached < announcedEnd(file)) findings.push({ file, line: at.number + 1, problem: 'end_missing' })
+    if (check.isFull) return false
   }
-  const problem = chain.end()
-  if (problem !== undefined) findings.push({ file: at.file, line: at.number + 1, problem })
-  return { lines, first, torn, findings }
+  return true
 }
 
-interface Chain {
-  /** Sequence of the last line so far. */
-  readonly reached: number
-  check(text: string, isFirstOfNewest: boolean): { line: AuditLine | undefined; problems: readonly AuditProblem[] }
-  end(): AuditProblem | undefined
+async function checkFile(path: string, handle: FileHandle, isNewest: boolean, check: FileCheck): Promise<void> {
+  check.beginFile(path, isNewest)
+  for await (const { text, isWhole } of linesOf(handle)) {
+    if (isWhole || !isNewest) check.checkLine(text)
+    else check.checkTornLine(text)
+    if (check.isFull) return
+  }
+  check.endFile(announcedEnd(path))
 }
 
-function createChain(head: AuditHead | undefined, key: AuditKey): Chain {
-  let last: AuditLine | undefined
-  /** Whether the line before this one was changed: its hash says nothing, its place does. */
-  let isBlind = false
+/** Checks file after file, and collects the findings with their places. */
+class FileCheck {
+  readonly #chain: ChainCheck
+  readonly #findings: AuditFinding[] = []
+  #lines = 0
+  #first = 0
+  #isTorn = false
+  #file = ''
+  /** Number of the line in the file. */
+  #number = 0
+  #isNewest = false
 
-  function placeOf(text: string, line: AuditLine): AuditProblem | undefined {
-    // A trail begins anywhere, where older files of it are elsewhere.
-    const follows = last === undefined || (isBlind ? line.sequence === last.sequence + 1 : readLine(text, last, key))
-    return follows ? undefined : 'out_of_place'
+  constructor(chain: ChainCheck) {
+    this.#chain = chain
   }
 
-  /** A file that is about to be put aside begins before the one that its head announces. */
-  function beginsElsewhere(line: AuditLine): boolean {
-    return head !== undefined && line.sequence !== head.first && head.first !== head.sequence + 1
+  get isFull(): boolean {
+    return this.#findings.length >= MAX_FINDINGS
   }
 
-  return {
-    get reached() {
-      return last?.sequence ?? 0
-    },
-    check(text, isFirstOfNewest) {
-      const line = readLine(text, undefined, key)
-      if (line === undefined) {
-        if (last !== undefined) last = { ...last, sequence: last.sequence + 1 }
-        isBlind = true
-        return { line, problems: ['changed'] }
-      }
-      const problems = [
-        placeOf(text, line),
-        isFirstOfNewest && beginsElsewhere(line) ? ('beginning_missing' as const) : undefined,
-        line.sequence === head?.sequence && line.hash !== head.hash ? ('head_differs' as const) : undefined,
-      ]
-      last = line
-      isBlind = false
-      return { line, problems: problems.filter((problem) => problem !== undefined) }
-    },
-    end() {
-      if (head === undefined) return 'head_missing'
-      const isWhole = last === undefined ? head.first === head.sequence + 1 : last.sequence >= head.sequence
-      return isWhole ? undefined : 'end_missing'
-    },
+  beginFile(file: string, isNewest: boolean): void {
+    this.#file = file
+    this.#number = 0
+    this.#isNewest = isNewest
+  }
+
+  checkLine(text: string): void {
+    this.#number += 1
+    const { line, problems } = this.#chain.check(text, this.#isNewest && this.#number === 1)
+    for (const problem of problems) this.report(this.#file, this.#number, problem)
+    if (line === undefined) return
+    this.#lines += 1
+    this.#first ||= line.sequence
+  }
+
+  /** Checks what follows the last line feed of the newest file. */
+  checkTornLine(text: string): void {
+    this.#number += 1
+    if (this.#chain.canBeTorn(text)) this.#isTorn = true
+    else this.report(this.#file, this.#number, 'changed')
+  }
+
+  /** `announced` is the sequence that the last line must have reached. */
+  endFile(announced: number): void {
+    if (this.#chain.reached < announced) this.report(this.#file, this.#number + 1, 'end_missing')
+  }
+
+  endTrail(newest: string): void {
+    const problem = this.#chain.findProblemAtEnd()
+    if (problem !== undefined) this.report(newest, this.#number + (this.#isTorn ? 0 : 1), problem)
+  }
+
+  report(file: string, line: number, problem: AuditProblem): void {
+    this.#findings.push({ file, line, problem })
+  }
+
+  summary(): Omit<AuditReport, 'added'> {
+    const findings = this.#findings.slice(0, MAX_FINDINGS)
+    return { trail: this.#chain.trail, lines: this.#lines, first: this.#first, torn: this.#isTorn, findings }
   }
 }
 
-const PUT_ASIDE = /\.(\d{15})$/
-
-/** A file that was put aside ends with the line that its name says. */
+/** Returns the sequence of the last line of a file that was put aside, which is in its name. */
 function announcedEnd(file: string): number {
   return Number(PUT_ASIDE.exec(file)?.[1] ?? 0)
 }
 
-/** The head is that of the newest file, whichever file is given. */
-async function headOf(file: string, key: AuditKey): Promise<AuditHead | undefined> {
-  return readFile(`${file.replace(PUT_ASIDE, '')}.head`, 'latin1').then(
-    (text) => readHead(text, key),
-    () => undefined,
-  )
-}
-
-/** Line feeds end lines, and nothing else does: `node:readline` knows others. What follows the last one is a torn line. */
-async function* linesOf(file: string): AsyncGenerator<{ readonly text: string; readonly isWhole: boolean }> {
+/** Only line feeds end lines; `node:readline` knows others. What follows the last one is a torn line. */
+async function* linesOf(handle: FileHandle): AsyncGenerator<{ readonly text: string; readonly isWhole: boolean }> {
   let rest = ''
-  for await (const chunk of createReadStream(file, { encoding: 'latin1' }) as AsyncIterable<string>) {
+  const stream = handle.createReadStream({ encoding: 'latin1', autoClose: false, start: 0 })
+  for await (const chunk of stream as AsyncIterable<string>) {
     const lines = (rest + chunk).split('\n')
     rest = lines.pop() ?? ''
     for (const text of lines) yield { text, isWhole: true }
-    // No line of ours: enough of it is kept to see that.
+    // Too long to be a line: enough of it is kept to see that.
     if (rest.length > MAX_LINE_BYTES) rest = rest.slice(0, MAX_LINE_BYTES)
   }
   if (rest !== '') yield { text: rest, isWhole: false }

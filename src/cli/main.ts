@@ -1,14 +1,15 @@
 #!/usr/bin/env node
-/** `npx otel-token-relay …`: what an operator asks without a program around it. */
+/** `npx otel-token-relay …`: the commands for operators. */
 
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { verifyAudit } from './audit-verify.ts'
 
-const USAGE = `usage: otel-token-relay audit verify [--key-file KEY] FILE...
+const USAGE = `usage: otel-token-relay audit verify [--key-file KEY] [--trail ID] FILE...
 
-  Checks the files of one audit trail, the oldest first and the newest last.
-  Exit codes: 0 it is whole, 1 it is not (each finding names file and line), 2 it could not be checked.
+  Checks the files of audit trails and prints the id of each trail. Give the files of a trail from oldest to newest.
+  With --trail, the files must be those of the trail with this id.
+  Exit codes: 0 all trails are whole, 1 one is not (each finding names file and line), 2 one could not be checked.
 `
 
 void main(process.argv.slice(2)).then((code) => {
@@ -18,14 +19,14 @@ void main(process.argv.slice(2)).then((code) => {
 async function main(args: readonly string[]): Promise<number> {
   const parsed = parse(args)
   if (parsed === undefined) return fail(USAGE)
-  const { help, keyFile, words } = parsed
+  const { help, keyFile, trail, words } = parsed
   if (help) {
     process.stdout.write(USAGE)
     return 0
   }
   const [topic, command, ...files] = words
   if (topic !== 'audit' || command !== 'verify' || files.length === 0) return fail(USAGE)
-  return verifyAudit(files, keyFile, (line) => process.stdout.write(`${line}\n`)).catch((error: unknown) =>
+  return verifyAudit({ files, keyFile, trail }, (line) => process.stdout.write(`${line}\n`)).catch((error: unknown) =>
     fail(`otel-token-relay: ${(error as Error).message}\n`),
   )
 }
@@ -40,9 +41,9 @@ function parse(args: readonly string[]) {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { 'key-file': { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: { 'key-file': { type: 'string' }, trail: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
     })
-    return { help: values.help === true, keyFile: values['key-file'], words: positionals }
+    return { help: values.help === true, keyFile: values['key-file'], trail: values.trail, words: positionals }
   } catch {
     return undefined
   }

@@ -1,29 +1,29 @@
-/** `get('/profiles/{userId}', { response })` and its siblings: what a service can be asked for. */
+/** Defines the endpoints of a service: `get('/profiles/{userId}', { response })`, `post` and the other methods. */
 
-import * as z from 'zod'
-import { checkOptions, OptionError } from '../token/checked-options.ts'
-import { own } from '../token/own.ts'
+import * as v from 'valibot'
+import { OptionError } from '../base/option-checks.ts'
+import { ownProperty } from '../base/own-property.ts'
+import { checkOptions, object } from '../base/schema.ts'
 import type { ServiceError } from './errors.ts'
-import type { HeaderFields } from './headers.ts'
-import { headersSchema } from './headers.ts'
+import type { HeaderFields } from './option-schemas.ts'
+import { aFunction, headersSchema, timeoutMillis } from './option-schemas.ts'
 import type { PathParameter, PathTemplate, PathValue } from './path.ts'
 import { parseTemplate } from './path.ts'
 import type { Query } from './query.ts'
 import type { Schema, SchemaInput, SchemaOutput } from './schema.ts'
 import { isSchema } from './schema.ts'
-import { timeoutMillis } from './times.ts'
 
-/** A method that an endpoint may have. */
+/** The HTTP method of an endpoint. */
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 declare const TYPES: unique symbol
 
-/** One thing that a service can be asked for: made by {@link get} and its siblings, called through a client. */
+/** One endpoint of a service. Created by {@link get} and the other methods, called through a client. */
 export interface Endpoint<Input, Result> {
   readonly method: Method
-  /** The template, as it was given. */
+  /** The path template. */
   readonly path: string
-  /** What the endpoint takes and gives; there in the types only. */
+  /** Input and result, for the type checker only. */
   readonly [TYPES]?: (input: Input) => Result
 }
 
@@ -39,59 +39,61 @@ type QueryInput<Parameters> = Parameters extends Schema
   ? Member<'query', SchemaInput<Parameters>>
   : { readonly query?: Query }
 
-/** What an endpoint takes: the parameters of its path, its `body`, and its `query`. */
+/** The input of an endpoint: the parameters of its path, its `body` and its `query`. */
 export type EndpointInput<Path extends string, Body, Parameters> = Simplify<
   PathInput<Path> & BodyInput<Body> & QueryInput<Parameters>
 >
 
-/** What an endpoint gives: what its `response` validator makes of the response, or nothing. */
+/** The result of an endpoint: the output of its `response` validator, or nothing. */
 export type EndpointResult<Response> = Response extends Schema ? SchemaOutput<Response> : undefined
 
-/** What all endpoints may have. */
+/** Options that all endpoints share. */
 export interface EndpointOptions<Input, Result, Parameters> {
-  /** Validates and shapes the `query`. Default: any strings, finite numbers, booleans, and lists of them. */
+  /** Validates and transforms the `query`. Default: strings, finite numbers, booleans, and lists of them. */
   readonly query?: Parameters
-  /** Added to the client's; win over them. An `authorization` here is the application's own and is left as it is. */
+  /**
+   * Header fields; override those of the client. An `authorization` here belongs to the application and is not changed.
+   */
   readonly headers?: HeaderFields
   /**
-   * Whether the request may be made twice, so that it is retried. Default: what the method says (RFC 9110 §9.2.2): not
-   * `post` and `patch`.
+   * Whether the request may be repeated, and so is retried. Default: true unless the method is `post` or `patch` (RFC
+   * 9110 §9.2.2).
    */
   readonly idempotent?: boolean
-  /** How long a call may take, in milliseconds: 1 to 2147483647. Default: that of the client. */
+  /** Longest duration of a call in milliseconds: 1 to 2147483647. Default: that of the client. */
   readonly timeoutMillis?: number
   /**
-   * Answers in place of a call that failed; may throw, its argument for instance. Runs as the caller of the call. Not asked
-   * where the caller has gone (`ERR_SERVICE_ABORTED`) and where the set-up is wrong (`ERR_SERVICE_DESTINATION`, TypeError).
+   * Returns a result in place of a failed call, or throws. Runs as the caller of the call. Not called if the call was
+   * aborted (`ERR_SERVICE_ABORTED`) or the configuration is wrong (`ERR_SERVICE_DESTINATION`, TypeError).
    */
   readonly fallback?: (error: ServiceError, input: Input) => Result | Promise<Result>
 }
 
-/** What endpoints that read may have. */
+/** Options of endpoints that read. */
 export interface ReadOptions<Path extends string, Response, Parameters>
   extends EndpointOptions<EndpointInput<Path, undefined, Parameters>, EndpointResult<Response>, Parameters> {
   /**
-   * Validates the response, which must be JSON; gets `undefined` where there is no content (204, 205). Default: the
-   * response is not looked at.
+   * Validates the response, which must be JSON; gets `undefined` if there is no content (204, 205). Default: the
+   * response is not read.
    */
   readonly response?: Response
 }
 
-/** What endpoints that write may have. */
+/** Options of endpoints that write. */
 export interface WriteOptions<Path extends string, Response, Body, Parameters>
   extends EndpointOptions<EndpointInput<Path, Body, Parameters>, EndpointResult<Response>, Parameters> {
   /** Validates the response; see {@link ReadOptions}. */
   readonly response?: Response
-  /** Validates the `body` of the input; what it makes of it is sent as JSON. Default: none is sent. */
+  /** Validates the `body` of the input; its output is sent as JSON. Default: no body is sent. */
   readonly body?: Body
 }
 
 type OptionalSchema = Schema | undefined
 
 /**
- * `GET`, retried where a failure passes.
+ * Defines a `GET` endpoint. Calls are retried after a transient failure.
  *
- * @throws TypeError with code `ERR_RELAY_OPTION` for a wrong template or option, as all of its siblings.
+ * @throws TypeError with code `ERR_RELAY_OPTION` for a wrong template or option. The other methods throw it too.
  */
 export function get<
   const Path extends string,
@@ -104,7 +106,9 @@ export function get<
   return define('GET', path, options)
 }
 
-/** `HEAD`: is it there? Gives nothing, or an error with the status. Retried where a failure passes. */
+/**
+ * Defines a `HEAD` endpoint. Calls return nothing, or fail with the status; they are retried after a transient failure.
+ */
 export function head<const Path extends string, Parameters extends OptionalSchema = undefined>(
   path: Path,
   options: EndpointOptions<EndpointInput<Path, undefined, Parameters>, undefined, Parameters> = {},
@@ -112,7 +116,7 @@ export function head<const Path extends string, Parameters extends OptionalSchem
   return define('HEAD', path, options)
 }
 
-/** `DELETE`, without a body (RFC 9110 §9.3.5). Retried where a failure passes. */
+/** Defines a `DELETE` endpoint without a body (RFC 9110 §9.3.5). Calls are retried after a transient failure. */
 export function del<
   const Path extends string,
   Response extends OptionalSchema = undefined,
@@ -124,7 +128,7 @@ export function del<
   return define('DELETE', path, options)
 }
 
-/** `PUT`, retried where a failure passes. */
+/** Defines a `PUT` endpoint. Calls are retried after a transient failure. */
 export function put<
   const Path extends string,
   Response extends OptionalSchema = undefined,
@@ -137,7 +141,7 @@ export function put<
   return define('PUT', path, options)
 }
 
-/** `POST`, made once unless `idempotent: true`. */
+/** Defines a `POST` endpoint. Calls are not retried unless `idempotent` is true. */
 export function post<
   const Path extends string,
   Response extends OptionalSchema = undefined,
@@ -150,7 +154,7 @@ export function post<
   return define('POST', path, options)
 }
 
-/** `PATCH`, made once unless `idempotent: true`. */
+/** Defines a `PATCH` endpoint. Calls are not retried unless `idempotent` is true. */
 export function patch<
   const Path extends string,
   Response extends OptionalSchema = undefined,
@@ -163,8 +167,8 @@ export function patch<
   return define('PATCH', path, options)
 }
 
-/** An endpoint as it is called, after validation. */
-export interface Definition {
+/** A validated endpoint. */
+export interface EndpointDefinition {
   readonly method: Method
   readonly template: PathTemplate
   readonly response: Schema | undefined
@@ -176,21 +180,19 @@ export interface Definition {
   readonly fallback: ((error: ServiceError, input: unknown) => unknown) | undefined
 }
 
-const schema = z.custom<Schema>(isSchema, 'expected a Standard Schema validator').optional()
+const schema = v.optional(v.custom<Schema>(isSchema, 'expected a Standard Schema validator'))
 const shape = {
   query: schema,
-  headers: headersSchema.optional(),
-  idempotent: z.boolean('expected true or false').optional(),
-  timeoutMillis: timeoutMillis.optional(),
-  fallback: z
-    .custom<NonNullable<Definition['fallback']>>((value) => typeof value === 'function', 'expected a function')
-    .optional(),
+  headers: v.optional(headersSchema),
+  idempotent: v.optional(v.boolean('expected true or false')),
+  timeoutMillis: v.optional(timeoutMillis),
+  fallback: v.optional(aFunction<NonNullable<EndpointDefinition['fallback']>>()),
 }
 const PROBLEM = 'expected an object'
-const OPTIONS: Readonly<Record<'head' | 'read' | 'write', z.ZodType<object>>> = {
-  head: z.strictObject(shape, PROBLEM),
-  read: z.strictObject({ ...shape, response: schema }, PROBLEM),
-  write: z.strictObject({ ...shape, response: schema, body: schema }, PROBLEM),
+const OPTIONS: Readonly<Record<'head' | 'read' | 'write', v.GenericSchema<unknown, object>>> = {
+  head: object(shape, PROBLEM),
+  read: object({ ...shape, response: schema }, PROBLEM),
+  write: object({ ...shape, response: schema, body: schema }, PROBLEM),
 }
 
 const METHODS: Readonly<Record<Method, { readonly takes: keyof typeof OPTIONS; readonly idempotent: boolean }>> = {
@@ -202,14 +204,14 @@ const METHODS: Readonly<Record<Method, { readonly takes: keyof typeof OPTIONS; r
   PATCH: { takes: 'write', idempotent: false },
 }
 
-/** Known by identity: what looks like an endpoint has not been checked. */
-const definitions = new WeakMap<object, Definition>()
+/** Definitions by endpoint: an object that only looks like an endpoint was not checked. */
+const definitions = new WeakMap<object, EndpointDefinition>()
 
 function define<Input, Result>(method: Method, path: string, options: unknown): Endpoint<Input, Result> {
   const template = parseTemplate(path)
   const checked = checkOptions(OPTIONS[METHODS[method].takes], options, ['query', 'response', 'body'])
-  const option = <Name extends keyof Definition>(name: Name) =>
-    own(checked as Record<string, unknown>, name) as Definition[Name] | undefined
+  const option = <Name extends keyof EndpointDefinition>(name: Name) =>
+    ownProperty(checked as Record<string, unknown>, name) as EndpointDefinition[Name] | undefined
   const endpoint: Endpoint<Input, Result> = Object.freeze({ method, path })
   definitions.set(endpoint, {
     method,
@@ -225,10 +227,10 @@ function define<Input, Result>(method: Method, path: string, options: unknown): 
   return endpoint
 }
 
-/** @throws OptionError where `endpoint` was not made by {@link get} or a sibling. */
-export function definitionOf(endpoint: unknown, name: string): Definition {
+/** @throws OptionError if `endpoint` was not created by {@link get} or another method. */
+export function definitionOf(endpoint: unknown, name: string): EndpointDefinition {
   const definition = typeof endpoint === 'object' && endpoint !== null ? definitions.get(endpoint) : undefined
   if (definition === undefined)
-    throw new OptionError(`endpoints.${name}`, 'expected what get, put or a sibling returns')
+    throw new OptionError(`endpoints.${name}`, 'expected an endpoint that get, put or another method returned')
   return definition
 }

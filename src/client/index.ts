@@ -1,4 +1,4 @@
-/** otel-token-relay/client: a declarative service client that runs as its caller. */
+/** otel-token-relay/client: a declarative service client that sends the caller's token. */
 
 export type {
   Endpoint,
@@ -12,7 +12,7 @@ export type {
 export { del, get, head, patch, post, put } from './endpoint.ts'
 export type { ServiceErrorCode, ServiceErrorFacts } from './errors.ts'
 export { ServiceError, ServiceScopeError } from './errors.ts'
-export type { HeaderFields } from './headers.ts'
+export type { HeaderFields } from './option-schemas.ts'
 export type {
   BulkheadOptions,
   CallOptions,

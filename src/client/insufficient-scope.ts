@@ -1,25 +1,26 @@
-/** Reads from a 403 which scopes another token would need (RFC 6750 §3, RFC 9110 §11.6.1). */
+/** Reads the required scopes from the challenge of a 403 (RFC 6750 §3, RFC 9110 §11.6.1). */
+
+import { SCOPE_TOKEN } from '../token/scopes.ts'
 
 const MAX_LENGTH = 4096
 const MAX_SCOPES = 32
 const MAX_SCOPE_LENGTH = 128
 
-// RFC 6749 §3.3. What a server says ends up in logs: nothing else is taken from it.
-const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
-// One step of a list of challenges: a parameter, or the scheme that begins the next challenge.
+// One step through a list of challenges: a parameter, or the scheme that starts the next challenge.
 const STEP =
   /[\s,]*(?:([!#$%&'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))|([!#$%&'*+.^_`|~\w-]+)(?=\s|,|$))/y
 
-/** The scopes that a `Bearer` challenge asks for; `undefined` where none says `insufficient_scope`. */
+/** Returns the scopes that a `Bearer` challenge requires; `undefined` if no challenge says `insufficient_scope`. */
 export function requiredScopesOf(challenges: string | null): readonly string[] | undefined {
   if (challenges === null || challenges.length > MAX_LENGTH) return undefined
-  const parameters = bearerChallenges(challenges).find((found) => found.get('error') === 'insufficient_scope')
+  const parameters = parseBearerChallenges(challenges).find((found) => found.get('error') === 'insufficient_scope')
   if (parameters === undefined) return undefined
   const scopes = (parameters.get('scope') ?? '').split(' ')
-  return scopes.filter((scope) => scope.length <= MAX_SCOPE_LENGTH && SCOPE.test(scope)).slice(0, MAX_SCOPES)
+  // Scopes end up in logs: the bounds and the syntax keep a hostile server from writing anything else there.
+  return scopes.filter((scope) => scope.length <= MAX_SCOPE_LENGTH && SCOPE_TOKEN.test(scope)).slice(0, MAX_SCOPES)
 }
 
-function bearerChallenges(text: string): readonly ReadonlyMap<string, string>[] {
+function parseBearerChallenges(text: string): readonly ReadonlyMap<string, string>[] {
   const found: Map<string, string>[] = []
   let current: Map<string, string> | undefined
   STEP.lastIndex = 0

@@ -1,28 +1,28 @@
-/** Path templates such as `/profiles/{userId}`: parameters fill a place in the path, and can never become more of it. */
+/** Path templates such as `/profiles/{userId}`: a parameter fills one segment and cannot add others. */
 
-import { OptionError } from '../token/checked-options.ts'
+import { OptionError } from '../base/option-checks.ts'
 
-/** What may stand in a path. */
+/** The value of a path parameter. */
 export type PathValue = string | number
 
-/** The names of the parameters in a template. */
+/** The parameter names of a template. */
 export type PathParameter<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
   ? Name | PathParameter<Rest>
   : never
 
 export interface PathTemplate {
   readonly names: readonly string[]
-  /** @throws OptionError for a value that must not stand in a path. */
+  /** @throws OptionError for a value that a path must not have. */
   fill(values: (name: string) => unknown): string
 }
 
 const TEMPLATE = /^(?:\/(?:[\w.~!$&'()*+,;=:@-]|%[\da-f]{2}|\{[A-Za-z_]\w*\})*)+$/i
 const PARAMETER = /\{(\w+)\}/g
-/** Members of the input that are no parameters. */
+/** Input members with another meaning. */
 const TAKEN: readonly string[] = ['body', 'query']
 const DOT_SEGMENT = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)/i
 
-/** @throws OptionError where `path` is no template. */
+/** @throws OptionError if `path` is not a template. */
 export function parseTemplate(path: unknown): PathTemplate {
   if (typeof path !== 'string' || !TEMPLATE.test(path) || path.includes('//')) {
     throw new OptionError('path', 'expected a path such as /profiles/{userId}, without query or fragment')
@@ -30,14 +30,14 @@ export function parseTemplate(path: unknown): PathTemplate {
   const names = [...path.matchAll(PARAMETER)].map(([, name = '']) => name)
   if (DOT_SEGMENT.test(path)) throw new OptionError('path', 'must not have a segment . or ..')
   if (names.some((name, i) => TAKEN.includes(name) || names.indexOf(name) !== i)) {
-    throw new OptionError('path', 'parameters have different names, other than body and query')
+    throw new OptionError('path', 'expected parameters with different names, other than body and query')
   }
   return { names, fill: (values) => path.replace(PARAMETER, (_, name: string) => encode(name, values(name))) }
 }
 
-// A server that decodes the path before it looks at it, once or twice, must not find its way up either.
+// Also when a server decodes the path once or twice before it resolves dot segments.
 const CLIMBS = /(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:$|[/\\]|%2f|%5c)/i
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the expression finds control characters.
 const CONTROL = /[\x00-\x1f\x7f]/
 
 function encode(name: string, value: unknown): string {
@@ -45,6 +45,7 @@ function encode(name: string, value: unknown): string {
   if (typeof value !== 'string') throw new OptionError(name, 'expected a string or a finite number')
   if (value === '') throw new OptionError(name, 'must not be empty')
   if (CLIMBS.test(value)) throw new OptionError(name, 'must not have a segment . or ..')
-  if (CONTROL.test(value) || !value.isWellFormed()) throw new OptionError(name, 'has a character that no path may have')
+  if (CONTROL.test(value) || !value.isWellFormed())
+    throw new OptionError(name, 'has a character that a path must not have')
   return encodeURIComponent(value)
 }

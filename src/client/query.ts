@@ -1,31 +1,31 @@
-/** The query component of a URL, from the members of an object. */
+/** Builds the query of a URL from the members of an object. */
 
-import { OptionError } from '../token/checked-options.ts'
+import { OptionError } from '../base/option-checks.ts'
 
-/** One value of a query parameter. */
+/** A single value of a query parameter. */
 export type QueryValue = string | number | boolean
 
-/** Query parameters: a list repeats its parameter, `undefined` leaves it out. */
+/** Query parameters: a list repeats the parameter, `undefined` omits it. */
 export type Query = Readonly<Record<string, QueryValue | readonly QueryValue[] | undefined>>
 
 const PROBLEM = 'expected strings, finite numbers and booleans, or lists of them'
 
 /**
- * `?name=value&…`, or nothing.
+ * Returns `?name=value&…`, or an empty string.
  *
- * @throws OptionError where a value has no one spelling in a URL.
+ * @throws OptionError for a value without a single spelling in a URL.
  */
-export function searchOf(query: unknown): string {
+export function buildQuery(query: unknown): string {
   if (query === undefined) return ''
   if (typeof query !== 'object' || query === null || Array.isArray(query)) throw new OptionError('query', PROBLEM)
   const search = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) {
-    for (const one of valuesOf(value)) search.append(name, one)
+    for (const one of stringsOf(value)) search.append(name, one)
   }
   return search.size === 0 ? '' : `?${search}`
 }
 
-function valuesOf(value: unknown): readonly string[] {
+function stringsOf(value: unknown): readonly string[] {
   if (value === undefined) return []
   const values: readonly unknown[] = Array.isArray(value) ? value : [value]
   if (!values.every(isQueryValue)) throw new OptionError('query', PROBLEM)

@@ -1,4 +1,4 @@
-/** Standard Schema (https://standardschema.dev), the interface that validators share: as much of it as is used here. */
+/** The part of Standard Schema (https://standardschema.dev) that the client uses as the interface of validators. */
 
 /** A validator of any library that implements Standard Schema 1. */
 export interface Schema<Input = unknown, Output = Input> {
@@ -10,18 +10,21 @@ export interface Schema<Input = unknown, Output = Input> {
   }
 }
 
-/** What a validator says: a value, or what is wrong. */
+/** The result of a validator: a value, or issues. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly object[] }
 
-/** What a validator takes. */
+/** The input type of a validator. */
 export type SchemaInput<S extends Schema> = NonNullable<S['~standard']['types']>['input']
 
-/** What a validator makes of it. */
+/** The output type of a validator. */
 export type SchemaOutput<S extends Schema> = NonNullable<S['~standard']['types']>['output']
 
-/** What a validator made of a value; `undefined` where it refuses, or fails. Its texts may quote the value: they are dropped. */
+/**
+ * Returns the output of a validator; `undefined` if it refuses or throws. Its messages may quote the value, so they are
+ * dropped.
+ */
 export async function validate(schema: Schema, value: unknown): Promise<{ readonly value: unknown } | undefined> {
   try {
     const result = await schema['~standard'].validate(value)
@@ -32,7 +35,7 @@ export async function validate(schema: Schema, value: unknown): Promise<{ readon
 }
 
 export function isSchema(value: unknown): value is Schema {
-  // Some are functions.
+  // Some validators are functions.
   const holder = (typeof value === 'object' && value !== null) || typeof value === 'function' ? value : undefined
   const standard = (holder as Partial<Schema> | undefined)?.['~standard']
   return standard?.version === 1 && typeof standard.validate === 'function'

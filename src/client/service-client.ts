@@ -1,95 +1,101 @@
-/** `createServiceClient`: typed methods for the endpoints of a service, each call as its own caller. */
+/** Creates service clients: typed methods for the endpoints of a service, each call as its own caller. */
 
+import { context } from '@opentelemetry/api'
+import { OptionError } from '../base/option-checks.ts'
+import { portOf } from '../base/urls.ts'
+import { withCallSite } from '../context/call-sites.ts'
+import { runInContext } from '../context/without-caller.ts'
 import { activeRelay, hasActiveRelay } from '../ingress/active-relay.ts'
 import { ResilienceError, type ResilienceReason } from '../resilience/outcome.ts'
 import type { Resilience } from '../resilience/resilience.ts'
 import { createResilience } from '../resilience/resilience.ts'
-import { OptionError } from '../token/checked-options.ts'
 import type { Prepare, Renew } from './attempt.ts'
 import { attempt } from './attempt.ts'
-import type { Definition, Endpoint } from './endpoint.ts'
+import type { Endpoint, EndpointDefinition } from './endpoint.ts'
 import { definitionOf } from './endpoint.ts'
 import type { ServiceErrorCode } from './errors.ts'
 import { ServiceError } from './errors.ts'
 import type { CallOptions, ClientSettings, ServiceClientOptions } from './options.ts'
 import { parseCallOptions, parseClientOptions } from './options.ts'
-import { requestOf } from './request.ts'
+import { buildRequest } from './request.ts'
 
-/** A method of a client. The input may be left out where nothing in it is required. */
+/** A method of a client. The input may be omitted if none of its members is required. */
 export type ServiceCall<Input, Result> =
   Partial<Input> extends Input
     ? (input?: Input, options?: CallOptions) => Promise<Result>
     : (input: Input, options?: CallOptions) => Promise<Result>
 
-/** The methods of a client, by the names of its endpoints. */
+/** The methods of a client, by endpoint name. */
 export type ServiceClient<Endpoints> = {
   readonly [Name in keyof Endpoints]: Endpoints[Name] extends Endpoint<infer Input, infer Result>
     ? ServiceCall<Input, Result>
     : never
 }
 
-/** What the relay does for a client, while there is one. */
-const OF_RELAY: { readonly prepare: Prepare; readonly renew: Renew } = {
+/** Asks the active relay for tokens. Without a relay, no token is sent. */
+const RELAY_TOKENS: { readonly prepare: Prepare; readonly renew: Renew } = {
   prepare: async (origin, options) => (hasActiveRelay() ? activeRelay().prepare(origin, options) : undefined),
   renew: async (origin, refused) => hasActiveRelay() && activeRelay().renew(origin, refused),
 }
 
-/** What a client's `endpoints` are. */
+/** The type of a client's `endpoints`. */
 export type EndpointRecord = Readonly<Record<string, Endpoint<never, unknown>>>
 
 /**
- * Creates a client for one service. Its methods run as whoever calls them: with a relay, the caller's token goes along as
- * it does for every `fetch`, through queue and retries. They reject with a {@link ServiceError}, or with a TypeError where
- * input or options are wrong.
+ * Creates a client for one service. Its methods run as the current caller: with a relay, the caller's token is sent as
+ * for every `fetch`, also from the queue and in retries. They reject with a {@link ServiceError}, or with a TypeError
+ * if input or options are wrong.
  *
- * Retries, circuit breaker and bulkhead are the client's: create one client for each service and keep it. It holds no
- * connections, timers or listeners of its own, and needs no closing.
+ * Retries, circuit breaker and bulkhead belong to the client: create one client for each service and keep it. It holds
+ * no connections, timers or listeners, so you need not close it.
  *
- * @throws TypeError with code `ERR_RELAY_OPTION` for a wrong option; names its path, never its value.
- * @throws ServiceError with code `ERR_SERVICE_DESTINATION` where a relay is active and no rule names `baseUrl`.
+ * @throws TypeError with code `ERR_RELAY_OPTION` for a wrong option. It names the path of the option, never its value.
+ * @throws ServiceError with code `ERR_SERVICE_DESTINATION` if a relay is active and no rule names `baseUrl`.
  */
 export function createServiceClient<const Endpoints extends EndpointRecord>(
   options: ServiceClientOptions<Endpoints>,
 ): ServiceClient<Endpoints> {
   const settings = parseClientOptions(options)
   const definitions = Object.entries(settings.endpoints).map(([name, endpoint]) => {
-    // A client with a `then` would be taken for a promise.
+    // `await` would call a method named `then`.
     if (!/^[A-Za-z_$][\w$]*$/.test(name) || name === 'then' || name === '__proto__') {
-      throw new OptionError('endpoints', 'expected names that methods may have')
+      throw new OptionError('endpoints', 'expected names that are valid for methods')
     }
     return [name, definitionOf(endpoint, name)] as const
   })
-  refuseUnnamed(settings.baseUrl, undefined)
-  const client = { settings, resilience: resilienceOf(settings) }
+  throwIfUnnamed(settings.baseUrl, undefined)
+  const client = { settings, resilience: createClientResilience(settings) }
   const methods = definitions.map(([name, definition]) => [
     name,
-    (input: unknown, call: unknown) => callEndpoint({ ...client, name, definition }, input, call),
+    // Saved now for warnings about lost callers: later no frame of the application is on the stack.
+    (input: unknown, call: unknown) =>
+      runInContext(withCallSite(context.active()), () => callEndpoint({ ...client, name, definition }, input, call)),
   ])
   return Object.freeze(Object.assign(Object.create(null), Object.fromEntries(methods))) as ServiceClient<Endpoints>
 }
 
-function resilienceOf({ baseUrl, onCircuitChange, ...settings }: ClientSettings): Resilience {
-  const { origin, hostname, protocol, port } = baseUrl
+function createClientResilience({ baseUrl, onCircuitChange, ...settings }: ClientSettings): Resilience {
+  const { origin, hostname } = baseUrl
   return createResilience({
     ...settings,
-    server: { 'server.address': hostname, 'server.port': Number(port) || (protocol === 'https:' ? 443 : 80) },
+    server: { 'server.address': hostname, 'server.port': portOf(baseUrl) },
     onCircuitChange: onCircuitChange && ((state) => onCircuitChange({ state, origin })),
   })
 }
 
-interface Callee {
+interface EndpointCall {
   readonly settings: ClientSettings
   readonly resilience: Resilience
   readonly name: string
-  readonly definition: Definition
+  readonly definition: EndpointDefinition
 }
 
-async function callEndpoint(callee: Callee, input: unknown, options: unknown): Promise<unknown> {
-  const { settings, resilience, name, definition } = callee
+async function callEndpoint(endpoint: EndpointCall, input: unknown, options: unknown): Promise<unknown> {
+  const { settings, resilience, name, definition } = endpoint
   const call = parseCallOptions(options)
   const headers = [settings.headers, call.headers ?? {}]
-  const request = await requestOf(definition, settings.baseUrl, input, headers)
-  refuseUnnamed(settings.baseUrl, name)
+  const request = await buildRequest(definition, settings.baseUrl, input, headers)
+  throwIfUnnamed(settings.baseUrl, name)
   const timeoutMillis = call.timeoutMillis ?? definition.timeoutMillis
   const attemptOptions = {
     name,
@@ -98,7 +104,7 @@ async function callEndpoint(callee: Callee, input: unknown, options: unknown): P
     dispatcher: settings.dispatcher,
     maxResponseBytes: settings.maxResponseBytes,
     timeoutMillis: timeoutMillis ?? settings.timeoutMillis,
-    ...OF_RELAY,
+    ...RELAY_TOKENS,
   }
   try {
     return await resilience.execute((signal) => attempt(request, attemptOptions, signal), {
@@ -107,13 +113,13 @@ async function callEndpoint(callee: Callee, input: unknown, options: unknown): P
       repeatable: definition.idempotent,
     })
   } catch (error) {
-    return answerInstead(serviceErrorOf(error, name), definition, input)
+    return useFallback(toServiceError(error, name), definition, input)
   }
 }
 
-async function answerInstead(error: unknown, { fallback }: Definition, input: unknown): Promise<unknown> {
-  const gone = !(error instanceof ServiceError) || error.code === 'ERR_SERVICE_ABORTED'
-  if (gone || fallback === undefined) throw error
+async function useFallback(error: unknown, { fallback }: EndpointDefinition, input: unknown): Promise<unknown> {
+  const isFinal = !(error instanceof ServiceError) || error.code === 'ERR_SERVICE_ABORTED'
+  if (isFinal || fallback === undefined) throw error
   return fallback(error, input)
 }
 
@@ -124,15 +130,15 @@ const CODES: Readonly<Record<ResilienceReason, ServiceErrorCode>> = {
   bulkhead_full: 'ERR_SERVICE_BULKHEAD_FULL',
 }
 
-function serviceErrorOf(error: unknown, endpoint: string): unknown {
+function toServiceError(error: unknown, endpoint: string): unknown {
   return error instanceof ResilienceError ? new ServiceError(CODES[error.reason], { endpoint }) : error
 }
 
-/** A client for a place that no rule names is a mistake: it would call without a token and be answered 401 for ever. */
-function refuseUnnamed(baseUrl: URL, endpoint: string | undefined): void {
+/** Throws if no rule names the service: the client would call without a token and always get 401. */
+function throwIfUnnamed(baseUrl: URL, endpoint: string | undefined): void {
   if (!hasActiveRelay()) return
   const { egressMode, explain } = activeRelay()
-  // `report` is there to find out what to name.
+  // The mode `report` is for finding the destinations to name.
   if (egressMode === 'report' || explain(baseUrl.origin).rule !== undefined) return
   throw new ServiceError('ERR_SERVICE_DESTINATION', { endpoint })
 }

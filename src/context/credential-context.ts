@@ -4,27 +4,27 @@ import type { Context } from '@opentelemetry/api'
 import { context, createContextKey } from '@opentelemetry/api'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { isVerifiedCredential } from '../token/verified-credential.ts'
-import { withKeptPlace } from './place.ts'
-import { CredentialSlot } from './slot.ts'
+import { withBindSite } from './call-sites.ts'
+import { Caller } from './caller.ts'
 
-const SLOT = createContextKey('otel-token-relay credential')
+const CALLER = createContextKey('otel-token-relay credential')
 
-/** The slot of `ctx`, whatever its state; values that this copy of the package did not put there are ignored. */
-export function getSlot(ctx: Context): CredentialSlot | undefined {
-  const slot = ctx.getValue(SLOT)
-  return CredentialSlot.isSlot(slot) ? slot : undefined
+/** The caller of `ctx`, whatever its state; values that this copy of the package did not put there are ignored. */
+export function callerOf(ctx: Context): Caller | undefined {
+  const caller = ctx.getValue(CALLER)
+  return Caller.isCaller(caller) ? caller : undefined
 }
 
-export function setSlot(ctx: Context, slot: CredentialSlot): Context {
-  return ctx.setValue(SLOT, slot)
+export function withCaller(ctx: Context, caller: Caller): Context {
+  return ctx.setValue(CALLER, caller)
 }
 
 /**
- * The verified credential in `context`, or `undefined` where there is none: nobody called, the caller was anonymous, or
- * the token has not been verified. It is returned after its expiry too (see `expiresAtMillis`); it is not forwarded then.
+ * The verified credential in `context`; `undefined` if there is none: there is no caller, the caller has no token, or
+ * the token is not verified. It is returned after its expiry too (see `expiresAtMillis`), but not forwarded then.
  */
 export function getCredential(context: Context): VerifiedCredential | undefined {
-  const state = getSlot(context)?.state
+  const state = callerOf(context)?.state
   return state?.status === 'verified' ? state.credential : undefined
 }
 
@@ -35,17 +35,17 @@ export function getActiveCredential(): VerifiedCredential | undefined {
 
 /**
  * A copy of `context` that carries `credential`. It does not end with the request that the credential came from: it is
- * forwarded until it expires, also where `detached` is `withhold`.
+ * forwarded until it expires, even if `detached` is `withhold`.
  *
- * @throws TypeError where `credential` did not come from `relay.verify` or a context: look-alikes are refused.
+ * @throws TypeError if `credential` did not come from `relay.verify` or a context: look-alikes are refused.
  */
 export function setCredential(context: Context, credential: VerifiedCredential): Context {
   if (!isVerifiedCredential(credential)) throw new TypeError('credential: expected one that the relay has verified')
-  const slot = CredentialSlot.verified(credential)
-  return withKeptPlace(setSlot(context, slot), slot)
+  const caller = Caller.verified(credential)
+  return withBindSite(withCaller(context, caller), caller)
 }
 
-/** A copy of `context` without a credential: work under it is nobody's, and forwards nothing. */
+/** A copy of `context` without a credential: work under it has no caller, and forwards nothing. */
 export function deleteCredential(context: Context): Context {
-  return context.getValue(SLOT) === undefined ? context : context.deleteValue(SLOT)
+  return context.getValue(CALLER) === undefined ? context : context.deleteValue(CALLER)
 }

@@ -1,11 +1,11 @@
-/** Task queues and pools that run what they are given as whoever gave it to them. */
+/** Task queues and pools: each task runs as the caller that submitted it. */
 
 import { bind } from './bind.ts'
-import { runAsNobody } from './nobody.ts'
+import { runWithoutCaller } from './without-caller.ts'
 
 type Method = (this: unknown, ...args: unknown[]) => unknown
 
-/** They take functions that are asked for again by identity; and what an emitter calls is no task. */
+/** These methods find functions again by identity; and what an emitter calls is no task. */
 const LISTENING = new Set<PropertyKey>([
   'on',
   'once',
@@ -19,15 +19,15 @@ const LISTENING = new Set<PropertyKey>([
 ])
 
 /**
- * A stand-in for `executor`, of the same type: each function that is handed to one of its methods, or to itself where it is
- * a function, runs in the context of whoever hands it in, when and wherever it is run. It may be an argument or stand in
- * a list that is one: `add(fn)`, `addAll(fns)`, `limit(fn, ...args)`, `limit.map(items, fn)`, `use(fn)`, `push(fn)`.
+ * Returns a stand-in for `executor`, of the same type. Each function that is passed to one of its methods, or to itself
+ * if it is a function, runs in the context in which it was passed, whenever it runs. It may be an argument, or a member
+ * of a list that is one: `add(fn)`, `addAll(fns)`, `limit(fn, ...args)`, `limit.map(items, fn)`, `use(fn)`, `push(fn)`.
  *
- * What the executor does itself when it is called, it does as nobody: a connection that a pool opens is for all who will
- * use it. What comes back of it is awaited as the caller, as ever. Listeners (`on`, `addEventListener`, …) are passed on
- * as they are, and functions in an object of options, too. Keep no reference to `executor` itself, or nothing is changed.
+ * What the executor does itself when it is called, it does without a caller: a connection that a pool opens is for all
+ * callers. Its results are awaited as the caller, as ever. Listeners (`on`, `addEventListener`, …) are passed on as
+ * they are, and functions in an object of options, too. Keep no reference to `executor` itself, or nothing is changed.
  *
- * @throws TypeError where `executor` is neither an object nor a function.
+ * @throws TypeError if `executor` is neither an object nor a function.
  */
 export function wrapExecutor<E extends object>(executor: E): E {
   const isFunction = typeof executor === 'function'
@@ -50,7 +50,7 @@ export function wrapExecutor<E extends object>(executor: E): E {
     return wrapping
   }
 
-  // Not `executor` itself is the target: members that cannot be configured, as p-limit has them, would have to be its own.
+  // A proxy of `executor` would have to return its members that cannot be configured, as p-limit has them, unchanged.
   const target = isFunction ? (): void => undefined : {}
   const wrapped: E = new Proxy(target, {
     apply: (_, self, args) => call(executor as unknown as Method, self, args),
@@ -70,7 +70,7 @@ export function wrapExecutor<E extends object>(executor: E): E {
 
 function runTasks(method: Method, self: unknown, args: readonly unknown[]): unknown {
   const tasks = args.map(bindTask)
-  return runAsNobody(() => Reflect.apply(method, self, tasks) as unknown)
+  return runWithoutCaller(() => Reflect.apply(method, self, tasks) as unknown)
 }
 
 function bindTask(argument: unknown): unknown {

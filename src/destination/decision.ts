@@ -1,12 +1,13 @@
-/** Forward, exchange or withhold: the one function that all ways out of the process ask. */
+/** Decides whether a token is forwarded, exchanged or withheld: every way out of the process asks this function. */
 
 import type { Context } from '@opentelemetry/api'
-import { getSlot } from '../context/credential-context.ts'
-import type { CredentialSlot, SlotState } from '../context/slot.ts'
+import type { Caller } from '../context/caller.ts'
+import { callerOf } from '../context/credential-context.ts'
 import type { RevocationCheck } from '../revocation/check.ts'
-import type { WithholdReason } from '../telemetry/auth-event.ts'
+import type { AuthEvent, DestinationAttributes, WithholdReason } from '../telemetry/events.ts'
 import { isTracingSuppressed } from '../telemetry/suppression.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
+import { hasExpired } from '../token/verified-credential.ts'
 import type { Target } from './pattern.ts'
 import type { Rule, Rules } from './rules.ts'
 import type { TokenRequest } from './token-request.ts'
@@ -21,7 +22,7 @@ export type Decision =
     }
   | {
       readonly verdict: 'exchange'
-      /** What leaves, in place of `subject`. */
+      /** The token that leaves in place of `subject`. */
       readonly credential: VerifiedCredential
       readonly subject: VerifiedCredential
       readonly rule: Rule
@@ -29,7 +30,7 @@ export type Decision =
     }
   | {
       readonly verdict: 'withhold'
-      /** Whose token stays, where it is a verified one. */
+      /** The verified token that stays; `undefined` if it is not verified. */
       readonly subject: VerifiedCredential | undefined
       readonly reason: WithholdReason
       readonly rule: Rule | undefined
@@ -40,81 +41,114 @@ export type Decision =
 export interface Hop {
   readonly target: Target | undefined
   readonly obstacle: WithholdReason | undefined
-  /** Counts the bytes of the header section that is there already, where the transport knows. */
+  /** Counts the bytes of the header section that is there already, if the transport knows. */
   readonly headerBytes?: () => number
+  /** Asks beforehand: the decision is not reported. */
+  readonly isTentative?: boolean
 }
 
 /**
- * Decides one hop. Returns `undefined` where there is nothing to decide: no token came with the caller, or tracing is
- * suppressed, which is how exporters call their back ends. An `ambiguous` hop is always withheld.
+ * Decides one hop. Returns `undefined` if there is nothing to decide: the caller has no token, or tracing is
+ * suppressed, which is how exporters call their back ends. At an `ambiguous` hop every token is withheld.
  */
 export type Decide = (ctx: Context, hop: Hop) => Decision | undefined
 
-/** `enforce` does what was decided; `report` decides and tells, and writes nothing. */
+/** `enforce` does what was decided; `report` decides and reports, and writes no token. */
 export type EgressMode = 'enforce' | 'report'
 
-/** A relay's rules, and what they are applied with. */
+/** The rules of a relay, and what a decision depends on besides. */
 export interface DecideOptions {
   readonly rules: Rules
-  /** The other token that is at hand for a caller, where a rule wants one. */
+  /** The exchanged token of a caller, if it is there already. */
   readonly exchanged: (subject: VerifiedCredential, request: TokenRequest) => VerifiedCredential | undefined
   readonly checkRevocation: RevocationCheck
   readonly mode: EgressMode
-  /** Whether there is the key that a rule wants tokens to be sealed with. */
+  /** Whether there is the key that a rule seals tokens with. */
   readonly hasSealingKey: (seal: Rule['seal']) => boolean
-  /** Whether nothing may leave now, because it could not be recorded. */
+  /** Whether no token may leave now, because the audit trail cannot record it. */
   readonly isBlocked: () => boolean
 }
 
-/** `observe` is told every decision. */
+/** Returns a function that decides, and reports every decision to `observe`. */
 export function createDecide(options: DecideOptions, observe: (decision: Decision) => void): Decide {
   return (ctx, hop) => {
-    const slot = slotOf(ctx)
-    const decision = slot === undefined ? decideNobody(ctx, hop) : decideHop(slot, hop, options)
-    if (decision !== undefined) observe(decision)
+    const caller = callerWithToken(ctx)
+    const decision = caller === undefined ? decideWithoutCaller(ctx, hop) : decideHop(caller, hop, options)
+    if (decision !== undefined && hop.isTentative !== true) observe(decision)
     return decision
   }
 }
 
-/** The caller's token, where there is one and it may be looked at. */
-export function slotOf(ctx: Context): CredentialSlot | undefined {
-  const slot = getSlot(ctx)
-  return slot === undefined || slot.state.status === 'absent' || isTracingSuppressed(ctx) ? undefined : slot
+/** Whether a token may go to `hop` when its request is sent. If not, there is nothing to decide later. */
+export function mayGetToken(ctx: Context, hop: Hop, decide: Decide): boolean {
+  if (hop.obstacle !== undefined || callerOf(ctx) === undefined) return false
+  const decision = decide(ctx, { ...hop, isTentative: true })
+  return decision?.rule !== undefined
 }
 
-/** A hop of two callers has lost both, and is told nevertheless. */
-function decideNobody(ctx: Context, { obstacle }: Hop): Decision | undefined {
+/** The caller of `ctx`, if there is one and tracing is not suppressed. */
+export function callerWithToken(ctx: Context): Caller | undefined {
+  const caller = callerOf(ctx)
+  return caller === undefined || caller.state.status === 'absent' || isTracingSuppressed(ctx) ? undefined : caller
+}
+
+/** A hop of several callers has no caller, but is still reported. */
+function decideWithoutCaller(ctx: Context, { obstacle }: Hop): Decision | undefined {
   if (obstacle !== 'ambiguous' || isTracingSuppressed(ctx)) return undefined
   return { verdict: 'withhold', subject: undefined, reason: obstacle, rule: undefined, target: undefined }
 }
 
-/** The verdict on `slot` at `hop`, whoever asks. */
-export function decideHop(slot: CredentialSlot, hop: Hop, options: DecideOptions): Decision {
+/** Decides for `caller` at `hop`. A token that is not verified never leaves. */
+export function decideHop(caller: Caller, hop: Hop, options: DecideOptions): Decision {
   const { target, obstacle } = hop
   const rule = target === undefined ? undefined : options.rules.match(target)
-  const { state } = slot
-  const owner = state.status === 'verified' ? state.credential : undefined
-  const withhold = (reason: WithholdReason): Decision => ({ verdict: 'withhold', subject: owner, reason, rule, target })
+  const { state } = caller
+  const subject = state.status === 'verified' ? state.credential : undefined
+  if (target === undefined) return withhold(obstacle ?? 'unknown_destination', { subject, rule, target })
+  if (rule === undefined) return withhold('not_named', { subject, rule, target })
+  switch (state.status) {
+    case 'verified':
+      return decideNamed({ caller, subject: state.credential, rule, target }, hop, options)
+    case 'ambiguous':
+      return withhold(obstacle ?? 'ambiguous', { subject, rule, target })
+    // Absent, sealed, unverified, rejected, and any state that is not known.
+    default:
+      return withhold(obstacle ?? 'not_verified', { subject, rule, target })
+  }
+}
 
-  if (target === undefined || rule === undefined) return withhold(unnamed(target, obstacle))
-  if (owner === undefined) return withhold(obstacle ?? unusable(state))
-  const subject = owner
-  // Nothing is got for a caller, and nothing that was got is used, once its own token is not good any more.
-  const reason = obstacle ?? defectOf(subject, options.checkRevocation) ?? riskOf(slot, rule, options)
-  if (reason !== undefined) return withhold(reason)
-  if (options.mode === 'report') return withhold(excessOf(subject, rule, hop) ?? 'report_only')
+type Withheld = Extract<Decision, { readonly verdict: 'withhold' }>
+
+function withhold(reason: WithholdReason, hop: Pick<Withheld, 'subject' | 'rule' | 'target'>): Withheld {
+  return { verdict: 'withhold', subject: hop.subject, reason, rule: hop.rule, target: hop.target }
+}
+
+/** A verified caller at a destination that a rule names. */
+interface NamedHop {
+  readonly caller: Caller
+  readonly subject: VerifiedCredential
+  readonly rule: Rule
+  readonly target: Target
+}
+
+function decideNamed(named: NamedHop, hop: Hop, options: DecideOptions): Decision {
+  const { caller, subject, rule, target } = named
+  // If the caller's own token is bad, no other token is used for them.
+  const reason = hop.obstacle ?? defectOf(subject, options.checkRevocation) ?? riskOf(caller, rule, options)
+  if (reason !== undefined) return withhold(reason, named)
+  if (options.mode === 'report') return withhold(excessOf(subject, rule, hop) ?? 'report_only', named)
   const credential = tokenFor(rule, subject, options)
-  if (credential === undefined) return withhold('not_exchanged')
-  const isOther = credential !== subject
+  if (credential === undefined) return withhold('not_exchanged', named)
+  const isExchanged = credential !== subject
   const defect =
-    (isOther ? defectOf(credential, options.checkRevocation) : undefined) ?? excessOf(credential, rule, hop)
-  if (defect !== undefined) return withhold(defect)
-  return isOther
+    (isExchanged ? defectOf(credential, options.checkRevocation) : undefined) ?? excessOf(credential, rule, hop)
+  if (defect !== undefined) return withhold(defect, named)
+  return isExchanged
     ? { verdict: 'exchange', credential, subject, rule, target }
     : { verdict: 'forward', credential, rule, target }
 }
 
-/** What the destination is to get; `undefined` where that is not at hand. */
+/** The token that the destination gets; `undefined` if it is not there. */
 function tokenFor(
   { exchange }: Rule,
   subject: VerifiedCredential,
@@ -124,29 +158,18 @@ function tokenFor(
   return exchanged(subject, exchange.request) ?? (exchange.onFailure === 'forward' ? subject : undefined)
 }
 
-function unnamed(target: Target | undefined, obstacle: WithholdReason | undefined): WithholdReason {
-  return target === undefined ? (obstacle ?? 'unknown_destination') : 'not_named'
-}
-
-function unusable({ status }: SlotState): WithholdReason {
-  return status === 'ambiguous' ? status : 'not_verified'
-}
-
-/** Why a token that was good when it came in is not any more. */
+/** Why a token is no longer good. */
 function defectOf(credential: VerifiedCredential, checkRevocation: RevocationCheck): WithholdReason | undefined {
-  if (credential.expiresAtMillis <= Date.now()) return 'expired'
+  if (hasExpired(credential)) return 'expired'
   const verdict = checkRevocation(credential)
   if (verdict === 'good') return undefined
   return verdict === 'revoked' ? 'revoked' : 'revocation_unavailable'
 }
 
-function riskOf(
-  slot: CredentialSlot,
-  rule: Rule,
-  { hasSealingKey, isBlocked }: DecideOptions,
-): WithholdReason | undefined {
+/** Why a good token must not leave now. */
+function riskOf(caller: Caller, rule: Rule, { hasSealingKey, isBlocked }: DecideOptions): WithholdReason | undefined {
   if (isBlocked()) return 'audit_failed'
-  if (slot.ended && rule.detached === 'withhold') return 'detached'
+  if (caller.requestIsOver && rule.detached === 'withhold') return 'detached'
   return rule.seal === false || hasSealingKey(rule.seal) ? undefined : 'not_sealed'
 }
 
@@ -155,4 +178,29 @@ const FIELD_BYTES = 'authorization: Bearer \r\n'.length
 function excessOf(credential: VerifiedCredential, rule: Rule, { headerBytes }: Hop): WithholdReason | undefined {
   const bytes = FIELD_BYTES + credential.byteLength + (headerBytes?.() ?? 0)
   return bytes > rule.maxHeaderBytes ? 'header_too_large' : undefined
+}
+
+/** The event that a decision is recorded as. */
+export function eventOf(decision: Decision): AuthEvent {
+  return decision.verdict !== 'withhold'
+    ? {
+        name: decision.rule.seal === false ? 'auth.token.forwarded' : 'auth.token.sealed',
+        credential: decision.credential,
+        subject: decision.verdict === 'exchange' ? decision.subject : undefined,
+        rule: decision.rule.to,
+        destination: attributesOf(decision.target),
+      }
+    : {
+        name: 'auth.token.withheld',
+        reason: decision.reason,
+        rule: decision.rule?.to,
+        destination: decision.target === undefined ? undefined : attributesOf(decision.target),
+        subject: decision.subject,
+      }
+}
+
+export function attributesOf(target: Target): DestinationAttributes {
+  return target.kind === 'network'
+    ? { 'server.address': target.host, 'server.port': target.port }
+    : { 'messaging.system': target.system, 'messaging.destination.name': target.name }
 }

@@ -1,15 +1,15 @@
-/** Remembers where callers' tokens were wanted, so that an allowlist can be written from it. */
+/** Remembers the destinations of callers' requests, to write an allowlist from. */
 
 import { LRUCache } from 'lru-cache'
-import type { WithholdReason } from '../telemetry/auth-event.ts'
+import type { WithholdReason } from '../telemetry/events.ts'
 import type { Decision } from './decision.ts'
 import { destinationOf } from './rules.ts'
 
-/** A destination that requests of callers went to. */
+/** A destination that callers' requests went to. */
 export interface ObservedDestination {
   /** As a rule would name it. */
   readonly to: string
-  /** `to` of the rule that names it, where there is one. */
+  /** `to` of the rule that names it, if there is one. */
   readonly rule: string | undefined
   /** The last verdict there, and why the token was withheld. */
   readonly verdict: 'forward' | 'exchange' | 'withhold'
@@ -24,10 +24,10 @@ export interface ObservedDestinations {
   list(): readonly ObservedDestination[]
 }
 
-/** More than a service calls; those that were not called for longest are forgotten first. */
+/** More than a service calls. Those that were not called for longest are forgotten first. */
 const MAX_DESTINATIONS = 1_000
 
-/** Longer than any name of a host (RFC 1035 §2.3.4) or queue; a URL can be made of anything. */
+/** Longer than any name of a host (RFC 1035 §2.3.4) or queue; a URL may contain anything. */
 const MAX_LENGTH = 512
 
 export function createObservedDestinations(): ObservedDestinations {

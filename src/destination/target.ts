@@ -1,14 +1,15 @@
-/** The effective target of a hop, in the spelling of the rules; `undefined` where its spelling leaves a doubt. */
+/** The effective target of a hop, in the spelling of the rules; `undefined` if its spelling leaves a doubt. */
 
 import { isIPv6 } from 'node:net'
 import { LRUCache } from 'lru-cache'
+import { portOf } from '../base/urls.ts'
 import type { NetworkTarget, Target } from './pattern.ts'
 import { parsePattern } from './pattern.ts'
 
-// What a resolver and a URL parser understand alike. Anything else ("%2e", full-width dots) could mean two hosts.
+// Names that a resolver and a URL parser understand alike. Others ("%2e", full-width dots) could mean two hosts.
 const PLAIN_HOST = /^[\w-]+(?:\.[\w-]+)*\.?$/
 
-/** What has been made of hosts lately; `''` of those that leave a doubt. Deciding asks for the same few all day. */
+/** The canonical spellings of hosts; `''` of those that leave a doubt. Requests go to the same few all day. */
 const canonical = new LRUCache<string, string>({ max: 1_000 })
 /** Longer than any name of a host (RFC 1035 §2.3.4). */
 const MAX_REMEMBERED = 255
@@ -18,11 +19,11 @@ export function networkTarget(scheme: string, host: unknown, port: unknown): Net
   if (typeof host !== 'string') return undefined
   const number = Number(port)
   if (!Number.isInteger(number) || number < 1 || number > 65_535) return undefined
-  const hostname = canonical.get(host) ?? remembered(host, canonicalHost(host))
+  const hostname = canonical.get(host) ?? rememberHost(host, canonicalHost(host))
   return hostname === '' ? undefined : { kind: 'network', scheme, host: hostname, port: number }
 }
 
-function remembered(host: string, hostname: string): string {
+function rememberHost(host: string, hostname: string): string {
   if (host.length <= MAX_REMEMBERED) canonical.set(host, hostname)
   return hostname
 }
@@ -46,16 +47,22 @@ function hostLiteral(host: string): string | undefined {
 export function originTarget(origin: URL): NetworkTarget | undefined {
   const scheme = origin.protocol.slice(0, -1)
   if (scheme !== 'http' && scheme !== 'https') return undefined
-  const port = origin.port === '' ? (scheme === 'https' ? 443 : 80) : Number(origin.port)
-  return { kind: 'network', scheme, host: origin.hostname, port }
+  return { kind: 'network', scheme, host: origin.hostname, port: portOf(origin) }
 }
 
 /** The target of an announced destination; a wildcard names many and is therefore none. */
 export function announcedTarget(destination: string): Target | undefined {
   try {
     const { wildcard, ...target } = parsePattern(destination)
-    return wildcard ? undefined : target
+    return wildcard ? undefined : withoutQueue(target)
   } catch {
     return undefined
   }
+}
+
+/** A target of RabbitMQ that names neither kind is a queue. */
+function withoutQueue(target: Target): Target {
+  if (target.kind === 'network' || target.through !== 'queue') return target
+  const { through: _, ...queue } = target
+  return queue
 }

@@ -1,37 +1,42 @@
-/** How this service proves to a token endpoint which client it is. */
+/** What authenticates this service to a token endpoint: its secret, its key, its certificate. */
 
 import type { SecureContextOptions } from 'node:tls'
 import { createSecureContext } from 'node:tls'
-import type { ClientAuth } from 'oauth4webapi'
-import { ClientSecretBasic, ClientSecretPost, PrivateKeyJwt, TlsClientAuth } from 'oauth4webapi'
+import type { SigningKey } from './private-key.ts'
 import { readSigningKey } from './private-key.ts'
 import { openRotatedFiles } from './rotated-files.ts'
 import type { ClientSettings } from './settings.ts'
 
-/** What a client proves itself with may have been rotated since the last request: asked for each. */
+/** `kid` is empty if the key has no name. */
+export type ClientProof =
+  | { readonly method: 'client_secret_basic' | 'client_secret_post'; readonly secret: string }
+  | { readonly method: 'private_key_jwt'; readonly key: SigningKey['key']; readonly kid: string }
+  | { readonly method: 'tls' }
+
+/** Read for each request, since files may have been rotated. */
 export interface ClientCredentials {
-  authentication(): ClientAuth
+  proof(): ClientProof
   /** Certificate, key and authorities for the connection; the same object until one of them changes. */
   tls(): SecureContextOptions
 }
 
 export function createClientCredentials(settings: ClientSettings): ClientCredentials {
-  const credentials = { authentication: authenticationFor(settings), tls: tlsFor(settings) }
-  // From now on there is something to fall back on, whatever happens to the files.
-  for (const read of Object.values(credentials)) works(read)
+  const credentials = { proof: proofFor(settings), tls: tlsFor(settings) }
+  // Read once now, so that there is a last good value if the files cannot be read later.
+  for (const read of Object.values(credentials)) succeeds(read)
   return credentials
 }
 
-/** The option whose file is missing or holds something else, where there is one: better found at start. */
+/** Returns the option whose file is missing or wrong, if there is one, so that the mistake is found at start. */
 export function unusableFile(settings: ClientSettings): keyof ClientSettings | undefined {
-  if (!works(authenticationFor(settings))) {
+  if (!succeeds(proofFor(settings))) {
     return settings.clientAuthentication === 'private_key_jwt' ? 'privateKeyFile' : 'clientSecretFile'
   }
-  if (!works(tlsFor({ ...settings, certificateFile: undefined, certificateKeyFile: undefined }))) return 'caFile'
-  return works(tlsFor(settings)) ? undefined : 'certificateFile'
+  if (!succeeds(tlsFor({ ...settings, certificateFile: undefined, certificateKeyFile: undefined }))) return 'caFile'
+  return succeeds(tlsFor(settings)) ? undefined : 'certificateFile'
 }
 
-function works(read: () => unknown): boolean {
+function succeeds(read: () => unknown): boolean {
   try {
     read()
     return true
@@ -40,32 +45,36 @@ function works(read: () => unknown): boolean {
   }
 }
 
-function authenticationFor(settings: ClientSettings): () => ClientAuth {
-  switch (settings.clientAuthentication) {
+function proofFor(settings: ClientSettings): () => ClientProof {
+  const { clientAuthentication: method } = settings
+  switch (method) {
     case 'client_secret_basic':
-      return withSecret(settings, ClientSecretBasic)
     case 'client_secret_post':
-      return withSecret(settings, ClientSecretPost)
+      return secretFor(settings, method)
     case 'private_key_jwt':
-      return withPrivateKey(settings)
+      return privateKeyFor(settings)
     case 'tls_client_auth':
     case 'self_signed_tls_client_auth':
-      return TlsClientAuth
+      return () => ({ method: 'tls' })
   }
 }
 
-function withSecret(settings: ClientSettings, create: (secret: string) => ClientAuth): () => ClientAuth {
-  const { clientSecret = '', clientSecretFile } = settings
-  if (clientSecretFile === undefined) return () => create(clientSecret)
-  // Files that hold one line tend to end it. An empty one is half-written.
-  return openRotatedFiles([clientSecretFile], ([contents]) => create(String(contents).trim()))
+type SecretMethod = Extract<ClientProof, { readonly secret: string }>['method']
+
+function secretFor({ clientSecret = '', clientSecretFile }: ClientSettings, method: SecretMethod): () => ClientProof {
+  if (clientSecretFile === undefined) return () => ({ method, secret: clientSecret })
+  return openRotatedFiles([clientSecretFile], ([contents]) => {
+    // Files that hold one line tend to end it.
+    const secret = String(contents).trim()
+    if (secret === '') throw new Error('the file is half-written')
+    return { method, secret }
+  })
 }
 
-function withPrivateKey({ privateKeyFile = '', keyId }: ClientSettings): () => ClientAuth {
+function privateKeyFor({ privateKeyFile = '', keyId }: ClientSettings): () => ClientProof {
   return openRotatedFiles([privateKeyFile], ([contents]) => {
     const { key, kid = '' } = readSigningKey(String(contents))
-    const name = keyId ?? kid
-    return PrivateKeyJwt(name === '' ? key : { key, kid: name })
+    return { method: 'private_key_jwt', key, kid: keyId ?? kid }
   })
 }
 

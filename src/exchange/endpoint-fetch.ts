@@ -1,10 +1,11 @@
-/** The HTTP request to a token endpoint: bounded in time and bytes, unseen by tracing, without anybody's token. */
+/** The HTTP request to a token endpoint: bounded in time and bytes, not traced, and without a caller's token. */
 
 import type { IncomingMessage, RequestOptions } from 'node:http'
 import { request as httpRequest } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import type { SecureContextOptions } from 'node:tls'
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
+import { readBounded } from '../base/bounded-body.ts'
 import { suppressTracing } from '../telemetry/suppression.ts'
 
 const MAX_RESPONSE_BYTES = 262_144
@@ -12,7 +13,7 @@ const MAX_SOCKETS = 32
 
 export type EndpointFetch = (url: string, init: RequestInit) => Promise<Response>
 
-/** Over `node:https`, because that is where a client certificate can be given without another HTTP client. */
+/** Uses `node:https`, which takes a client certificate without another HTTP client. */
 export function createEndpointFetch(tls: () => SecureContextOptions): EndpointFetch {
   let known: { readonly tls: SecureContextOptions; readonly agent: Agent } | undefined
 
@@ -31,7 +32,7 @@ export function createEndpointFetch(tls: () => SecureContextOptions): EndpointFe
   }
 }
 
-/** Connections that were made with the old certificate end, those in use with their requests. */
+/** Closes connections that were opened with the old certificate; those in use close after their requests. */
 function retire(agent: Agent): void {
   agent.maxFreeSockets = 0
   for (const socket of Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? [])) socket.destroy()
@@ -53,7 +54,7 @@ async function exchangeMessages(target: URL, init: RequestInit, options: Request
   const response = await promise
   const text = await readText(response)
   const type = response.headers['content-type']
-  // A redirect is an answer like any other: nobody follows it.
+  // Redirects are not followed.
   return new Response(text === '' ? null : text, {
     status: response.statusCode ?? 502,
     headers: type === undefined ? {} : { 'content-type': type },
@@ -61,12 +62,7 @@ async function exchangeMessages(target: URL, init: RequestInit, options: Request
 }
 
 async function readText(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let total = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    total += chunk.length
-    if (total > MAX_RESPONSE_BYTES) throw new Error('the response is too large')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
+  const bytes = await readBounded(response, MAX_RESPONSE_BYTES)
+  if (bytes === undefined) throw new Error('the response is too large')
+  return bytes.toString()
 }

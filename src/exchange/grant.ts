@@ -1,4 +1,4 @@
-/** What is sent to the token endpoint, by grant. */
+/** The parameters that a grant sends to the token endpoint. */
 
 import type { TokenRequest } from '../destination/token-request.ts'
 
@@ -18,9 +18,9 @@ const TOKEN_TYPES = {
 
 /** The raw tokens that a grant is about. */
 export interface GrantTokens {
-  /** Whose rights are asked for. */
+  /** Its rights are asked for. */
   readonly subject?: string
-  /** Who will act on them. */
+  /** Will act with those rights. */
   readonly actor?: string | undefined
   readonly refresh?: string
 }
@@ -35,9 +35,9 @@ export function grantOf(type: GrantType, request: TokenRequest, tokens: GrantTok
   return { type: GRANT_TYPES[type], parameters }
 }
 
-/** Whether `issued`, from the response, is the type that was asked for (RFC 8693 §3). */
+/** Whether `issued`, from the response, is the requested token type (RFC 8693 §3). */
 export function isTokenType(issued: string, { tokenType }: TokenRequest): boolean {
-  // A JWT is an access token of a known form, and some servers call every access token that.
+  // A JWT is an access token of a known form, and some servers call every access token a JWT.
   return issued === TOKEN_TYPES[tokenType] || (tokenType === 'access_token' && issued === TOKEN_TYPES.jwt)
 }
 
@@ -48,7 +48,8 @@ function ownParameters(type: GrantType, { tokenType }: TokenRequest, tokens: Gra
     case 'refresh_token':
       return [['refresh_token', tokens.refresh ?? '']]
     case 'jwt_bearer':
-      // The second one is what Microsoft calls on-behalf-of; others ignore parameters they do not know (RFC 6749 §3.2).
+      // Microsoft calls this on-behalf-of and needs the second one; other servers ignore unknown parameters (RFC 6749
+      // §3.2).
       return [
         ['assertion', tokens.subject ?? ''],
         ['requested_token_use', 'on_behalf_of'],

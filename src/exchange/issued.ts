@@ -1,48 +1,50 @@
-/** Whether a token is the one that was asked for: nothing wider, of nobody else, of no other kind (RFC 8693 §2.2.1). */
+/** Checks that an issued token is the requested one: no wider, of the same subject and kind (RFC 8693 §2.2.1). */
 
+import { ownProperty } from '../base/own-property.ts'
 import type { TokenRequest } from '../destination/token-request.ts'
 import { isJws } from '../token/compact-jws.ts'
 import { ExchangeError, TokenError } from '../token/errors.ts'
-import { own } from '../token/own.ts'
 import type { CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import { verifyIssuedToken } from '../verification/issued-token.ts'
 import type { Issuer } from '../verification/issuer.ts'
 import type { GrantType } from './grant.ts'
 import { isTokenType } from './grant.ts'
 import type { ClientSettings } from './settings.ts'
-import type { TokenResponse } from './token-endpoint.ts'
-import type { Obtained } from './token-source.ts'
+import type { TokenResponse } from './token-protocol.ts'
+import type { ObtainedToken } from './token-source.ts'
 
-/** What was asked, of whom, and for whom. */
-export interface Asked {
+/** What was requested, from which issuer, and for which subject. */
+export interface IssueRequest {
   readonly issuer: Issuer
   readonly settings: ClientSettings
   readonly traits: CredentialTraits
   readonly grant: GrantType
   readonly request: TokenRequest
-  /** Whose token was exchanged; `undefined` where the service asked for itself. */
+  /** The token that was exchanged; `undefined` if the service asked for a token for itself. */
   readonly subject: VerifiedCredential | undefined
-  /** The token that this one replaces: of the same subject too. */
+  /** The token that this one replaces, which must have the same subject. */
   readonly previous: VerifiedCredential | undefined
 }
 
-/** Longest token that is taken over. */
+/** Longest token that is accepted. */
 const MAX_TOKEN_BYTES = 65_536
-// RFC 6750 §2.1: what can stand behind `Bearer`, and breaks no header.
+// RFC 6750 §2.1: what may follow `Bearer`, and breaks no header.
 const B64TOKEN = /^[\w\-.~+/]+=*$/
 
-/** Takes a response of `obtainedAtMillis`. Rejects with an {@link ExchangeError} and with nothing else. */
+/** Checks a response of `obtainedAtMillis`. Rejects only with an {@link ExchangeError}. */
 export async function acceptIssued(
   response: TokenResponse,
-  asked: Asked,
+  asked: IssueRequest,
   obtainedAtMillis = Date.now(),
-): Promise<Obtained> {
-  if (!isOfKind(response, asked)) refuse()
-  const credential = await verified(response, asked, obtainedAtMillis)
-  // The caller's own token must not come in through the back door, not even in the second spelling of its signature.
+): Promise<ObtainedToken> {
+  if (!hasRequestedType(response, asked)) refuse()
+  const credential = await verify(response, asked, obtainedAtMillis)
+  // Not the caller's own token again, not even in another spelling of its signature.
   if (credential.fingerprint === asked.subject?.fingerprint) refuse()
   const wanted =
-    isOfSubject(credential, asked) && isForAudience(credential, asked) && isWithin(credential, response, asked)
+    hasSameSubject(credential, asked) &&
+    hasOnlyRequestedAudiences(credential, asked) &&
+    hasNoMoreScopes(credential, response, asked)
   if (!wanted) refuse()
   if (credential.expiresAtMillis - obtainedAtMillis > asked.settings.maxLifetimeMillis) refuse()
   const { expiresInSeconds = Number.POSITIVE_INFINITY } = response
@@ -54,15 +56,22 @@ function refuse(): never {
   throw new ExchangeError('ERR_TOKEN_EXCHANGE_RESULT')
 }
 
-function isOfKind({ accessToken, tokenType, issuedTokenType }: TokenResponse, { grant, request }: Asked): boolean {
+function hasRequestedType(
+  { accessToken, tokenType, issuedTokenType }: TokenResponse,
+  { grant, request }: IssueRequest,
+): boolean {
   if (tokenType.toLowerCase() !== 'bearer') return false
   if (accessToken.length > MAX_TOKEN_BYTES || !B64TOKEN.test(accessToken)) return false
   if (request.tokenType === 'jwt' && !isJws(accessToken)) return false
-  // Required of an exchange (RFC 8693 §2.2.1), unknown to the other grants.
+  // Required for an exchange (RFC 8693 §2.2.1), unknown to the other grants.
   return issuedTokenType === undefined ? grant !== 'token_exchange' : isTokenType(issuedTokenType, request)
 }
 
-async function verified(response: TokenResponse, asked: Asked, obtainedAtMillis: number): Promise<VerifiedCredential> {
+async function verify(
+  response: TokenResponse,
+  asked: IssueRequest,
+  obtainedAtMillis: number,
+): Promise<VerifiedCredential> {
   const { issuer, traits } = asked
   const audience = audienceOf(asked)
   try {
@@ -79,8 +88,12 @@ async function verified(response: TokenResponse, asked: Asked, obtainedAtMillis:
   }
 }
 
-/** What an opaque token is taken for. Without `expires_in` it is good for as long as it takes to send it. */
-function describe(response: TokenResponse, asked: Asked, obtainedAtMillis: number): Readonly<Record<string, unknown>> {
+/** Describes an opaque token as claims. Without `expires_in` it is valid for the second that it takes to send it. */
+function describe(
+  response: TokenResponse,
+  asked: IssueRequest,
+  obtainedAtMillis: number,
+): Readonly<Record<string, unknown>> {
   const { expiresInSeconds = 1, scope = asked.request.scope.join(' ') } = response
   const obtainedAt = Math.floor(obtainedAtMillis / 1000)
   return {
@@ -88,10 +101,10 @@ function describe(response: TokenResponse, asked: Asked, obtainedAtMillis: numbe
     aud: audienceOf(asked),
     iat: obtainedAt,
     exp: obtainedAt + expiresInSeconds,
-    // What is revoked for the caller is revoked for whatever came from its token.
+    // A revocation for the caller then also revokes the tokens that came from its token.
     ...Object.fromEntries(
       ['sub', 'sid', asked.settings.subjectClaim].flatMap((name) => {
-        const value = asked.subject === undefined ? undefined : own(asked.subject.claims, name)
+        const value = asked.subject === undefined ? undefined : ownProperty(asked.subject.claims, name)
         return value === undefined ? [] : [[name, value]]
       }),
     ),
@@ -99,26 +112,30 @@ function describe(response: TokenResponse, asked: Asked, obtainedAtMillis: numbe
   }
 }
 
-function audienceOf({ request: { audience, resource } }: Asked): readonly string[] {
+function audienceOf({ request: { audience, resource } }: IssueRequest): readonly string[] {
   return [...audience, ...resource]
 }
 
-/** One that others accept as well could be used there, by whoever gets it here (RFC 8707 §2). */
-function isForAudience({ audience }: VerifiedCredential, asked: Asked): boolean {
+/** A service that gets a token with more audiences could use it at the others (RFC 8707 §2). */
+function hasOnlyRequestedAudiences({ audience }: VerifiedCredential, asked: IssueRequest): boolean {
   const wanted = audienceOf(asked)
   return wanted.length === 0 || audience.every((name) => wanted.includes(name))
 }
 
-function isOfSubject({ claims }: VerifiedCredential, { subject, previous, settings }: Asked): boolean {
-  const of = (token: VerifiedCredential): unknown => own(token.claims, settings.subjectClaim)
-  const actual = own(claims, settings.subjectClaim)
+function hasSameSubject({ claims }: VerifiedCredential, { subject, previous, settings }: IssueRequest): boolean {
+  const of = (token: VerifiedCredential): unknown => ownProperty(token.claims, settings.subjectClaim)
+  const actual = ownProperty(claims, settings.subjectClaim)
   if (subject !== undefined) return actual !== undefined && actual === of(subject)
   return previous === undefined || actual === of(previous)
 }
 
-/** Neither what the token says nor what the response says of it may be more than was asked for. */
-function isWithin({ scopes }: VerifiedCredential, response: TokenResponse, { request, subject }: Asked): boolean {
-  // Without a scope in the request the subject's own are the limit. A service that asks for itself has none.
+/** Neither the token nor the response may have more scopes than were requested. */
+function hasNoMoreScopes(
+  { scopes }: VerifiedCredential,
+  response: TokenResponse,
+  { request, subject }: IssueRequest,
+): boolean {
+  // Without a scope in the request the subject's scopes are the limit. A service that asks for itself has no limit.
   const limit = request.scope.length > 0 ? request.scope : subject?.scopes
   const granted = [...scopes, ...(response.scope?.split(' ') ?? [])].filter((name) => name !== '')
   return limit === undefined || granted.every((scope) => limit.includes(scope))

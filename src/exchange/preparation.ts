@@ -1,10 +1,10 @@
-/** Gets the tokens that a decision will need, before it is made: deciding itself never waits. */
+/** Gets the tokens that a decision will need, before it is made: a decision never waits. */
 
 import type { Context } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
-import type { CredentialSlot } from '../context/slot.ts'
+import type { Caller } from '../context/caller.ts'
 import type { DecideOptions, Decision } from '../destination/decision.ts'
-import { decideHop, slotOf } from '../destination/decision.ts'
+import { callerWithToken, decideHop } from '../destination/decision.ts'
 import type { Target } from '../destination/pattern.ts'
 import type { ExchangeRule, Rule } from '../destination/rules.ts'
 import { ExchangeError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
@@ -15,139 +15,181 @@ import type { GetTokenOptions } from './token-source.ts'
 export interface Preparation {
   /** See `DecideOptions`. */
   readonly exchanged: DecideOptions['exchanged']
-  /** What to wait for before a hop is decided; `undefined` where that would change nothing. Never rejects. */
-  before(ctx: Context, targetOf: () => Target | undefined): Promise<void> | undefined
+  /** Returns what a request must wait for before it is decided; `undefined` if there is nothing. Never rejects. */
+  beforeDispatch(ctx: Context, targetOf: () => Target | undefined): Promise<void> | undefined
   /**
-   * Gets what the caller of `ctx` needs at `target`, for a call that takes `validForMillis`, and resolves with what would
-   * be sent now; with `undefined` where that is nothing: nobody is calling, no rule names the destination, or the mode is
-   * `report`.
+   * Gets the token that the caller of `ctx` needs at `target`, for a call that takes `validForMillis`. Resolves with
+   * what would be sent now; with `undefined` if nothing would be: there is no caller, no rule names the destination, or
+   * the mode is `report`.
    *
    * @throws ExchangeError, TokenRejectedError, UndecidedError, and the reason of `signal`.
    */
   prepare(ctx: Context, target: Target, options: GetTokenOptions): Promise<VerifiedCredential | undefined>
   /**
-   * Gets another token for the caller of `ctx` where `target` has answered 401 to `refused`. Whether there is one: the
-   * caller's own cannot be renewed. Never rejects.
+   * Gets another token for the caller of `ctx` after `target` has answered `refused` with 401. Resolves with whether
+   * there is one: the caller's own token cannot be renewed. Never rejects.
    */
   renew(ctx: Context, target: Target, refused: VerifiedCredential): Promise<boolean>
-  /** Gets what every request of this caller may need, as the rules say. Never rejects; `undefined` where all is there. */
-  admit(subject: VerifiedCredential): Promise<void> | undefined
+  /** Whether a rule says to exchange at ingress. */
+  readonly exchangesAtIngress: boolean
+  /** Gets what the rules say to exchange at ingress; `undefined` if all of it is at hand. Never rejects. */
+  exchangeAtIngress(subject: VerifiedCredential): Promise<void> | undefined
 }
 
 export interface PreparationOptions extends Omit<DecideOptions, 'exchanged'> {
   readonly exchangers: ReadonlyMap<string, Exchanger>
-  /** All rules, for those that are prepared at ingress. */
+  /** All rules, to find those that are prepared at ingress. */
   readonly listed: readonly Rule[]
 }
 
-export function createPreparation({ exchangers, listed, ...deciding }: PreparationOptions): Preparation {
-  const exchanged: DecideOptions['exchanged'] = (subject, request) =>
-    exchangers.get(subject.issuer)?.current(subject, request)
-  const options: DecideOptions = { ...deciding, exchanged }
-  const enforces = deciding.mode === 'enforce'
-  const exchanges = listed.some(({ exchange }) => exchange !== undefined)
-  const atIngress = listed.flatMap(({ exchange }) => (exchange?.prepare === 'ingress' ? [exchange] : []))
+export function createPreparation(options: PreparationOptions): Preparation {
+  return new ExchangePreparation(options)
+}
 
-  async function get(subject: VerifiedCredential, { request }: ExchangeRule, getOptions?: GetTokenOptions) {
-    const exchanger = exchangers.get(subject.issuer)
-    if (exchanger === undefined) throw new ExchangeError('ERR_TOKEN_EXCHANGE_REFUSED')
-    await exchanger.get(subject, request, getOptions)
+class ExchangePreparation implements Preparation {
+  readonly #exchangers: ReadonlyMap<string, Exchanger>
+  readonly #options: DecideOptions
+  readonly #exchanges: boolean
+  readonly #atIngress: readonly ExchangeRule[]
+
+  constructor({ exchangers, listed, ...deciding }: PreparationOptions) {
+    this.#exchangers = exchangers
+    this.#options = { ...deciding, exchanged: this.exchanged }
+    this.#exchanges = listed.some(({ exchange }) => exchange !== undefined)
+    this.#atIngress = listed.flatMap(({ exchange }) => (exchange?.prepare === 'ingress' ? [exchange] : []))
   }
 
-  function decide(slot: CredentialSlot, target: Target): Decision {
-    return decideHop(slot, { target, obstacle: undefined }, options)
+  readonly exchanged: DecideOptions['exchanged'] = (subject, request) =>
+    this.#exchangers.get(subject.issuer)?.current(subject, request)
+
+  beforeDispatch(ctx: Context, targetOf: () => Target | undefined): Promise<void> | undefined {
+    const caller = this.#callerOf(ctx)
+    if (caller === undefined || !(this.#exchanges || caller.isRenewed)) return undefined
+    const target = targetOf()
+    if (target === undefined || this.#options.rules.match(target) === undefined) return undefined
+    const renewal = caller.renewal()
+    if (renewal === undefined) return this.#getMissing(ctx, caller, target)
+    return renewal.then(() => this.#getMissing(ctx, caller, target))
   }
 
-  /** What the caller lacks at `target`, and nothing else keeps it from being sent there. */
-  function lackingAt(ctx: Context, slot: CredentialSlot, target: Target): Promise<void> | undefined {
-    const decision = decide(slot, target)
-    const { state } = slot
-    if (decision.verdict === 'exchange' || state.status !== 'verified') return undefined
-    const wanted = exchangeFor(decision)
-    if (wanted === undefined) return undefined
-    return context.with(ctx, () => get(state.credential, wanted)).catch(ignore)
+  async prepare(ctx: Context, target: Target, options: GetTokenOptions): Promise<VerifiedCredential | undefined> {
+    const caller = this.#callerOf(ctx)
+    if (caller === undefined || this.#options.rules.match(target) === undefined) return undefined
+    await caller.renewal(options)
+    options.signal?.throwIfAborted()
+    await this.#getOrFallBack(ctx, caller, target, options)
+    // Decided again: meanwhile the token may have been revoked.
+    const outcome = this.#decide(caller, target)
+    throwIfUnusable(outcome)
+    if (outcome.verdict === 'withhold') return undefined
+    // The caller's own token cannot be had again: the service that is called decides how long it is good.
+    const canBeRenewed = outcome.verdict === 'exchange' || caller.isRenewed
+    const until = Date.now() + (options.validForMillis ?? 0)
+    if (canBeRenewed && outcome.credential.expiresAtMillis <= until) {
+      throw new ExchangeError('ERR_TOKEN_EXCHANGE_LIFETIME')
+    }
+    return outcome.credential
   }
 
-  type Exchange = Decision & { readonly verdict: 'exchange' }
-  async function renewExchanged({ subject, rule }: Exchange, refused: VerifiedCredential): Promise<void> {
-    const exchanger = exchangers.get(subject.issuer)
-    if (rule.exchange !== undefined) await exchanger?.renew(subject, rule.exchange.request, refused)
+  async renew(ctx: Context, target: Target, refused: VerifiedCredential): Promise<boolean> {
+    const caller = this.#callerOf(ctx)
+    if (caller === undefined) return false
+    const decision = this.#decide(caller, target)
+    if (decision.verdict === 'exchange') {
+      await context.with(ctx, () => this.#renewExchanged(decision, refused)).catch(ignore)
+    } else await caller.replace(refused)
+    const outcome = this.#decide(caller, target)
+    return outcome.verdict !== 'withhold' && outcome.credential !== refused
   }
 
-  /** For calls that send the caller's own token where there is no other one, the failure is none. */
-  async function getOrFallBack(subject: VerifiedCredential, rule: ExchangeRule, getOptions: GetTokenOptions) {
+  get exchangesAtIngress(): boolean {
+    return this.#options.mode === 'enforce' && this.#atIngress.length > 0
+  }
+
+  exchangeAtIngress(subject: VerifiedCredential): Promise<void> | undefined {
+    if (!this.exchangesAtIngress) return undefined
+    const missing = this.#atIngress.filter(({ request }) => this.exchanged(subject, request) === undefined)
+    if (missing.length === 0) return undefined
+    return Promise.all(missing.map((rule) => this.#exchange(subject, rule).catch(ignore))).then(ignore)
+  }
+
+  #callerOf(ctx: Context): Caller | undefined {
+    return this.#options.mode === 'enforce' ? callerWithToken(ctx) : undefined
+  }
+
+  #decide(caller: Caller, target: Target): Decision {
+    return decideHop(caller, { target, obstacle: undefined }, this.#options)
+  }
+
+  /** Gets the token that alone keeps the caller's request to `target` from being sent with one. */
+  #getMissing(ctx: Context, caller: Caller, target: Target): Promise<void> | undefined {
+    const rule = missingExchange(this.#decide(caller, target))
+    const { state } = caller
+    if (rule === undefined || state.status !== 'verified') return undefined
+    return context.with(ctx, () => this.#exchange(state.credential, rule)).catch(ignore)
+  }
+
+  /** A failure counts only if the rule does not send the caller's own token instead. */
+  async #getOrFallBack(ctx: Context, caller: Caller, target: Target, options: GetTokenOptions): Promise<void> {
+    const decision = this.#decide(caller, target)
+    throwIfUnusable(decision)
+    const rule = wantedExchange(decision)
+    const { state } = caller
+    if (rule === undefined || state.status !== 'verified') return
     try {
-      await get(subject, rule, getOptions)
+      await context.with(ctx, () => this.#exchange(state.credential, rule, options))
     } catch (error) {
       if (!(error instanceof ExchangeError) || rule.onFailure === 'withhold') throw error
     }
   }
 
-  return {
-    exchanged,
-    before(ctx, targetOf) {
-      const slot = enforces ? slotOf(ctx) : undefined
-      if (slot === undefined || !(exchanges || slot.isRenewed)) return undefined
-      const target = targetOf()
-      if (target === undefined || options.rules.match(target) === undefined) return undefined
-      const renewal = slot.renewal()
-      return renewal === undefined ? lackingAt(ctx, slot, target) : renewal.then(() => lackingAt(ctx, slot, target))
-    },
-    async prepare(ctx, target, getOptions) {
-      const slot = enforces ? slotOf(ctx) : undefined
-      if (slot === undefined || options.rules.match(target) === undefined) return undefined
-      await slot.renewal(getOptions)
-      getOptions.signal?.throwIfAborted()
-      const decision = decide(slot, target)
-      refuseUseless(decision)
-      const wanted = exchangeFor(decision)
-      const { state } = slot
-      if (wanted !== undefined && state.status === 'verified') {
-        await context.with(ctx, () => getOrFallBack(state.credential, wanted, getOptions))
-      }
-      // Meanwhile it may have been revoked, or have been got for less than this call takes.
-      const outcome = decide(slot, target)
-      refuseUseless(outcome)
-      if (outcome.verdict === 'withhold') return undefined
-      const until = Date.now() + (getOptions.validForMillis ?? 0)
-      if (outcome.credential.expiresAtMillis <= until) throw new ExchangeError('ERR_TOKEN_EXCHANGE_LIFETIME')
-      return outcome.credential
-    },
-    async renew(ctx, target, refused) {
-      const slot = enforces ? slotOf(ctx) : undefined
-      if (slot === undefined) return false
-      const decision = decide(slot, target)
-      if (decision.verdict === 'exchange')
-        await context.with(ctx, () => renewExchanged(decision, refused)).catch(ignore)
-      else await slot.replace(refused)
-      const outcome = decide(slot, target)
-      return outcome.verdict !== 'withhold' && outcome.credential !== refused
-    },
-    admit(subject) {
-      if (!enforces) return undefined
-      const missing = atIngress.filter(({ request }) => exchanged(subject, request) === undefined)
-      if (missing.length === 0) return undefined
-      return Promise.all(missing.map((wanted) => get(subject, wanted).catch(ignore))).then(ignore)
-    },
+  async #exchange(subject: VerifiedCredential, { request }: ExchangeRule, options?: GetTokenOptions): Promise<void> {
+    const exchanger = this.#exchangers.get(subject.issuer)
+    if (exchanger === undefined) throw new ExchangeError('ERR_TOKEN_EXCHANGE_REFUSED')
+    await exchanger.get(subject, request, options)
+  }
+
+  async #renewExchanged({ subject, rule }: ExchangeDecision, refused: VerifiedCredential): Promise<void> {
+    const exchanger = this.#exchangers.get(subject.issuer)
+    if (rule.exchange !== undefined) await exchanger?.renew(subject, rule.exchange.request, refused)
   }
 }
 
-/** Which other token the rule wants, where one would be used. */
-function exchangeFor(decision: Decision): ExchangeRule | undefined {
+type ExchangeDecision = Decision & { readonly verdict: 'exchange' }
+
+/** Returns the exchange of the rule, if its result would be used. */
+function wantedExchange(decision: Decision): ExchangeRule | undefined {
   const isUsed = decision.verdict !== 'withhold' || decision.reason === 'not_exchanged'
   return isUsed ? decision.rule?.exchange : undefined
 }
 
-/** No token is got for a caller whose own is not good any more, or cannot be sent now. */
-function refuseUseless(decision: Decision): void {
-  if (decision.verdict !== 'withhold') return
-  if (decision.reason === 'expired') throw new TokenRejectedError('ERR_TOKEN_EXPIRED')
-  if (decision.reason === 'revoked') throw new TokenRejectedError('ERR_TOKEN_REVOKED')
-  if (decision.reason === 'revocation_unavailable') throw new UndecidedError('ERR_TOKEN_REVOCATION_UNAVAILABLE', 1)
-  if (decision.reason === 'audit_failed') throw new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1)
+/** Returns the exchange whose result is wanted and not at hand. */
+function missingExchange(decision: Decision): ExchangeRule | undefined {
+  return decision.verdict === 'exchange' ? undefined : wantedExchange(decision)
 }
 
-/** What could not be got is missing when it is decided, and withheld then with its reason. */
+/** No token is obtained for a caller whose own token is no longer good, or cannot be sent now. */
+function throwIfUnusable(decision: Decision): void {
+  if (decision.verdict !== 'withhold') return
+  switch (decision.reason) {
+    case 'expired':
+      throw new TokenRejectedError('ERR_TOKEN_EXPIRED')
+    case 'detached':
+      // The request has ended, and with it its caller.
+      throw new TokenRejectedError('ERR_TOKEN_MISSING')
+    case 'revoked':
+      throw new TokenRejectedError('ERR_TOKEN_REVOKED')
+    case 'revocation_unavailable':
+      throw new UndecidedError('ERR_TOKEN_REVOCATION_UNAVAILABLE', 1)
+    case 'audit_failed':
+      throw new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1)
+    default:
+      // Any other reason is one of the destination, not of the caller's token.
+      return
+  }
+}
+
+/** What could not be obtained is missing in the decision, and the token is then withheld for that reason. */
 function ignore(): void {
   return undefined
 }

@@ -3,7 +3,7 @@
 import type { JsonWebKey, KeyObject, webcrypto } from 'node:crypto'
 import { createPrivateKey } from 'node:crypto'
 
-/** A key, and what the issuer calls it where it says so itself. */
+/** A key, and its `kid` if the key has one. */
 export interface SigningKey {
   readonly key: webcrypto.CryptoKey
   readonly kid: string | undefined
@@ -12,8 +12,8 @@ export interface SigningKey {
 type Algorithm = Parameters<KeyObject['toCryptoKey']>[0]
 
 /**
- * Takes a JWK, or PEM in any of its usual wrappings (PKCS #8, PKCS #1, SEC 1). The algorithm follows from the key; of
- * those for RSA a JWK may choose another one than RS256.
+ * Reads a JWK, or PEM in any of its usual forms (PKCS #8, PKCS #1, SEC 1). The key determines the algorithm; an RSA key
+ * in a JWK may choose another one than RS256.
  *
  * @throws Error for everything else. It may hold a part of `text`: do not keep it.
  */

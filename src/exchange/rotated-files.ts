@@ -1,31 +1,31 @@
-/** Secrets, keys and certificates in files: read again when they have been rotated, without a restart. */
+/** Reads secrets, keys and certificates from files, again after each rotation, without a restart. */
 
 import { readFileSync, statSync } from 'node:fs'
 import { diag } from '@opentelemetry/api'
 
-/** The text of a wrong file may be in an error of whoever reads it, so none of those errors is kept. */
+/** Errors of parsers may hold the text of the file, so none of them is kept. */
 const UNUSABLE = 'otel-token-relay: a file with a secret, key or certificate cannot be used'
 
 /**
- * Returns a function that gives what the files at `paths` hold now, as `parse` reads it: the same value as long as they
- * are the same, and the last good one while they are not there, half-written, or do not fit each other.
+ * Returns a function that returns the content of the files at `paths`, as `parse` reads it: the same value while they
+ * are unchanged, and the last good one while they are missing, half-written, or do not match each other.
  *
- * They are looked at before each use, which is rare: tokens are kept. A watcher would miss what is mounted into
- * containers, where a link far up the path is replaced.
+ * The files are checked before each use, which is rare, since tokens are kept. A watcher would miss files that are
+ * mounted into containers, where a link further up the path is replaced.
  *
- * @throws Error from the returned function where they have never been good. It holds nothing of them.
+ * @throws Error from the returned function if the files have never been good. It holds nothing of their content.
  */
 export function openRotatedFiles<T>(paths: readonly string[], parse: (contents: readonly Buffer[]) => T): () => T {
   let known: { readonly versions: string; readonly value: T } | undefined
 
   return () => {
     try {
-      // Taken before the files are read: what is written meanwhile is another version.
+      // Taken before the files are read: a write in between is then another version.
       const versions = paths.map(versionOf).join()
       if (known?.versions !== versions) known = { versions, value: parse(paths.map((path) => readFileSync(path))) }
     } catch {
       if (known === undefined) throw new Error(UNUSABLE)
-      diag.warn(`${UNUSABLE}; what it held last is used`)
+      diag.warn(`${UNUSABLE}; its last content is used`)
     }
     return known.value
   }

@@ -1,9 +1,9 @@
-/** How this service gets tokens of its own making: as which client, and for what. */
+/** The settings of this service as a client of an issuer. */
 
 import type { GrantType } from './grant.ts'
 import type { SharedTokenCache } from './shared-cache.ts'
 
-/** How a client proves to the token endpoint that it is itself (RFC 6749 §2.3, RFC 7523 §2.2, RFC 8705 §2). */
+/** How a client authenticates to the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2, RFC 8705 §2). */
 export type ClientAuthentication =
   | 'client_secret_basic'
   | 'client_secret_post'
@@ -13,7 +13,7 @@ export type ClientAuthentication =
 
 /** The checked settings of this service as a client of one issuer. */
 export interface ClientSettings {
-  /** `undefined`: where the metadata of the issuer says. */
+  /** `undefined`: the one in the metadata of the issuer. */
   readonly tokenEndpoint: string | undefined
   readonly clientId: string
   readonly clientAuthentication: ClientAuthentication
@@ -27,15 +27,15 @@ export interface ClientSettings {
   readonly timeoutMillis: number
   /** How long before its expiry a token is replaced, in milliseconds. */
   readonly renewBeforeMillis: number
-  /** Longest life of a token that is believed, in milliseconds. */
+  /** Longest accepted lifetime of a token, in milliseconds. */
   readonly maxLifetimeMillis: number
   /** Whether the service names itself as the actor (RFC 8693 §2.1). */
   readonly actor: boolean
   readonly grant: Extract<GrantType, 'token_exchange' | 'jwt_bearer'>
-  /** Subjects whose tokens are remembered; the least recently used one goes first. */
+  /** Most subjects whose tokens are remembered; the least recently used one is forgotten first. */
   readonly maxEntries: number
-  /** The claim in which subject and exchanged token must agree. */
+  /** The claim that subject and exchanged token must have in common. */
   readonly subjectClaim: string
-  /** What was exchanged for callers, by any process of the fleet. */
+  /** Shares the tokens that were exchanged for callers among the processes of the fleet. */
   readonly sharedCache: SharedTokenCache | undefined
 }

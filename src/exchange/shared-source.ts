@@ -1,196 +1,155 @@
-/** Exchanged tokens that other processes have got: sealed for one key, and checked like an answer of the issuer. */
+/** Exchanged tokens that other processes obtained: sealed for one key, and checked like an answer of the issuer. */
 
-import { hash } from 'node:crypto'
-import type { TokenRequest } from '../destination/token-request.ts'
-import { keyOfRequest } from '../destination/token-request.ts'
 import type { Message } from '../sealing/sealed-header.ts'
 import type { Sealing } from '../sealing/sealing.ts'
-import type { SharedCacheOutcome } from '../telemetry/shared-cache-metrics.ts'
-import { measureSharedCache } from '../telemetry/shared-cache-metrics.ts'
+import type { SharedCacheOutcome } from '../telemetry/call-metrics.ts'
+import { measureSharedCache } from '../telemetry/call-metrics.ts'
 import type { TokenErrorCode } from '../token/errors.ts'
-import { SealError, TokenError } from '../token/errors.ts'
-import type { Claims, VerifiedCredential } from '../token/verified-credential.ts'
-import type { ClientSettings } from './settings.ts'
+import { TokenError } from '../token/errors.ts'
+import type { VerifiedCredential } from '../token/verified-credential.ts'
+import { decodeAnswer, encodeAnswer } from './kept-answer.ts'
 import type { SharedTokenCache } from './shared-cache.ts'
-import type { TokenResponse } from './token-endpoint.ts'
-import type { Obtained } from './token-source.ts'
+import type { TokenResponse } from './token-protocol.ts'
+import type { ObtainedToken } from './token-source.ts'
 
 /** How tokens are shared. */
 export interface Sharing {
   readonly cache: SharedTokenCache
-  /** Over secrets only: whoever has a public key could put a token there. */
+  /** Only with secrets: with a public key, its holder could put a token into the cache. */
   readonly sealing: Sealing
-  /** Why a token is not good any more, or cannot be said to be; `undefined` where it is. */
+  /** Returns why a token is no longer good, or cannot be known to be; `undefined` if it is good. */
   readonly defectOf: (token: VerifiedCredential) => TokenErrorCode | undefined
 }
 
-/** One question to the issuer, of which others may have the answer. */
+/** One question to the issuer, whose answer other processes may have. */
 export interface SharedQuestion {
   readonly issuer: string
   readonly key: string
   readonly subject: VerifiedCredential
   readonly askingMillis: number
-  /** Checks what the issuer has answered to whoever asked at that time. Rejects with a {@link TokenError}. */
+  /** Checks an answer that the issuer gave at `obtainedAtMillis`. Rejects with a {@link TokenError}. */
   readonly accept: (
     response: TokenResponse,
     previous: VerifiedCredential | undefined,
     obtainedAtMillis: number,
-  ) => Promise<Obtained>
-  readonly ask: (previous: VerifiedCredential | undefined) => Promise<Answered>
+  ) => Promise<ObtainedToken>
+  readonly ask: (previous: VerifiedCredential | undefined) => Promise<AnsweredToken>
 }
 
 /** A token, and the response that it came with. */
-export interface Answered extends Obtained {
+export interface AnsweredToken extends ObtainedToken {
   readonly response: TokenResponse
 }
 
-/** What a kept token depends on: the whole text of the subject's, what is known of it, who asks, and what for. */
-export interface KeyParts {
-  readonly issuer: string
-  readonly settings: ClientSettings
-  readonly subject: { readonly text: string; readonly claims: Claims }
-  readonly request: TokenRequest
-}
-
-/** Longest answer that is kept, in characters: a token of 64 KB, and what was said about it. */
+/** Longest answer that is kept, in characters: a token of 64 KB, and what the issuer says about it. */
 export const MAX_KEPT_CHARS = 98_304
-/** A store that gives another unusable value each time must not keep anybody from the issuer. */
-const LOOKS = 3
-/** The end of what is sealed is told in whole seconds. */
+/** A store that returns another unusable value each time must not delay the request to the issuer for long. */
+const MAX_LOOKS = 3
+/** Sealing ends at whole seconds. */
 const MIN_LIFE_MILLIS = 1_000
 
-/** Nothing in it can be mistaken for a separator, and nothing be read from it: tokens cannot be guessed. */
-export function sharedKeyOf({ issuer, settings, subject, request }: KeyParts): string {
-  const { tokenEndpoint = null, clientId, grant, actor, subjectClaim } = settings
-  const client = [issuer, tokenEndpoint, clientId, grant, actor, subjectClaim]
-  const parts = [1, client, subject.text, sorted(subject.claims), keyOfRequest(request)]
-  return hash('sha256', JSON.stringify(parts), 'base64url')
+/**
+ * Returns how to get a token that others may have. It rejects only as `ask` does: a failing cache is never the reason.
+ */
+export function createSharedSource(sharing: Sharing, question: SharedQuestion) {
+  const source = new SharedSource(sharing, question)
+  return (previous: VerifiedCredential | undefined): Promise<ObtainedToken> => source.obtain(previous)
 }
 
-/** How to get a token that others may have. Rejects as `ask` does, and only then: the cache is never a reason. */
-export function createSharedSource({ cache, sealing, defectOf }: Sharing, question: SharedQuestion) {
-  const { issuer, key, subject, askingMillis, accept, ask } = question
-  // No rule can name such a destination: what lies there is no message, and no message lies there.
-  const message: Message = { destination: `exchanged:${key}`, traceId: undefined }
-  /** What this process has seen there and will not use (again). */
-  let seen: string | undefined
+class SharedSource {
+  readonly #sharing: Sharing
+  readonly #question: SharedQuestion
+  /** No rule can name such a destination: an answer is never taken for a message, nor a message for an answer. */
+  readonly #message: Message
+  /** The last value that this process has seen there, and will not use again. */
+  #seen: string | undefined
 
-  const measure = (outcome: SharedCacheOutcome, code?: TokenErrorCode): void =>
-    measureSharedCache({ issuer, outcome, code })
+  constructor(sharing: Sharing, question: SharedQuestion) {
+    this.#sharing = sharing
+    this.#question = question
+    this.#message = { destination: `exchanged:${question.key}`, traceId: undefined }
+  }
 
-  async function look(previous: VerifiedCredential | undefined): Promise<Obtained | undefined> {
-    for (let looks = 0; looks < LOOKS; looks += 1) {
-      const sealed = await cache.find(key, seen, askingMillis)
-      // What is given again although it was refused is nothing that we have kept.
-      if (typeof sealed !== 'string' || sealed === seen) break
-      seen = sealed
-      const opened = await open(sealed, previous)
-      if (typeof opened === 'string') measure('unusable', opened)
+  async obtain(previous: VerifiedCredential | undefined): Promise<ObtainedToken> {
+    const { ask, key } = this.#question
+    // For a token that has expired or was revoked, no kept token is used, and none is kept.
+    if (!this.#subjectIsGood()) return ask(previous)
+    const found = await this.#measureFailure(() => this.#find(previous))
+    if (found !== undefined) return found
+    try {
+      const answered = await ask(previous)
+      // Not waited for: the token is here already.
+      void this.#measureFailure(() => this.#keep(answered))
+      return answered
+    } catch (error) {
+      void this.#measureFailure(() => this.#sharing.cache.release(key))
+      throw error
+    }
+  }
+
+  async #find(previous: VerifiedCredential | undefined): Promise<ObtainedToken | undefined> {
+    const { key, askingMillis } = this.#question
+    for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+      const sealed = await this.#sharing.cache.find(key, this.#seen, askingMillis)
+      // A cache that returns the refused value returns nothing that was kept.
+      if (typeof sealed !== 'string' || sealed === this.#seen) break
+      this.#seen = sealed
+      const opened = await this.#open(sealed, previous)
+      if (typeof opened === 'string') this.#measure('unusable', opened)
       else if (isNewer(opened, previous)) {
-        measure('hit')
+        this.#measure('hit')
         return opened
       }
     }
-    measure('miss')
+    this.#measure('miss')
     return undefined
   }
 
-  /** The token, or what is wrong with it. */
-  async function open(sealed: string, previous: VerifiedCredential | undefined): Promise<Obtained | TokenErrorCode> {
+  /** Returns the token, or why it cannot be used. */
+  async #open(sealed: string, previous: VerifiedCredential | undefined): Promise<ObtainedToken | TokenErrorCode> {
+    const { sealing, defectOf } = this.#sharing
     try {
-      const { response, obtainedAtMillis } = decode(sealing.open(sealed, message).credential.reveal())
-      const obtained = await accept(response, previous, Math.min(obtainedAtMillis, Date.now()))
-      return obtained.usableUntilMillis <= Date.now()
-        ? 'ERR_TOKEN_EXPIRED'
-        : (defectOf(obtained.credential) ?? obtained)
+      const { response, obtainedAtMillis } = decodeAnswer(sealing.open(sealed, this.#message).credential.reveal())
+      const obtained = await this.#question.accept(response, previous, Math.min(obtainedAtMillis, Date.now()))
+      if (obtained.usableUntilMillis <= Date.now()) return 'ERR_TOKEN_EXPIRED'
+      return defectOf(obtained.credential) ?? obtained
     } catch (error) {
       return error instanceof TokenError ? error.code : 'ERR_TOKEN_SEAL'
     }
   }
 
-  async function keep({ response, obtainedAtMillis, usableUntilMillis }: Answered): Promise<void> {
+  async #keep({ response, obtainedAtMillis, usableUntilMillis }: AnsweredToken): Promise<void> {
+    const { cache, sealing } = this.#sharing
+    const { key, subject } = this.#question
     const until = Math.min(usableUntilMillis, subject.expiresAtMillis)
-    const text = encode({ response, obtainedAtMillis })
-    const isKept = text.length <= MAX_KEPT_CHARS && until - Date.now() >= MIN_LIFE_MILLIS
-    const sealed = isKept && defectOf(subject) === undefined ? sealing.seal(text, until, true, message) : undefined
+    const text = encodeAnswer({ response, obtainedAtMillis })
+    const isKept = text.length <= MAX_KEPT_CHARS && until - Date.now() >= MIN_LIFE_MILLIS && this.#subjectIsGood()
+    const sealed = isKept ? sealing.seal(text, until, true, this.#message) : undefined
     if (sealed === undefined) return cache.release(key)
-    seen = sealed
-    await cache.keep(key, sealed, until)
+    this.#seen = sealed
+    // No longer than it can be opened: an attacker may read the store, and get the key one day.
+    await cache.keep(key, sealed, sealing.endOf(until))
   }
 
-  async function quietly<T>(work: () => Promise<T>): Promise<T | undefined> {
+  #subjectIsGood(): boolean {
+    return this.#sharing.defectOf(this.#question.subject) === undefined
+  }
+
+  async #measureFailure<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await work()
     } catch {
-      measure('unavailable')
+      this.#measure('unavailable')
       return undefined
     }
   }
 
-  return async (previous: VerifiedCredential | undefined): Promise<Obtained> => {
-    // Nothing that is kept is used for a token that has ended or was revoked, and nothing kept.
-    if (defectOf(subject) !== undefined) return ask(previous)
-    const found = await quietly(() => look(previous))
-    if (found !== undefined) return found
-    try {
-      const answered = await ask(previous)
-      // Nobody waits for the cache: it has the token when it has it.
-      void quietly(() => keep(answered))
-      return answered
-    } catch (error) {
-      void quietly(() => cache.release(key))
-      throw error
-    }
+  #measure(outcome: SharedCacheOutcome, code?: TokenErrorCode): void {
+    measureSharedCache({ issuer: this.#question.issuer, outcome, code })
   }
 }
 
-/** Another process may have a token that is older than the one to be replaced. */
-function isNewer({ usableUntilMillis }: Obtained, previous: VerifiedCredential | undefined): boolean {
+/** Another process may have a token that is older than the one that is to be replaced. */
+function isNewer({ usableUntilMillis }: ObtainedToken, previous: VerifiedCredential | undefined): boolean {
   return previous === undefined || usableUntilMillis > previous.expiresAtMillis
-}
-
-interface Kept {
-  readonly response: TokenResponse
-  readonly obtainedAtMillis: number
-}
-
-/** Sealed texts have the letters of a token (RFC 6750 §2.1). */
-function encode({ response, obtainedAtMillis }: Kept): string {
-  const { accessToken, tokenType, expiresInSeconds, scope, issuedTokenType } = response
-  const kept = { accessToken, tokenType, expiresInSeconds, scope, issuedTokenType, obtainedAtMillis }
-  return Buffer.from(JSON.stringify(kept)).toString('base64url')
-}
-
-/** Throws where another version of this package has written something else. */
-function decode(text: string): Kept {
-  const kept = JSON.parse(Buffer.from(text, 'base64url').toString()) as Readonly<Record<string, unknown>>
-  const optional = (name: string, type: 'string' | 'number'): unknown => {
-    const value = Object.hasOwn(kept, name) ? kept[name] : undefined
-    if (value !== undefined && typeof value !== type) throw new SealError()
-    return value
-  }
-  const required = (name: string, type: 'string' | 'number'): unknown => {
-    const value = optional(name, type)
-    if (value === undefined) throw new SealError()
-    return value
-  }
-  return {
-    obtainedAtMillis: required('obtainedAtMillis', 'number') as number,
-    response: {
-      accessToken: required('accessToken', 'string') as string,
-      tokenType: required('tokenType', 'string') as string,
-      expiresInSeconds: optional('expiresInSeconds', 'number') as number | undefined,
-      scope: optional('scope', 'string') as string | undefined,
-      issuedTokenType: optional('issuedTokenType', 'string') as string | undefined,
-      refreshToken: undefined,
-    },
-  }
-}
-
-/** The same for equal claims: an issuer that is asked about a token may tell them in another order. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (typeof value !== 'object' || value === null) return value
-  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return entries.map(([name, member]) => [name, sorted(member)])
 }

@@ -1,44 +1,47 @@
-/** A token that is valid now, renewed before it expires, once for all who ask. */
+/** A token that is valid now, renewed before it expires, with one request for all who wait. */
 
 import { cloneError, ExchangeError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 
 /** What is asked of a {@link TokenSource}. */
 export interface GetTokenOptions {
-  /** How long the token must stay valid from now on, in milliseconds: the time-out of the call it is for. Default 0. */
+  /**
+   * How long the token must stay valid from now on, in milliseconds: the time-out of the call that it is for. Default
+   * 0.
+   */
   readonly validForMillis?: number
-  /** Ends the waiting, not the work: others may wait for the same token. */
+  /** Ends the wait, not the work: others may wait for the same token. */
   readonly signal?: AbortSignal
 }
 
-/** Where tokens come from that nobody presented. */
+/** A source of tokens that no caller presented. */
 export interface TokenSource {
   /**
-   * Resolves with a token that is valid now, and stays so for `validForMillis`. After a failure nobody is asked again for
-   * a second, after a refusal for 5 seconds: until then it is the same error.
+   * Resolves with a token that is valid now, and stays so for `validForMillis`. After a failure the issuer is not asked
+   * again for a second, after a refusal for 5 seconds: until then the same error is thrown.
    *
-   * @throws ExchangeError where none can be had, and the reason of `signal` where that is aborted.
+   * @throws ExchangeError if no token can be had, and the reason of `signal` if that is aborted.
    */
   get(options?: GetTokenOptions): Promise<VerifiedCredential>
   /**
-   * The token that is at hand, without waiting; `undefined` where there is none, or it has expired. Where it is time to
-   * renew it, that is done in the background: never for a token that nobody asks for any more.
+   * The token that is at hand, without waiting; `undefined` if there is none, or it has expired. A token that is due
+   * for renewal is renewed in the background, so a token that is no longer asked for is not renewed.
    */
   readonly current: VerifiedCredential | undefined
   /**
-   * Gets another token in place of `refused`, which a destination has answered 401 to although it has not expired: at
-   * most once in 5 seconds, whoever asks. Resolves with what is at hand then; a source may do without.
+   * Gets another token in place of `refused`, which a destination has answered with 401 although it has not expired: at
+   * most once in 5 seconds. Resolves with the token that is then at hand. A source need not have this method.
    *
-   * @throws ExchangeError where none can be had.
+   * @throws ExchangeError if no token can be had.
    */
   renew?(refused: VerifiedCredential): Promise<VerifiedCredential>
 }
 
-/** Those of this package can always be renewed. */
+/** The sources of this package can always renew. */
 export type RenewableSource = Required<TokenSource>
 
-/** A token, when it was issued to whoever asked, and until when it may be used, in milliseconds since the epoch. */
-export interface Obtained {
+/** A token, when it was issued, and until when it may be used, in milliseconds since the epoch. */
+export interface ObtainedToken {
   readonly credential: VerifiedCredential
   readonly obtainedAtMillis: number
   readonly usableUntilMillis: number
@@ -46,13 +49,25 @@ export interface Obtained {
 
 export interface RenewingOptions {
   /** Gets a new token. Rejects with an {@link ExchangeError}. */
-  readonly obtain: (previous: VerifiedCredential | undefined) => Promise<Obtained>
+  readonly obtain: (previous: VerifiedCredential | undefined) => Promise<ObtainedToken>
   readonly renewBeforeMillis: number
   /** No token of this source is used later than this, in milliseconds since the epoch. */
   readonly notAfterMillis: number
 }
 
-interface Held {
+export function createTokenSource(options: RenewingOptions): RenewableSource {
+  const source = new RenewingSource(options)
+  // Applications get this object, and may take its methods off it.
+  return {
+    get current() {
+      return source.current
+    },
+    get: (getOptions) => source.get(getOptions),
+    renew: (refused) => source.renew(refused),
+  }
+}
+
+interface HeldToken {
   readonly credential: VerifiedCredential
   readonly until: number
   readonly renewAt: number
@@ -61,93 +76,105 @@ interface Held {
 
 interface Failure {
   readonly error: ExchangeError
-  /** On the clock that nobody sets. */
+  /** On the monotonic clock, which cannot be set back. */
   readonly until: number
 }
 
 const REFUSED_MILLIS = 5_000
 const FAILED_MILLIS = 1_000
-/** A destination that refuses whatever token it gets must not cost the issuer one for each request. */
+/** A destination that refuses every token must not cost the issuer a request each time. */
 const RENEWED_MILLIS = 5_000
 
-export function createTokenSource({ obtain, renewBeforeMillis, notAfterMillis }: RenewingOptions): RenewableSource {
-  let held: Held | undefined
-  let failure: Failure | undefined
-  let pending: Promise<Held> | undefined
-  let refusedAt = Number.NEGATIVE_INFINITY
+class RenewingSource implements RenewableSource {
+  readonly #options: RenewingOptions
+  #held: HeldToken | undefined
+  #failure: Failure | undefined
+  #pending: Promise<HeldToken> | undefined
+  #refusedAt = Number.NEGATIVE_INFINITY
 
-  function hold({ credential, obtainedAtMillis, usableUntilMillis }: Obtained): Held {
-    const until = Math.min(usableUntilMillis, notAfterMillis)
-    // A short life is renewed half-way through, so that it is not renewed all the time.
-    const renewAt = Math.max(until - renewBeforeMillis, (obtainedAtMillis + until) / 2)
-    return { credential, until, renewAt, lifeMillis: until - obtainedAtMillis }
+  constructor(options: RenewingOptions) {
+    this.#options = options
   }
 
-  async function renew(): Promise<Held> {
-    try {
-      held = hold(await obtain(held?.credential))
-      failure = undefined
-      return held
-    } catch (cause) {
-      const error = cause instanceof ExchangeError ? cause : new ExchangeError('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
-      failure = { error, until: performance.now() + (error.retryable ? FAILED_MILLIS : REFUSED_MILLIS) }
-      throw error
-    } finally {
-      pending = undefined
-    }
+  get current(): VerifiedCredential | undefined {
+    return this.#atHand()?.credential
   }
 
-  function renewOnce(): Promise<Held> {
-    if (failure !== undefined && performance.now() < failure.until) return Promise.reject(failure.error)
-    pending ??= renew()
-    return pending
+  async get({ validForMillis = 0, signal }: GetTokenOptions = {}): Promise<VerifiedCredential> {
+    signal?.throwIfAborted()
+    if (!isValidFor(validForMillis, this.#options.notAfterMillis)) throw createLifetimeError()
+    const known = this.#atHand()
+    if (known !== undefined && isValidFor(validForMillis, known.until)) return known.credential
+    // This issuer's tokens do not live that long: the next one would not either.
+    if (known !== undefined && known.lifeMillis <= validForMillis) throw createLifetimeError()
+    const fresh = await waitUnlessAborted(this.#renewOnce(), signal)
+    if (isValidFor(validForMillis, fresh.until)) return fresh.credential
+    // Another process may have had it for a while: the issuer gives one that is valid for longer.
+    const fresher = fresh.lifeMillis > validForMillis ? await waitUnlessAborted(this.#renewOnce(), signal) : fresh
+    if (!isValidFor(validForMillis, fresher.until)) throw createLifetimeError()
+    return fresher.credential
   }
 
-  /** What is at hand and has not expired; renewed in the background when it is time. */
-  function atHand(): Held | undefined {
+  async renew(refused: VerifiedCredential): Promise<VerifiedCredential> {
+    const held = this.#held
+    const now = performance.now()
+    const isDue = held === undefined || (held.credential === refused && now - this.#refusedAt >= RENEWED_MILLIS)
+    if (isDue) this.#refusedAt = now
+    else if (this.#pending === undefined) return held.credential
+    return (await waitUnlessAborted(this.#renewOnce(), undefined)).credential
+  }
+
+  /** Returns the held token if it has not expired; renews it in the background when it is due. */
+  #atHand(): HeldToken | undefined {
+    const held = this.#held
     if (held === undefined) return undefined
     const now = Date.now()
-    // A new token would be no better where that which it comes from ends first.
-    const isDue = now >= held.renewAt && held.until < notAfterMillis
-    if (isDue) renewOnce().catch(() => undefined)
+    // A new token would be no better if the token that it is exchanged for expires first.
+    const isDue = now >= held.renewAt && held.until < this.#options.notAfterMillis
+    if (isDue) this.#renewOnce().catch(() => undefined)
     return now < held.until ? held : undefined
   }
 
-  return {
-    get current() {
-      return atHand()?.credential
-    },
-    async get({ validForMillis = 0, signal } = {}) {
-      signal?.throwIfAborted()
-      const lasts = ({ until }: { readonly until: number }): boolean => until > Date.now() + validForMillis
-      if (!lasts({ until: notAfterMillis })) throw tooShort()
-      const known = atHand()
-      if (known !== undefined && lasts(known)) return known.credential
-      // This issuer's tokens do not live that long: the next one would not either.
-      if (known !== undefined && known.lifeMillis <= validForMillis) throw tooShort()
-      const fresh = await orAborted(renewOnce(), signal)
-      if (lasts(fresh)) return fresh.credential
-      // It may have been another process's for a while: the issuer gives one that lasts longer.
-      const fresher = fresh.lifeMillis > validForMillis ? await orAborted(renewOnce(), signal) : fresh
-      if (!lasts(fresher)) throw tooShort()
-      return fresher.credential
-    },
-    async renew(refused) {
-      const now = performance.now()
-      const isDue = held === undefined || (held.credential === refused && now - refusedAt >= RENEWED_MILLIS)
-      if (isDue) refusedAt = now
-      const { credential } = isDue || pending !== undefined ? await orAborted(renewOnce(), undefined) : (held as Held)
-      return credential
-    },
+  #renewOnce(): Promise<HeldToken> {
+    const failure = this.#failure
+    if (failure !== undefined && performance.now() < failure.until) return Promise.reject(failure.error)
+    this.#pending ??= this.#obtain()
+    return this.#pending
+  }
+
+  async #obtain(): Promise<HeldToken> {
+    try {
+      const held = this.#hold(await this.#options.obtain(this.#held?.credential))
+      this.#held = held
+      this.#failure = undefined
+      return held
+    } catch (cause) {
+      const error = cause instanceof ExchangeError ? cause : new ExchangeError('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
+      this.#failure = { error, until: performance.now() + (error.retryable ? FAILED_MILLIS : REFUSED_MILLIS) }
+      throw error
+    } finally {
+      this.#pending = undefined
+    }
+  }
+
+  #hold({ credential, obtainedAtMillis, usableUntilMillis }: ObtainedToken): HeldToken {
+    const until = Math.min(usableUntilMillis, this.#options.notAfterMillis)
+    // A short-lived token is renewed half-way, so that renewals do not follow each other.
+    const renewAt = Math.max(until - this.#options.renewBeforeMillis, (obtainedAtMillis + until) / 2)
+    return { credential, until, renewAt, lifeMillis: until - obtainedAtMillis }
   }
 }
 
-function tooShort(): ExchangeError {
+function isValidFor(millis: number, untilMillis: number): boolean {
+  return untilMillis > Date.now() + millis
+}
+
+function createLifetimeError(): ExchangeError {
   return new ExchangeError('ERR_TOKEN_EXCHANGE_LIFETIME')
 }
 
-/** Those who wait for the same work get an error of their own each. */
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/** Gives each of those who wait for the same work their own error. */
+async function waitUnlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const abort = (): void => reject(signal?.reason)
   signal?.addEventListener('abort', abort, { once: true })

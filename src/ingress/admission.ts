@@ -1,208 +1,269 @@
-/** Whether a request is let in, and as whom: the steps that the gate and all adapters share. */
+/** Decides whether a caller is admitted: the one pipeline for requests, messages and single tokens. */
 
-import type { EventEmitter } from 'node:events'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { Span } from '@opentelemetry/api'
 import { trace } from '@opentelemetry/api'
 import type { Audit } from '../audit/audit.ts'
-import { ensureContextManager } from '../context/context-manager.ts'
-import type { CredentialSlot, SlotState } from '../context/slot.ts'
-import type { RelayPropagator } from '../propagation/propagator.ts'
-import { recordOnSpan } from '../telemetry/span-events.ts'
-import { rememberOrigin } from '../telemetry/token-origins.ts'
-import type { Answer } from '../token/challenge.ts'
-import { answerFor } from '../token/challenge.ts'
-import type { TokenError } from '../token/errors.ts'
-import { InsufficientScopeError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
-import { own } from '../token/own.ts'
+import type { Caller } from '../context/caller.ts'
+import { measureVerification } from '../telemetry/metrics.ts'
+import { recordOnSpan } from '../telemetry/record.ts'
+import { redactCapturedHeader } from '../telemetry/redaction/captured-headers.ts'
+import { rememberSpanOf } from '../telemetry/span-links.ts'
+import type { UnverifiedCredential } from '../token/credential.ts'
+import { asTokenError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
-import { enterSlot } from './enter.ts'
 
-/** A request as far as its admission depends on it. */
-export interface AdmissionRequest {
-  /** Its header fields, by their names in lower case. The same object for the same request, where there is one. */
-  readonly headers: IncomingHttpHeaders
-  /** Every field line as received, name and value alternating, where the server keeps them. */
-  readonly rawHeaders?: readonly string[]
-  /** What listeners will be attached to that shall run as the caller: request and response of Node. Default: none. */
-  readonly emitters?: readonly EventEmitter[]
-  /** Emits `close` when the request is over: the response of Node. Default: it never is. */
-  readonly lifetime?: EventEmitter
+/** What one entrance asks of a caller. */
+export interface Entrance {
+  /** Whether a caller without a token is refused. */
+  readonly requireToken: boolean
+  /** Whether the outcome goes on the active span, and not only into the audit trail. */
+  readonly onSpan: boolean
+  /** Whether the exchanged tokens are fetched that rules want at ingress. */
+  readonly prepare: boolean
+  /** What else must hold. Called on every look. */
+  readonly check?: () => TokenError | undefined
+  /** Records what else the audit trail has to hold first: `true` once that is acknowledged, `false` if it cannot be. */
+  readonly record?: (credential: VerifiedCredential | undefined) => boolean | Promise<boolean>
 }
 
-/** `require`: no request without a valid token. `optional`: none is fine, a bad one is not. */
-type AdmissionMode = 'require' | 'optional'
-
-/** Whom adapters let in. */
-export interface AdmissionOptions {
-  /** `require`: no request without a valid token. `optional`: none is fine, a bad one is not. Default `require`. */
-  readonly mode?: AdmissionMode
-}
-
-/** The request may pass. */
-export interface Admitted {
+/** The caller is admitted: as `credential`, or without a credential if no token is required. */
+interface AdmittedCaller {
   readonly admitted: true
-  /** The caller. `undefined` where there is no token and the mode is `optional`. */
   readonly credential: VerifiedCredential | undefined
-  /** Runs `fn` and all that it starts as the caller. Returns what `fn` returns. */
-  run<T>(fn: () => T): T
 }
 
-/** The request has to be answered with `answer`. */
-export interface Refused {
+/** The caller is refused, for good or for now: `error.retryable` says which. */
+interface RefusedCaller {
   readonly admitted: false
   readonly error: TokenError
-  /** Status, fields and body (RFC 6750 §3). */
-  readonly answer: Answer
 }
 
-export type Admission = Admitted | Refused
+export type Outcome = AdmittedCaller | RefusedCaller
 
-/** What adapters ask of a relay. */
-export interface Admitter {
+/** Answers at once if nothing has to be waited for. Never throws and never rejects. */
+export type Admit = (caller: Caller, entrance: Entrance) => Outcome | Promise<Outcome>
+
+export interface AdmissionParts {
+  readonly verifier: Pick<Verifier, 'verifyCached' | 'startVerification'>
+  /** Why a token that this service got for itself cannot be used now. */
+  readonly defectOf: (issued: VerifiedCredential) => TokenError | undefined
   /**
-   * Decides whether a request is let in. Its token is verified, unless the gate has done so already. Answers at once
-   * where nothing has to be waited for; never throws and never rejects.
+   * Fetches what requests of this caller may need; `undefined` if there is nothing to wait for. Never rejects. No
+   * function, if no rule wants that.
    */
-  admit(request: AdmissionRequest, options?: AdmissionOptions): Admission | Promise<Admission>
-  /** Refuses a caller who lacks one of `scopes`; `undefined` where none is lacking. */
-  checkScopes(credential: VerifiedCredential | undefined, scopes: readonly string[]): Refused | undefined
+  readonly prepare: ((credential: VerifiedCredential) => Promise<void> | undefined) | undefined
+  /** Where callers have to be recorded before they are admitted. */
+  readonly audit: Pick<Audit, 'acknowledged' | 'isBlocked'> | undefined
 }
 
-/** The same for the gate, which has the slot in its hands before it decides. */
-export interface SlotAdmitter extends Admitter {
-  slotOf(request: AdmissionRequest): CredentialSlot
-  admitSlot(slot: CredentialSlot, mode: AdmissionMode): SlotAdmission | Promise<SlotAdmission>
+export function createAdmission(parts: AdmissionParts): Admit {
+  const isStraight = parts.audit === undefined && parts.prepare === undefined
+  return (caller, entrance) =>
+    (isStraight ? admitRemembered(parts, caller, entrance) : undefined) ??
+    new AdmissionRun(parts, caller, entrance).admit()
 }
 
-export type SlotAdmission = Omit<Admitted, 'run'> | Refused
-
-export interface AdmitterOptions {
-  readonly propagator: RelayPropagator
-  readonly verifier: Verifier
-  /** URL that challenges name as `resource_metadata`. */
-  readonly resourceMetadata: string | undefined
-  /** Gets what requests of this caller may need; `undefined` where there is nothing to wait for. */
-  readonly prepare: (credential: VerifiedCredential) => Promise<void> | undefined
-  /** Who is let in has to be recorded there before. */
-  readonly audit: Pick<Audit, 'acknowledged'> | undefined
-}
-
-export function createAdmitter(options: AdmitterOptions): SlotAdmitter {
-  const { propagator, verifier, resourceMetadata, prepare, audit } = options
-  function refuse(error: TokenError, credential?: VerifiedCredential): Refused {
-    recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.rejected', code: error.code, credential })
-    return { admitted: false, error, answer: answerFor(error, resourceMetadata) }
-  }
-
-  function letIn(credential: VerifiedCredential, recorded: Promise<boolean> | undefined) {
-    const admission: SlotAdmission = { admitted: true, credential }
-    if (recorded !== undefined) return afterRecord(recorded, admission, credential)
-    return prepare(credential)?.then(() => admission) ?? admission
-  }
-
-  /** Nothing is got for a caller who is not let in. */
-  async function afterRecord(
-    recorded: Promise<boolean>,
-    admission: SlotAdmission,
-    credential: VerifiedCredential,
-  ): Promise<SlotAdmission> {
-    if (!(await recorded)) return refuse(new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1), credential)
-    await prepare(credential)
-    return admission
-  }
-
-  function admitSlot(slot: CredentialSlot, mode: AdmissionMode) {
-    // What the gate has found out already, it has told already.
-    const { status } = slot.state
-    const isNew = status === 'unverified' || status === 'rejected'
-    if (isNew) recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.received' })
-    const settled = slot.settle(verifier)
-    return settled instanceof Promise
-      ? settled.then((state) => conclude(state, mode, isNew))
-      : conclude(settled, mode, isNew)
-  }
-
-  function conclude(state: SlotState, mode: AdmissionMode, isNew: boolean): SlotAdmission | Promise<SlotAdmission> {
-    const error = refusalOf(state, mode)
-    if (error !== undefined) return refuse(error)
-    if (state.status !== 'verified') return { admitted: true, credential: undefined }
-    if (isNew) tellVerified(state.credential)
-    return letIn(state.credential, isNew ? audit?.acknowledged() : undefined)
-  }
-
-  function admit(request: AdmissionRequest, mode: AdmissionMode): Admission | Promise<Admission> {
-    ensureContextManager()
-    const slot = letInSlotOf(request, propagator) ?? slotOf(request, propagator)
-    const { emitters = [], lifetime } = request
-    // Before anything is waited for: the client may be gone by then.
-    if (lifetime !== undefined) slot.endWith(lifetime)
-    const complete = (outcome: SlotAdmission): Admission =>
-      outcome.admitted
-        ? { admitted: true, credential: outcome.credential, run: (fn) => enterSlot(slot, emitters, fn) }
-        : outcome
-    const outcome = admitSlot(slot, mode)
-    return outcome instanceof Promise ? outcome.then(complete) : complete(outcome)
-  }
-
-  return {
-    admitSlot,
-    slotOf: (request) => slotOf(request, propagator),
-    admit(request, options) {
-      try {
-        return admit(request, modeOf(options))
-      } catch {
-        // Not a request: nobody knows who is calling.
-        return refuse(new UndecidedError('ERR_TOKEN_UNDECIDED'))
-      }
-    },
-    checkScopes(credential, scopes) {
-      if (credential === undefined) return refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
-      const allowed = scopes.every((scope) => credential.scopes.includes(scope))
-      return allowed ? undefined : refuse(new InsufficientScopeError(scopes), credential)
-    },
+/**
+ * Admits the usual request, in a straight line: its token is remembered, and nothing has to be recorded on disk,
+ * opened, exchanged or waited for. Returns `undefined` for every other caller, before anything is recorded. A test runs
+ * each case through both, which must not differ.
+ */
+function admitRemembered({ verifier }: AdmissionParts, caller: Caller, entrance: Entrance): Outcome | undefined {
+  const { state } = caller
+  if (state.status !== 'unverified' || caller.recorded !== false || caller.opening !== undefined) return undefined
+  if (entrance.check !== undefined || entrance.record !== undefined) return undefined
+  try {
+    const credential = verifier.verifyCached(state.credential)
+    if (credential === undefined || credential instanceof TokenError) return undefined
+    recordVerified(caller, credential, entrance.onSpan ? trace.getActiveSpan() : undefined, undefined)
+    caller.recordedBy(undefined)
+    caller.confirm(credential)
+    measureVerification({ outcome: 'verified', code: undefined, seconds: undefined })
+    return { admitted: true, credential }
+  } catch {
+    return undefined
   }
 }
 
-/** Anything that is not that very word asks for a token. */
-function modeOf(options: AdmissionOptions | undefined): AdmissionMode {
-  return options !== undefined && own({ ...options }, 'mode') === 'optional' ? 'optional' : 'require'
+function recordVerified(
+  caller: Caller,
+  credential: VerifiedCredential,
+  span: Span | undefined,
+  seconds: number | undefined,
+): void {
+  caller.opening?.record()
+  recordOnSpan(span, { name: 'auth.token.verified', credential, seconds })
+  rememberSpanOf(credential, span)
 }
 
-function tellVerified(credential: VerifiedCredential): void {
-  const span = trace.getActiveSpan()
-  recordOnSpan(span, { name: 'auth.token.verified', credential })
-  rememberOrigin(credential, span)
-}
+/** `undefined`: there is no token. */
+type Verdict = VerifiedCredential | TokenError | undefined
 
-function refusalOf(state: SlotState, mode: AdmissionMode): TokenError | undefined {
-  if (state.status === 'rejected') return state.error
-  return state.status === 'absent' && mode === 'require' ? new TokenRejectedError('ERR_TOKEN_MISSING') : undefined
-}
+/**
+ * One caller at one entrance. A verdict is never final: expiry, revocation, keys and scopes are looked at on every
+ * admission, and again after everything that had to be waited for. So each step that waits ends in another `#look`,
+ * which finds that step done.
+ */
+class AdmissionRun {
+  readonly #parts: AdmissionParts
+  readonly #caller: Caller
+  readonly #entrance: Entrance
+  /** How long the verification took; `undefined` if the token was remembered. */
+  #seconds: number | undefined
+  #isPrepared = false
 
-/** The slot of this very request: from the extraction of an instrumentation, or from our own where there was none. */
-function slotOf({ headers, rawHeaders = [] }: AdmissionRequest, propagator: RelayPropagator): CredentialSlot {
-  const { authorization } = headers
-  const slot = propagator.slotOf(headers, authorization) ?? propagator.extractHeaders(headers, authorization)
-  // `headers` shows the first of two lines; whoever sent two may have had another one checked.
-  if (authorizationLines(rawHeaders) > 1) slot.reject(new TokenRejectedError('ERR_TOKEN_REQUEST'))
-  return slot
-}
-
-/** The metadata of a gRPC call is another object than the headers that the gate has let in. */
-function letInSlotOf(
-  { headers, rawHeaders }: AdmissionRequest,
-  propagator: RelayPropagator,
-): CredentialSlot | undefined {
-  const isApart = rawHeaders === undefined && propagator.slotOf(headers, headers.authorization) === undefined
-  return isApart ? propagator.activeSlotFor(headers.authorization) : undefined
-}
-
-function authorizationLines(rawHeaders: readonly string[]): number {
-  let lines = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]
-    if (name?.length === 13 && name.toLowerCase() === 'authorization') lines += 1
+  constructor(parts: AdmissionParts, caller: Caller, entrance: Entrance) {
+    this.#parts = parts
+    this.#caller = caller
+    this.#entrance = entrance
   }
-  return lines
+
+  admit(): Outcome | Promise<Outcome> {
+    try {
+      const outcome = this.#look()
+      return outcome instanceof Promise ? outcome.catch((error) => this.#refuse(asTokenError(error))) : outcome
+    } catch (error) {
+      return this.#refuse(asTokenError(error))
+    }
+  }
+
+  #look(): Outcome | Promise<Outcome> {
+    const verdict = this.#findVerdict()
+    if (!(verdict instanceof Promise)) return this.#decide(verdict)
+    this.#conceal()
+    return verdict.then((found) => this.#decide(found))
+  }
+
+  /** The client may disconnect, and the span end, before there is an event. */
+  #conceal(): void {
+    const span = this.#span()
+    if (span !== undefined) redactCapturedHeader(span)
+  }
+
+  /** Refuses by default: every state that is admitted is named. */
+  #findVerdict(): Verdict | Promise<Verdict> {
+    const { state } = this.#caller
+    switch (state.status) {
+      case 'absent':
+        return undefined
+      case 'unverified':
+        return this.#verify(state.credential)
+      case 'sealed':
+        return this.#verify(this.#caller.open().credential)
+      case 'verified':
+        // A token that this service got for itself is for another audience.
+        return this.#caller.isRenewed
+          ? (this.#parts.defectOf(state.credential) ?? state.credential)
+          : this.#verify(unverifiedOf(state.credential))
+      case 'rejected':
+        return state.error
+      case 'ambiguous':
+        return new TokenRejectedError('ERR_TOKEN_REQUEST')
+      default:
+        return refuseUnknownState(state)
+    }
+  }
+
+  #verify(credential: UnverifiedCredential): Verdict | Promise<Verdict> {
+    const { verifier } = this.#parts
+    const known = verifier.verifyCached(credential)
+    if (known !== undefined) return known
+    const startMillis = performance.now()
+    const measure = (verdict: Verdict): Verdict => {
+      this.#seconds ??= (performance.now() - startMillis) / 1000
+      return verdict
+    }
+    const outcome = verifier.startVerification(credential)
+    return outcome instanceof Promise
+      ? outcome.then(measure, (error) => measure(asTokenError(error)))
+      : measure(outcome)
+  }
+
+  #decide(verdict: Verdict): Outcome | Promise<Outcome> {
+    const { requireToken, check, record } = this.#entrance
+    // Two lines of `Authorization` may have been found while the first was being verified.
+    const error = verdict instanceof TokenError ? verdict : (this.#caller.rejection ?? check?.())
+    if (error !== undefined) return this.#refuse(error)
+    if (verdict !== undefined) return this.#admitAs(verdict as VerifiedCredential)
+    if (requireToken) return this.#refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
+    return this.#awaitRecord(record?.(undefined), undefined) ?? { admitted: true, credential: undefined }
+  }
+
+  /** Steps that may leave the caller undecided come before the opening of a message, which is used up then. */
+  #admitAs(credential: VerifiedCredential): Outcome | Promise<Outcome> {
+    if (this.#parts.audit?.isBlocked() === true) return this.#refuse(createAuditError(), credential)
+    return (
+      this.#awaitRecord(this.#recordVerified(credential), credential) ??
+      this.#awaitRecord(this.#entrance.record?.(credential), credential) ??
+      this.#awaitPreparation(credential) ??
+      this.#awaitCount() ??
+      this.#confirm(credential)
+    )
+  }
+
+  #awaitRecord(
+    recorded: boolean | Promise<boolean> = true,
+    credential: VerifiedCredential | undefined,
+  ): Outcome | Promise<Outcome> | undefined {
+    const proceed = (isKept: boolean) => (isKept ? this.#look() : this.#refuse(createAuditError(), credential))
+    if (recorded === true) return undefined
+    return recorded === false ? proceed(false) : recorded.then(proceed)
+  }
+
+  #awaitPreparation(credential: VerifiedCredential): Promise<Outcome> | undefined {
+    if (this.#isPrepared || !this.#entrance.prepare) return undefined
+    this.#isPrepared = true
+    return this.#parts.prepare?.(credential)?.then(() => this.#look())
+  }
+
+  #awaitCount(): Promise<Outcome> | undefined {
+    return this.#caller.opening?.count()?.then(
+      () => this.#look(),
+      (error: unknown) => this.#refuse(asTokenError(error)),
+    )
+  }
+
+  /** Records the caller once, however often they are admitted; again if the record may not have been kept. */
+  #recordVerified(credential: VerifiedCredential): boolean | Promise<boolean> {
+    const caller = this.#caller
+    if (caller.recorded !== false) return caller.recorded
+    recordVerified(caller, credential, this.#span(), this.#seconds)
+    return caller.recordedBy(this.#parts.audit?.acknowledged())
+  }
+
+  #confirm(credential: VerifiedCredential): AdmittedCaller {
+    this.#caller.opening?.use()
+    const isNew = this.#caller.confirm(credential)
+    if (isNew) measureVerification({ outcome: 'verified', code: undefined, seconds: this.#seconds })
+    return { admitted: true, credential }
+  }
+
+  #refuse(error: TokenError, credential?: VerifiedCredential): RefusedCaller {
+    const { code, retryable } = error
+    recordOnSpan(this.#span(), { name: 'auth.token.rejected', code, credential, seconds: this.#seconds })
+    if (code === 'ERR_TOKEN_MISSING') return { admitted: false, error }
+    measureVerification({ outcome: retryable ? 'undecided' : 'rejected', code, seconds: this.#seconds })
+    // An undecided caller stays undecided: the next admission begins anew.
+    if (retryable) this.#caller.opening?.release()
+    else this.#caller.reject(error)
+    return { admitted: false, error }
+  }
+
+  #span(): Span | undefined {
+    return this.#entrance.onSpan ? trace.getActiveSpan() : undefined
+  }
+}
+
+/** The class of every verified credential extends that of the unverified ones. */
+function unverifiedOf(verified: VerifiedCredential): UnverifiedCredential {
+  return verified as VerifiedCredential & UnverifiedCredential
+}
+
+function createAuditError(): UndecidedError {
+  return new UndecidedError('ERR_TOKEN_AUDIT_UNAVAILABLE', 1)
+}
+
+function refuseUnknownState(_state: never): UndecidedError {
+  return new UndecidedError('ERR_TOKEN_UNDECIDED')
 }

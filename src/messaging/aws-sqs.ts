@@ -1,13 +1,14 @@
-/** otel-token-relay/aws-sqs: batches of SQS messages are worked on one by one, each as whoever sent it. */
+/** otel-token-relay/aws-sqs: handles a batch of SQS messages one by one, each as its caller. */
 
 import type { TokenError } from '../token/errors.ts'
 import { consume } from './consume.ts'
 import type { AdapterOptions, Handler } from './options.ts'
-import { produceBeside } from './produce.ts'
+import { produceWithHeaders } from './produce.ts'
+import { checkUndecidedMillis } from './undecided-wait.ts'
 
 export type { AdapterOptions, Handler } from './options.ts'
 
-/** A message as SQS delivers it, to `ReceiveMessage` or to a Lambda function. */
+/** A message as SQS delivers it to `ReceiveMessage` or to a Lambda function. */
 export interface SqsMessage {
   readonly MessageAttributes?: Readonly<Record<string, unknown>> | undefined
   readonly messageAttributes?: Readonly<Record<string, unknown>> | undefined
@@ -15,27 +16,33 @@ export interface SqsMessage {
   readonly body?: string | undefined
 }
 
-/** An attribute of a message. */
+/** A message attribute. */
 export interface SqsAttribute {
   readonly DataType: 'String'
   readonly StringValue: string
 }
 
-/** What became of a batch. */
+/** The result of a batch. */
 export interface SqsBatch<M> {
-  /** To be deleted: they were worked on, or `onRejected` has taken them. */
+  /** Delete these messages: they were handled, or `onRejected` took them. */
   readonly done: readonly M[]
   /**
-   * To be left where they are: they come again when their visibility time-out is over, and go to the dead-letter queue when
-   * they have come too often. `reason` is a `TokenError`, or what the handler has thrown.
+   * Do not delete these messages: SQS delivers them again after the visibility time-out, and moves them to the
+   * dead-letter queue after too many deliveries. `reason` is a `TokenError` or the error of the handler.
    */
   readonly failed: readonly { readonly message: M; readonly reason: unknown }[]
 }
 
+const DEFAULT_UNDECIDED_MILLIS = 10_000
+
 /**
- * Runs `handler` for one message of a batch after the other, each as whoever sent it, and the batch as nobody. Messages must
- * have been asked for with their attributes (`MessageAttributeNames: ['All']`). `queueName` is the last part of the queue's
- * URL; messages that came through a topic of SNS have it as `aws_sns:<topic>` in their rule: give that as `source` then.
+ * Runs `handler` for the messages of a batch one after the other, each as its caller. Request messages with their
+ * attributes (`MessageAttributeNames: ['All']`). `queueName` is the last part of the queue URL. If the messages came
+ * through an SNS topic, their rule is named `aws_sns:<topic>`: pass that as `source`.
+ *
+ * Here `undecidedMillis` applies to the whole batch, and its default is 10000: a message that waits longer than the
+ * visibility time-out of the queue is delivered to another consumer. Undecided messages come again after that time-out,
+ * and each delivery counts for `maxReceiveCount`.
  */
 export async function eachAsCaller<M extends SqsMessage>(
   queueName: string,
@@ -43,15 +50,18 @@ export async function eachAsCaller<M extends SqsMessage>(
   handler: Handler<M>,
   options: AdapterOptions<M> & { readonly source?: string } = {},
 ): Promise<SqsBatch<M>> {
+  checkUndecidedMillis(options)
   const [done, failed]: [M[], { message: M; reason: unknown }[]] = [[], []]
-  const { source = `aws_sqs:${queueName}`, onRejected } = options
+  const { source = `aws_sqs:${queueName}`, onRejected, undecidedMillis = DEFAULT_UNDECIDED_MILLIS, signal } = options
+  const deadline = performance.now() + undecidedMillis
   for (const message of messages) {
     try {
       const received = { source, headers: headersOf(message, source) }
-      const consumed = await consume(received, (delivery) => handler(message, delivery), options)
-      const rejected: TokenError | undefined = consumed.verdict === 'handled' ? undefined : consumed.error
-      if (rejected !== undefined && (consumed.verdict === 'undecided' || onRejected === undefined)) throw rejected
-      if (rejected !== undefined) await onRejected?.(message, rejected)
+      const waiting = { undecidedMillis: Math.max(0, deadline - performance.now()), signal }
+      const consumed = await consume(received, (delivery) => handler(message, delivery), waiting)
+      const error: TokenError | undefined = consumed.verdict === 'handled' ? undefined : consumed.error
+      if (error !== undefined && (consumed.verdict === 'undecided' || onRejected === undefined)) throw error
+      if (error !== undefined) await onRejected?.(message, error)
       done.push(message)
     } catch (reason) {
       failed.push({ message, reason })
@@ -60,47 +70,47 @@ export async function eachAsCaller<M extends SqsMessage>(
   return { done, failed }
 }
 
-/** An eleventh attribute is an error of SQS. */
+/** SQS refuses a message with more attributes. */
 const MAX_ATTRIBUTES = 10
 
 /**
- * Calls `send` with the attributes of a message to the queue from the caller of now, for clients that no instrumentation
- * knows: `sendAsCaller('orders', (caller) => sqs.send(new SendMessageCommand({ …, MessageAttributes: { ...own, ...caller }
- * })), own)`. They are one for the token, and those of the trace. A message has ten attributes at most: where there is not
- * enough room beside `own`, the token is left out, and then the trace.
+ * Calls `send` with the attributes for a message to the queue from the current caller, for clients without an
+ * instrumentation: `sendAsCaller('orders', (caller) => sqs.send(new SendMessageCommand({ …, MessageAttributes: {
+ * ...own, ...caller } })), own)`. One attribute is for the token, the others are for the trace. A message has at most
+ * ten attributes: if `own` leaves too little room, the token is left out first, and then the trace.
  */
 export function sendAsCaller<T>(
   queueName: string,
   send: (attributes: Record<string, SqsAttribute>) => T,
   own: Readonly<Record<string, unknown>> = {},
 ): Promise<Awaited<T>> {
-  const taken = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, String(textOf(value) ?? '')]))
-  return produceBeside(taken, `aws_sqs:${queueName}`, (headers) =>
-    send(Object.fromEntries(fitting(headers, taken).map(([name, value]) => [name, attribute(value)]))),
+  const existing = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, String(stringOf(value) ?? '')]))
+  return produceWithHeaders(existing, `aws_sqs:${queueName}`, (headers) =>
+    send(Object.fromEntries(selectFitting(headers, existing).map(([name, value]) => [name, createAttribute(value)]))),
   )
 }
 
-/** Whether the token comes before the trace is for the order of the application's propagators to say. */
-function fitting(headers: Readonly<Record<string, string>>, own: object): readonly (readonly [string, string])[] {
+/** Leaves out the token before the trace, whatever the order of the application's propagators. */
+function selectFitting(headers: Readonly<Record<string, string>>, own: object): readonly (readonly [string, string])[] {
   const fits = (names: readonly string[]): boolean => new Set([...Object.keys(own), ...names]).size <= MAX_ATTRIBUTES
   const { authorization: _, ...trace } = headers
   return Object.entries([headers, trace].find((added) => fits(Object.keys(added))) ?? {})
 }
 
-function attribute(value: string): SqsAttribute {
+function createAttribute(value: string): SqsAttribute {
   return { DataType: 'String', StringValue: value }
 }
 
-/** Lambda spells the names in another case. */
+/** Reads the attributes. Lambda spells their names in another case, and SNS may wrap them in the body. */
 function headersOf({ MessageAttributes, messageAttributes, Body, body }: SqsMessage, source: string) {
   const own = MessageAttributes ?? messageAttributes ?? {}
   const isWrapped = source.startsWith('aws_sns:') && Object.keys(own).length === 0
-  const attributes = isWrapped ? attributesIn(Body ?? body ?? '') : own
-  return Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, textOf(value)]))
+  const attributes = isWrapped ? readEnvelope(Body ?? body ?? '') : own
+  return Object.fromEntries(Object.entries(attributes).map(([name, value]) => [name, stringOf(value)]))
 }
 
-/** Of the envelope that SNS puts around a message, unless the subscription says "raw". */
-function attributesIn(body: string): object {
+/** Reads the attributes from the envelope that SNS puts around a message if the subscription is not "raw". */
+function readEnvelope(body: string): object {
   try {
     const { MessageAttributes } = JSON.parse(body) as { MessageAttributes?: unknown }
     return typeof MessageAttributes === 'object' && MessageAttributes !== null ? MessageAttributes : {}
@@ -109,7 +119,7 @@ function attributesIn(body: string): object {
   }
 }
 
-function textOf(value: unknown): unknown {
+function stringOf(value: unknown): unknown {
   const { StringValue, stringValue, Value } = (value ?? {}) as Record<string, unknown>
   return StringValue ?? stringValue ?? Value
 }

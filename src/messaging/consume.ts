@@ -1,79 +1,109 @@
-/** Works on one message as whoever sent it, or does not. */
+/** Handles one message as its caller, if its token is good. */
 
 import { EventEmitter } from 'node:events'
 import type { Context } from '@opentelemetry/api'
-import { context, defaultTextMapGetter, propagation } from '@opentelemetry/api'
+import { context, defaultTextMapGetter, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import { ensureContextManager } from '../context/context-manager.ts'
-import { deleteCredential, getSlot, setSlot } from '../context/credential-context.ts'
+import { callerOf, deleteCredential, withCaller } from '../context/credential-context.ts'
 import { setSource } from '../context/destination-context.ts'
 import type { ActiveRelay } from '../ingress/active-relay.ts'
 import { activeRelay } from '../ingress/active-relay.ts'
 import type { AdmittedMessage, Delivery, MessageHeaders, ReceivedMessage } from '../propagation/delivery.ts'
 import type { TokenError } from '../token/errors.ts'
-import { UndecidedError } from '../token/errors.ts'
-import { inConsumerSpan } from './spans.ts'
+import { runInConsumerSpan } from './spans.ts'
+import type { WaitOptions } from './undecided-wait.ts'
+import { checkUndecidedMillis, isAborted, redeliveryDelayOf, retryDelayOf, waitFor } from './undecided-wait.ts'
 
-/** What became of a message. `undecided`: nobody could say whether its token is good; deliver it again, later. */
+/** The result of a message. */
 export type Consumed<T> =
   | { readonly verdict: 'handled'; readonly result: T }
-  | { readonly verdict: 'rejected' | 'undecided'; readonly error: TokenError }
+  | { readonly verdict: 'rejected'; readonly error: TokenError }
+  | Undecided
 
-/** How a message is handled. */
+/** The relay cannot decide now if the token of the message is good: have the message delivered again. */
+interface Undecided {
+  readonly verdict: 'undecided'
+  readonly error: TokenError
+  /**
+   * How long to keep the message before it is delivered again, in milliseconds: 1000 to 30000. If you return it at
+   * once, the broker redelivers it at once, thousands of times a second.
+   */
+  readonly retryAfterMillis: number
+}
+
+/** Options of {@link consume}. */
 export interface ConsumeOptions {
   /**
-   * How long a message waits, unacknowledged, for an issuer, a revocation list or a replay window that cannot be asked, in
-   * milliseconds: it is tried again as often as they say. After that the verdict is `undecided`. Default 30000; 0 does
-   * not wait.
+   * How long a message waits, unacknowledged, while an issuer, a revocation list or a replay window is unavailable, in
+   * milliseconds. The relay decides again as often as the error allows, and once more at the end; after that the
+   * verdict is `undecided`. Default 30000; 0 does not wait. Any value that is not a number of at least 0 is a
+   * TypeError; adapters throw it when they are created.
    */
   readonly undecidedMillis?: number
+  /** Ends the wait when it aborts: waiting messages become `undecided` at once. For consumers that stop. */
+  readonly signal?: AbortSignal | undefined
 }
 
 const DEFAULT_UNDECIDED_MILLIS = 30_000
 
 /**
- * Runs `handler` as the caller of `message`, once its token is opened and verified, and tells what became of it; as whom it
- * runs otherwise is for the rule that names the source to say (`consume`). Work that `handler` leaves behind when its
- * promise is settled is detached, as after a request. The active context's own caller has no part in it.
+ * Opens and verifies the token of `message`, runs `handler` as its caller, and returns the result. The rule that names
+ * the source (`consume`) decides what happens to a message without a token and to an expired token. Work that `handler`
+ * starts and does not await is detached when its promise settles, as after a request.
  *
- * @throws whatever `handler` throws, and Error where no relay is active. A token is never a reason to throw.
+ * The handler runs in the context of the message only: caller, baggage and trace of the active context do not apply.
+ * The active span is used only if an instrumentation created it for this message.
+ *
+ * @throws the error of `handler`, and Error if no relay is active. A bad token is a verdict, never an exception.
  */
-export async function consume<T>(
+export function consume<T>(
   message: ReceivedMessage,
   handler: (delivery: Delivery) => T,
   options: ConsumeOptions = {},
 ): Promise<Consumed<Awaited<T>>> {
+  return consumeFromBroker(message, handler, options, { signal: options.signal })
+}
+
+/**
+ * {@link consume} for an adapter that knows how its broker keeps a waiting message. Also rejects with the error of
+ * `keepAlive`.
+ */
+export async function consumeFromBroker<T>(
+  message: ReceivedMessage,
+  handler: (delivery: Delivery) => T,
+  options: ConsumeOptions,
+  waiting: WaitOptions,
+): Promise<Consumed<Awaited<T>>> {
+  checkUndecidedMillis(options)
   const relay = activeRelay()
   ensureContextManager()
-  const { source } = message
-  return inConsumerSpan(source, contextOf(message, relay), async (ctx) => {
-    const admitted = await admitPatiently(relay, ctx, message, options).catch(refused)
+  return runInConsumerSpan(message.source, extractContext(message, relay), async (ctx) => {
+    const admitted = await admitOrWait(relay, ctx, message, options, waiting)
     if ('verdict' in admitted) return admitted
-    return { verdict: 'handled', result: await handle(admitted, handler) }
+    return { verdict: 'handled', result: await runHandler(admitted, handler) }
   })
 }
 
-function refused(error: unknown): Exclude<Consumed<never>, { readonly verdict: 'handled' }> {
-  const reason = error as TokenError
-  return { verdict: reason.retryable ? 'undecided' : 'rejected', error: reason }
-}
-
-/** The trace of the message in the active context, and nothing of that one's caller. */
-export function contextOf({ source, headers }: ReceivedMessage, { propagator }: ActiveRelay): Context {
-  const carrier = plainHeaders(headers)
-  const base = propagation.extract(setSource(deleteCredential(context.active()), source), carrier, defaultTextMapGetter)
-  // Again by ourselves: the application's propagator need not contain the relay's, and there may be none at all.
+/**
+ * Returns the trace, the baggage and the token of the message. Consumers start anywhere, so nothing of the active
+ * context is kept.
+ */
+export function extractContext({ source, headers }: ReceivedMessage, { propagator }: ActiveRelay): Context {
+  const carrier = normalizeHeaders(headers)
+  const base = propagation.extract(setSource(ROOT_CONTEXT, source), carrier, defaultTextMapGetter)
+  // The application's propagator may not contain the relay's, or may be missing.
   return propagator.extract(setSource(base, source), carrier, defaultTextMapGetter)
 }
 
-/** Names in lower case; values as texts. Two of one name are a list, which is no token. */
-function plainHeaders(headers: MessageHeaders | undefined): Record<string, string | string[]> {
-  const plain = Object.create(null) as Record<string, string | string[]>
+/** Returns names in lower case and values as strings. Two headers of one name become a list, which is never a token. */
+function normalizeHeaders(headers: MessageHeaders | undefined): Record<string, string | string[]> {
+  const normalized = Object.create(null) as Record<string, string | string[]>
   for (const [key, value] of entriesOf(headers)) {
-    const name = textsOf(key)[0]?.toLowerCase() ?? ''
-    const texts = [plain[name] ?? [], textsOf(value)].flat()
-    plain[name] = texts.length === 1 ? (texts[0] ?? '') : texts
+    const name = stringsOf(key)[0]?.toLowerCase() ?? ''
+    const values = [normalized[name] ?? [], stringsOf(value)].flat()
+    normalized[name] = values.length === 1 ? (values[0] ?? '') : values
   }
-  return plain
+  return normalized
 }
 
 function entriesOf(headers: MessageHeaders | undefined): Iterable<readonly [unknown, unknown]> {
@@ -81,42 +111,71 @@ function entriesOf(headers: MessageHeaders | undefined): Iterable<readonly [unkn
   return Symbol.iterator in headers ? headers : Object.entries(headers)
 }
 
-function textsOf(value: unknown): string[] {
-  if (Array.isArray(value)) return value.flatMap(textsOf)
+function stringsOf(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(stringsOf)
   if (value instanceof Uint8Array) return [Buffer.from(value).toString()]
   return typeof value === 'string' ? [value] : []
 }
 
-async function admitPatiently(
+type NotAdmitted = Exclude<Consumed<never>, { readonly verdict: 'handled' }>
+
+/**
+ * Decides again until the message is decided or its time is up, and once more at the end even if the error asks for a
+ * longer pause.
+ */
+async function admitOrWait(
   relay: ActiveRelay,
-  ctx: Context,
+  first: Context,
   message: ReceivedMessage,
   { undecidedMillis = DEFAULT_UNDECIDED_MILLIS }: ConsumeOptions,
-): Promise<AdmittedMessage> {
+  waiting: WaitOptions,
+): Promise<AdmittedMessage | NotAdmitted> {
   const deadline = performance.now() + undecidedMillis
-  for (let current = ctx; ; current = contextOf(message, relay)) {
-    try {
-      return await relay.admitMessage(current, message.source)
-    } catch (error) {
-      const pauseMillis = pauseAfter(error as TokenError)
-      if (performance.now() + pauseMillis > deadline) throw error
-      await new Promise((resolve) => setTimeout(resolve, pauseMillis))
-    }
+  for (let ctx = first; ; ctx = extractAgain(message, relay, first)) {
+    const outcome = await decideInContext(ctx, () =>
+      relay.admitMessage(ctx, message.source, () => isAborted(waiting.lost)),
+    ).catch(toVerdict)
+    const leftMillis = deadline - performance.now()
+    if (!isUndecided(outcome) || leftMillis <= 0) return outcome
+    await waitFor(Math.min(retryDelayOf(outcome.error), leftMillis), waiting)
+    if (isAborted(waiting.signal)) return outcome
   }
 }
 
-function pauseAfter(error: TokenError): number {
-  if (!error.retryable) return Number.POSITIVE_INFINITY
-  return error instanceof UndecidedError ? error.retryAfterSeconds * 1000 : 1_000
+/** Runs `decide` with the span of the message active, and without a caller: the caller is not verified yet. */
+export function decideInContext<T>(ctx: Context, decide: () => Promise<T>): Promise<T> {
+  return context.with(deleteCredential(ctx), decide)
 }
 
-/** A message may be delivered again: what ends with this delivery must not be the end of the next one. */
-export async function handle<T>(admitted: AdmittedMessage, handler: (delivery: Delivery) => T): Promise<Awaited<T>> {
+/** Extracts the token again, because a caller is decided only once. Keeps the span. */
+function extractAgain(message: ReceivedMessage, relay: ActiveRelay, first: Context): Context {
+  const [again, span] = [extractContext(message, relay), trace.getSpan(first)]
+  return span === undefined ? again : trace.setSpan(again, span)
+}
+
+function isUndecided(outcome: AdmittedMessage | NotAdmitted): outcome is Undecided {
+  return 'verdict' in outcome && outcome.verdict === 'undecided'
+}
+
+function toVerdict(reason: unknown): NotAdmitted {
+  const error = reason as TokenError
+  return error.retryable
+    ? { verdict: 'undecided', error, retryAfterMillis: redeliveryDelayOf(error) }
+    : { verdict: 'rejected', error }
+}
+
+/**
+ * Gives this delivery its own lifetime: a message can be delivered again, and that delivery must not end with this one.
+ */
+export async function runHandler<T>(
+  admitted: AdmittedMessage,
+  handler: (delivery: Delivery) => T,
+): Promise<Awaited<T>> {
   const { context: ctx, as, origin } = admitted
   const lifetime = new EventEmitter()
-  const slot = getSlot(ctx)?.forDelivery(lifetime)
+  const caller = callerOf(ctx)?.copyForDelivery(lifetime)
   try {
-    return await context.with(slot === undefined ? ctx : setSlot(ctx, slot), () => handler({ as, origin }))
+    return await context.with(caller === undefined ? ctx : withCaller(ctx, caller), () => handler({ as, origin }))
   } finally {
     lifetime.emit('close')
   }

@@ -1,4 +1,4 @@
-/** otel-token-relay/messaging: messages as their caller, for every broker. */
+/** otel-token-relay/messaging: consumes and produces messages as their caller, for any broker. */
 
 export type { Delivery, HandledAs, MessageHeaders, ReceivedMessage } from '../propagation/delivery.ts'
 export type { Consumed, ConsumeOptions } from './consume.ts'

@@ -1,7 +1,8 @@
-/** otel-token-relay/kafkajs: consumers of Kafka work on each message as whoever sent it, in batches too. */
+/** otel-token-relay/kafkajs: Kafka consumers handle each message as its caller, also in batches. */
 
-import { consume } from './consume.ts'
 import type { Handler, StrictAdapterOptions } from './options.ts'
+import { processInOrder } from './process-message.ts'
+import { checkUndecidedMillis } from './undecided-wait.ts'
 
 export type { Handler, StrictAdapterOptions } from './options.ts'
 export { withoutToken } from './options.ts'
@@ -12,13 +13,14 @@ export interface KafkaMessage {
   readonly offset: string
 }
 
-/** What `eachMessage` is given. */
+/** The argument of `eachMessage`. */
 export interface MessagePayload {
   readonly topic: string
   readonly message: KafkaMessage
+  heartbeat?(): Promise<void>
 }
 
-/** What `eachBatch` is given. */
+/** The argument of `eachBatch`. */
 export interface BatchPayload<M extends KafkaMessage> {
   readonly batch: { readonly topic: string; readonly messages: readonly M[] }
   resolveOffset(offset: string): void
@@ -28,50 +30,59 @@ export interface BatchPayload<M extends KafkaMessage> {
 }
 
 /**
- * An `eachMessage` that runs `handler` as whoever sent the message. One whose token is rejected goes to `onRejected`, and
- * its offset moves on: Kafka has no dead letters of its own, and a message that stays would stop its partition.
+ * Returns an `eachMessage` that runs `handler` as the caller who sent the message. A message whose token is rejected
+ * goes to `onRejected`, and its offset moves on: Kafka has no dead-letter queue, and a message that stays would stop
+ * its partition.
  *
- * @throws what `handler` throws, and the `UndecidedError` of a message that is undecided after `undecidedMillis`: kafkajs
- * delivers it again, at its own pace, and its offset does not move.
+ * @throws the error of `handler` or `onRejected`, and the `UndecidedError` of a message that is undecided after
+ * `undecidedMillis`. kafkajs delivers that message again after at least one second; its offset does not move. Meanwhile
+ * its partition stands still, and the consumer stays in its group.
  */
 export function asCaller<P extends MessagePayload>(
   handler: Handler<P>,
   options: StrictAdapterOptions<P>,
 ): (payload: P) => Promise<void> {
+  checkUndecidedMillis(options)
   return (payload) => {
     const { topic, message } = payload
-    return work({ source: `kafka:${topic}`, headers: message.headers }, payload, handler, options)
+    const received = { source: `kafka:${topic}`, headers: message.headers }
+    const waiting = { signal: options.signal, keepAlive: () => payload.heartbeat?.(), ref: false }
+    return processInOrder(payload, received, (delivery) => handler(payload, delivery), options, waiting)
   }
 }
 
 /**
- * An `eachBatch` that runs `handler` for one message after the other, each as whoever sent it, and the batch as nobody.
- * Offsets are resolved message by message; it stops where the batch has become stale.
+ * Returns an `eachBatch` that runs `handler` for the messages of the batch one after the other, each as its caller. Run
+ * it with `eachBatchAutoResolve: false`: otherwise kafkajs resolves the last offset of a batch whenever `eachBatch`
+ * returns. This function resolves the offset of each message.
  *
- * @throws as {@link asCaller}, after the offsets of the messages before it have been resolved.
+ * @throws as {@link asCaller}, and Error if the consumer stops or the batch becomes stale before its end. Then only the
+ * messages before that are resolved, whatever `eachBatchAutoResolve` says, and the others come again.
  */
 export function eachAsCaller<M extends KafkaMessage>(
   handler: Handler<M>,
   options: StrictAdapterOptions<M>,
 ): (payload: BatchPayload<M>) => Promise<void> {
+  checkUndecidedMillis(options)
   return async (payload) => {
     const { topic, messages } = payload.batch
+    const keepAlive = (): Promise<void> => {
+      throwIfEnded(payload)
+      return payload.heartbeat()
+    }
+    const waiting = { signal: options.signal, keepAlive, ref: false }
     for (const message of messages) {
-      if (!payload.isRunning() || payload.isStale()) return
-      await work({ source: `kafka:${topic}`, headers: message.headers }, message, handler, options)
+      throwIfEnded(payload)
+      const received = { source: `kafka:${topic}`, headers: message.headers }
+      await processInOrder(message, received, (delivery) => handler(message, delivery), options, waiting)
       payload.resolveOffset(message.offset)
       await payload.heartbeat()
     }
   }
 }
 
-async function work<T>(
-  received: Parameters<typeof consume>[0],
-  item: T,
-  handler: Handler<T>,
-  options: StrictAdapterOptions<T>,
-): Promise<void> {
-  const consumed = await consume(received, (delivery) => handler(item, delivery), options)
-  if (consumed.verdict === 'undecided') throw consumed.error
-  if (consumed.verdict === 'rejected') await options.onRejected(item, consumed.error)
+/** Throws, because kafkajs commits the last offset of the batch if `eachBatch` returns. */
+function throwIfEnded(payload: Pick<BatchPayload<KafkaMessage>, 'isRunning' | 'isStale'>): void {
+  if (payload.isRunning() && !payload.isStale()) return
+  throw new Error('the batch ended before its last message: Kafka delivers the remaining messages again')
 }

@@ -1,43 +1,46 @@
-/** What all adapters can be told. */
+/** Options that all adapters share. */
 
 import { diag } from '@opentelemetry/api'
 import type { Delivery, MessageHeaders } from '../propagation/delivery.ts'
 import type { TokenError } from '../token/errors.ts'
 import type { ConsumeOptions } from './consume.ts'
 
-/** Works on one message, as whoever sent it; what it returns is ignored, and waited for. */
+/** Handles one message as its caller. The adapter awaits the returned value and ignores it. */
 export type Handler<M> = (message: M, delivery: Delivery) => unknown
 
-/** What an adapter is told, beside the handler. */
+/** Options of an adapter. */
 export interface AdapterOptions<M> extends ConsumeOptions {
   /**
-   * Puts a message aside whose token was rejected; `error.code` is the reason. It is waited for, and then the message is
-   * done with. `withoutToken` of this package makes the headers that it may keep. The default depends on the broker.
+   * Stores a message whose token was rejected, for example in a dead-letter queue; `error.code` is the reason. If it
+   * succeeds, the message is done. If it fails, brokers that can redeliver do so. `withoutToken` of this package
+   * creates the headers for the stored message. The default depends on the broker.
    */
   readonly onRejected?: (message: M, error: TokenError) => unknown
 }
 
-/** For brokers that have no place of their own for messages that cannot be worked on. */
+/** Options for brokers that have no dead-letter queue: `onRejected` is required. */
 export type StrictAdapterOptions<M> = AdapterOptions<M> & Required<Pick<AdapterOptions<M>, 'onRejected'>>
 
-/** The header of a dead letter that says why it is one: a code of a `TokenError`. */
+/** The header of a dead letter that holds the reason: the code of a `TokenError`. */
 const REASON = 'auth-error'
 
 /**
- * The headers of a message that is put aside: those of `headers` without the token, with `auth-error` for the reason. A
- * token that was rejected is still somebody's.
+ * Returns the headers for a message that is stored after a rejection: `headers` without the token, and `auth-error`
+ * with the reason. A rejected token may still be valid elsewhere, so it must not be stored.
  */
 export function withoutToken(headers: MessageHeaders | undefined, error: TokenError): Record<string, unknown> {
   const entries = headers === undefined ? [] : Symbol.iterator in headers ? [...headers] : Object.entries(headers)
-  const kept = entries.map(([name, value]) => [String(name), value] as const).filter(([name]) => !isToken(name))
+  const kept = entries.map(([name, value]) => [String(name), value] as const).filter(([name]) => !isTokenHeader(name))
   return { ...Object.fromEntries(kept), [REASON]: error.code }
 }
 
-function isToken(name: string): boolean {
+function isTokenHeader(name: string): boolean {
   return name.toLowerCase() === 'authorization'
 }
 
-/** Handlers of messages have nobody who catches for them. Of their errors nothing is repeated: they may quote a header. */
+/**
+ * Logs that a handler failed, since no code catches its error. The error is not logged, because it may quote a header.
+ */
 export function reportFailure(): void {
-  diag.error('otel-token-relay: the handler of a message has failed')
+  diag.error('otel-token-relay: the handler of a message failed')
 }

@@ -2,8 +2,8 @@
 
 import type { Context } from '@opentelemetry/api'
 import { propagation } from '@opentelemetry/api'
-import { measureDroppedBaggage } from '../telemetry/baggage-metrics.ts'
-import { holdsToken } from '../token/token-shape.ts'
+import { measureDroppedBaggage } from '../telemetry/metrics.ts'
+import { holdsToken } from '../telemetry/redaction/token-search.ts'
 
 /** The field of the W3C baggage propagator. */
 const BAGGAGE = 'baggage'

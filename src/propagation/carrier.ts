@@ -1,12 +1,12 @@
 /** Reads and cleans the `authorization` entry of carriers that applications own and reuse. */
 
-import { createNotes } from '../token/notes.ts'
+import { createObjectMetadata } from '../base/object-metadata.ts'
 
 /** The one field that this package reads and writes. */
 export const AUTHORIZATION = 'authorization'
 
 /** What we wrote into a carrier, by carrier: applications send the same message or metadata object again. */
-const written = createNotes<string | undefined>()
+const written = createObjectMetadata<string | undefined>()
 
 /** A carrier with entries instead of properties: a `Map`, or `Headers`. */
 interface Entries {
@@ -30,7 +30,7 @@ export function hasOwnCredential(carrier: object): boolean {
 }
 
 /** Carriers that have passed through `inject` of this package. */
-const seen = createNotes<true>()
+const seen = createObjectMetadata<true>()
 
 export function markSeen(carrier: object): void {
   seen.set(carrier, true)
@@ -45,8 +45,8 @@ export function rememberWritten(carrier: object, value: string): void {
 }
 
 /**
- * Removes what an earlier call wrote, so that yesterday's token does not leave with today's message. In a message that was
- * `copied` from another one the other's token is stale, too: it was sealed for that.
+ * Removes what an earlier call wrote, so that yesterday's token does not leave with today's message. In a message that
+ * was `copied` from another one the other's token is stale, too: it was sealed for that.
  */
 export function removeStale(carrier: object, copied: boolean): void {
   const ours = written.get(carrier)
@@ -79,9 +79,9 @@ function hasEntries(carrier: object): carrier is Entries {
   return typeof entries === 'function' && typeof remove === 'function'
 }
 
-/** By its shape: every copy of grpc-js has a class of its own. */
+/** By its shape: every copy of grpc-js has another class. */
 export function isMetadata(carrier: object): carrier is Metadata {
-  // Nothing else has this one, so that of header fields no other is asked for.
+  // Only gRPC metadata has `getMap`, so other carriers are not read further.
   if (typeof (carrier as { getMap?: unknown }).getMap !== 'function') return false
   const { get, remove } = carrier as Partial<Metadata>
   return typeof get === 'function' && typeof remove === 'function'

@@ -1,36 +1,36 @@
-/** Takes the token out of a message: sealed, or in clear text where the rule for its source says so. */
+/** Takes the token out of a message: sealed, or in clear text if the rule for its source says so. */
 
 import type { SpanContext, TextMapGetter } from '@opentelemetry/api'
-import { isSpanContextValid, trace } from '@opentelemetry/api'
-import { CredentialSlot } from '../context/slot.ts'
-import { attributesOf } from '../destination/hop-event.ts'
+import { isSpanContextValid } from '@opentelemetry/api'
+import { Caller } from '../context/caller.ts'
 import type { MessagingTarget } from '../destination/pattern.ts'
 import type { Rules } from '../destination/rules.ts'
 import { keyOf } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
 import type { OpenedToken, Sealing } from '../sealing/sealing.ts'
-import { recordOnSpan } from '../telemetry/span-events.ts'
 import { readBearer } from '../token/bearer.ts'
 import type { TokenErrorCode } from '../token/errors.ts'
 import { SealError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
 import { AUTHORIZATION, isSealed, textOf } from './carrier.ts'
+import { countsOf, createOpening, createUnusedCounts } from './opening.ts'
 
 /**
- * The scheme of a sealed token (RFC 9110 §11.1). It stays in the one field, since SQS allows ten attributes, and it is not
- * `Bearer`: a server that reads bearer tokens sees another scheme, and neither lets it in nor asks an issuer about it.
+ * The scheme of a sealed token (RFC 9110 §11.1). It stays in the one field, since SQS allows ten attributes, and it is
+ * not `Bearer`: a server that reads bearer tokens sees another scheme, and neither accepts it nor asks an issuer about
+ * it.
  */
 export const SEALED = 'Sealed'
 
 export interface MessageReader {
-  /** The slot of the message that `carrier` belongs to. The same for the same message, so that it opens once. */
-  read(carrier: object, getter: TextMapGetter, source: unknown): CredentialSlot
+  /** The caller of the message that `carrier` belongs to. The same for the same message, which is opened once then. */
+  read(carrier: object, getter: TextMapGetter, source: unknown): Caller
   /**
-   * Whose token was in the message of `slot`, where it was good when it was sealed and is not any more: it has expired, or
-   * was revoked. `undefined` where that cannot be known. Rejects with a `TokenError`.
+   * The credential in the message of `caller`, if it was good when it was sealed and is not any more: it has expired,
+   * or was revoked. `undefined` if that cannot be known. Rejects with a `TokenError`.
    */
-  origin(slot: CredentialSlot, verifier: Verifier): Promise<VerifiedCredential | undefined>
+  origin(caller: Caller, verifier: Verifier): Promise<VerifiedCredential | undefined>
 }
 
 export interface MessageOptions {
@@ -49,60 +49,54 @@ interface Found {
 const SEALED_FIELD = /^sealed +([^ ]+)$/i
 
 export function createMessageReader({ rules, sealing, maxTokenBytes }: MessageOptions): MessageReader {
-  const known = new WeakMap<object, Found & { readonly slot: CredentialSlot }>()
-  const opened = new WeakMap<CredentialSlot, OpenedToken>()
+  const known = new WeakMap<object, Found & { readonly caller: Caller }>()
+  const opened = new WeakMap<Caller, OpenedToken>()
+  const unused = createUnusedCounts()
 
-  function slotFor({ field, source, traceId }: Found): CredentialSlot {
+  function callerFor({ field, source, traceId }: Found): Caller {
     const target = sourceOf(source)
-    if (!isSealed(field)) return clearSlot(field, target)
+    if (!isSealed(field)) return callerInClearText(field, target)
     const sealed = SEALED_FIELD.exec(field)?.[1]
-    if (sealed === undefined || target === undefined) return CredentialSlot.rejected(new SealError())
-    const slot: CredentialSlot = CredentialSlot.sealed(async (verifier) => {
+    if (sealed === undefined || target === undefined) return Caller.rejected(new SealError())
+    const caller: Caller = Caller.sealed(() => {
       const token = sealing.open(sealed, { destination: keyOf(target), traceId })
-      opened.set(slot, token)
-      return unseal(token, target, verifier)
+      opened.set(caller, token)
+      return createOpening(token, target, countsOf(unused, sealed))
     })
-    return slot
+    return caller
   }
 
-  /** A token in clear text is refused where it has to be sealed, and from no place that one can be sealed for. */
-  function clearSlot(field: unknown, target: MessagingTarget | undefined): CredentialSlot {
+  /**
+   * A token in clear text is refused if the rule wants it sealed, and if the source is not one that tokens are sealed
+   * for.
+   */
+  function callerInClearText(field: unknown, target: MessagingTarget | undefined): Caller {
     const bearer = readBearer(field, maxTokenBytes)
     const isAccepted = bearer.kind === 'none' || (target !== undefined && rules.match(target)?.seal === false)
-    return isAccepted ? CredentialSlot.presented(bearer) : CredentialSlot.rejected(new SealError())
+    return isAccepted ? Caller.fromHeader(bearer) : Caller.rejected(new SealError())
   }
 
   return {
     read(carrier, getter, source) {
-      const field = single(getter.get(carrier, AUTHORIZATION))
-      const found = { field, source, traceId: traceIdIn(single(getter.get(carrier, 'traceparent'))) }
+      const field = readSingleText(getter.get(carrier, AUTHORIZATION))
+      const found = { field, source, traceId: traceIdIn(readSingleText(getter.get(carrier, 'traceparent'))) }
       const before = known.get(carrier)
-      if (before !== undefined && isSame(before, found) && !isUndecided(before.slot)) return before.slot
-      const slot = slotFor(found)
-      known.set(carrier, { ...found, slot })
-      return slot
+      if (before !== undefined && isSame(before, found)) return before.caller
+      const caller = callerFor(found)
+      known.set(carrier, { ...found, caller })
+      return caller
     },
-    async origin(slot, verifier) {
-      const { credential, sealedAtMillis, count } = opened.get(slot) ?? {}
-      const hasEnded = slot.state.status === 'rejected' && ENDED.includes(slot.state.error.code)
+    async origin(caller, verifier) {
+      const { credential, sealedAtMillis } = opened.get(caller) ?? {}
+      const hasEnded = caller.rejection !== undefined && ENDED.includes(caller.rejection.code)
       if (!hasEnded || credential === undefined || sealedAtMillis === undefined) return undefined
-      const origin = await verifier.verifyAsOf(credential, sealedAtMillis)
-      await count?.()
-      return origin
+      return verifier.verifyAsOf(credential, sealedAtMillis)
     },
   }
 }
 
 /** What happens to tokens that were good. */
 const ENDED: readonly TokenErrorCode[] = ['ERR_TOKEN_EXPIRED', 'ERR_TOKEN_TOO_OLD', 'ERR_TOKEN_REVOKED']
-
-async function unseal({ credential, count }: OpenedToken, source: MessagingTarget, verifier: Verifier) {
-  const verified = await verifier.verify(credential)
-  // Last: while the issuer of a token is down its message is not used up, and what is forged pushes out no other.
-  await count()
-  recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.opened', source: attributesOf(source) })
-  return verified
-}
 
 function sourceOf(source: unknown): MessagingTarget | undefined {
   const target = typeof source === 'string' ? announcedTarget(source) : undefined
@@ -120,13 +114,8 @@ function traceIdIn(traceparent: unknown): string | undefined {
 }
 
 /** Clients give bytes, attributes, or lists of one. */
-function single(value: unknown): unknown {
+function readSingleText(value: unknown): unknown {
   return textOf(Array.isArray(value) && value.length === 1 ? value[0] : value)
-}
-
-/** It may be decided when the message comes again. */
-function isUndecided({ state }: CredentialSlot): boolean {
-  return state.status === 'rejected' && state.error.retryable
 }
 
 function isSame(a: Found, b: Found): boolean {

@@ -1,6 +1,8 @@
-/** Where the message of a producer span goes, in the words of the instrumentations that are known. */
+/** Where a message that is produced goes, and whether it has room for a token. */
 
 import type { Attributes } from '@opentelemetry/api'
+import type { Target } from '../destination/pattern.ts'
+import { rabbitNameOf } from '../destination/pattern.ts'
 
 type Read = (attributes: Attributes) => string | undefined
 
@@ -17,7 +19,10 @@ const NAMES: Readonly<Record<string, readonly [system: string, name: Read]>> = {
   rabbitmq: ['rabbitmq', rabbitName],
 }
 
-/** `system:name`, as `setDestination` would be told; `undefined` where it is not clear. */
+/**
+ * Where the message of a producer span goes: `system:name`, as `setDestination` expects it. Reads the attributes of the
+ * instrumentations that are known; `undefined` if they do not say it clearly.
+ */
 export function destinationOf(attributes: Attributes | undefined): string | undefined {
   if (attributes === undefined) return undefined
   const system = attributes['messaging.system']
@@ -27,19 +32,27 @@ export function destinationOf(attributes: Attributes | undefined): string | unde
   return known === undefined || name === undefined ? undefined : `${known[0]}:${name}`
 }
 
-/** The exchange; the nameless one brings a message to the queue that is called like its routing key (AMQP 0-9-1 §3.1.3.1). */
 function rabbitName(attributes: Attributes): string | undefined {
   const exchange = attributes['messaging.destination.name'] ?? attributes['messaging.destination']
   const key = attributes['messaging.rabbitmq.destination.routing_key'] ?? attributes['messaging.rabbitmq.routing_key']
-  return exchange === '' ? text(key) : text(exchange)
+  return typeof exchange === 'string' ? rabbitNameOf(exchange, text(key)) : undefined
 }
 
 function topicOf(arn: unknown): string | undefined {
   return typeof arn === 'string' ? /^arn:[^:]*:sns:[^:]*:[^:]*:([^:]+)$/.exec(arn)?.[1] : undefined
 }
 
-/** bullmq-otel has names of its own. */
+/** bullmq-otel has other names. */
 function bullmqDestination(attributes: Attributes): string | undefined {
   const queue = text(attributes['bullmq.queue.name'])
   return queue === undefined ? undefined : `bullmq:${queue}`
+}
+
+/** An eleventh attribute is an error of SQS and SNS, and costs the whole message. */
+const MAX_ATTRIBUTES = 10
+
+/** Whether `carrier` has no room for one more attribute on its way to `target`. */
+export function isFull(carrier: object, target: Target): boolean {
+  const isCounted = target.kind === 'messaging' && (target.system === 'aws_sqs' || target.system === 'aws_sns')
+  return isCounted && Object.keys(carrier).length >= MAX_ATTRIBUTES
 }

@@ -1,22 +1,23 @@
-/** The OpenTelemetry face: takes a token out of incoming carriers, and puts it into outgoing ones that are not HTTP. */
+/** The OpenTelemetry propagator: reads tokens from incoming carriers, and writes them into outgoing ones but HTTP. */
 
 import type { Context, TextMapGetter, TextMapPropagator, TextMapSetter } from '@opentelemetry/api'
 import { context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
-import { deleteCredential, getSlot, setSlot } from '../context/credential-context.ts'
+import { createObjectMetadata } from '../base/object-metadata.ts'
+import { Caller } from '../context/caller.ts'
+import { callerOf, deleteCredential, withCaller } from '../context/credential-context.ts'
 import { deleteSource, getDestination, getSealedUntil, getSource } from '../context/destination-context.ts'
-import { CredentialSlot } from '../context/slot.ts'
 import type { Decide, Decision } from '../destination/decision.ts'
-import { eventOf } from '../destination/hop-event.ts'
+import { eventOf } from '../destination/decision.ts'
 import type { Target } from '../destination/pattern.ts'
 import { keyOf } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
 import type { Sealing } from '../sealing/sealing.ts'
-import type { WithholdReason } from '../telemetry/auth-event.ts'
+import type { WithholdReason } from '../telemetry/events.ts'
 import type { ProducerSpans } from '../telemetry/producer-spans.ts'
-import { recordOnSpan } from '../telemetry/span-events.ts'
-import type { Recognize } from '../token/bearer.ts'
-import { readBearer } from '../token/bearer.ts'
-import { createNotes } from '../token/notes.ts'
+import { recordOnSpan } from '../telemetry/record.ts'
+import type { FindPresented, Presented } from '../token/bearer.ts'
+import { readBearer, writeBearer } from '../token/bearer.ts'
+import { TokenRejectedError } from '../token/errors.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
 import {
   AUTHORIZATION,
@@ -29,25 +30,31 @@ import {
 } from './carrier.ts'
 import type { MessageReader } from './message.ts'
 import { SEALED, traceIdOf } from './message.ts'
-import { destinationOf } from './produced.ts'
-import { isFull } from './sqs-attributes.ts'
+import { destinationOf, isFull } from './produced.ts'
 
-/** What the egress side wants to know about `inject` calls; returns true where the call was its own affair. */
-export type InjectObserver = (ctx: Context) => boolean
+/** Tells the egress side of an `inject` call. Returns whether that call is decided on the wire, and not here. */
+type InjectObserver = (ctx: Context) => boolean
+
+/** The fields of a request that say who is calling. */
+interface RequestFields {
+  /** The header fields, by their names in lower case. The same object for the same request, if there is one. */
+  readonly headers: { readonly authorization?: string | undefined }
+  /** Every field line as received, name and value alternating, if the server keeps them. */
+  readonly rawHeaders?: readonly string[]
+}
 
 export interface RelayPropagator extends TextMapPropagator {
-  /** The slot that `extract` made for `carrier`, if it has seen it with this very field. */
-  slotOf(carrier: object, authorization: unknown): CredentialSlot | undefined
-  /** What `extract` does with HTTP headers, for requests that no instrumentation extracts. */
-  extractHeaders(carrier: object, authorization: unknown): CredentialSlot
-  /** The slot of the active context, where it was made for this very token and its request goes on. */
-  activeSlotFor(authorization: unknown): CredentialSlot | undefined
+  /** The caller of this very request: as an instrumentation has extracted it, or extracted now. */
+  callerOfRequest(request: RequestFields): Caller
+  /** Whether `extract` or `callerOfRequest` has seen `carrier` with this very field. */
+  hasExtracted(carrier: object, authorization: unknown): boolean
+  /** The caller of the active context, if it was made for this very token and its request goes on. */
+  activeCallerFor(authorization: unknown): Caller | undefined
 }
 
 export interface PropagatorOptions {
   readonly maxTokenBytes: number
-  /** Tells tokens that have been verified. */
-  readonly recognize: Recognize
+  readonly findPresented: FindPresented
   readonly decide: Decide
   readonly sealing: Sealing
   readonly messages: MessageReader
@@ -57,126 +64,161 @@ export interface PropagatorOptions {
   readonly isActive: () => boolean
 }
 
-type Sent = Exclude<Decision, { readonly verdict: 'withhold' }>
-
-function withheld(decision: Sent, reason: WithholdReason): Decision {
-  const subject = decision.verdict === 'exchange' ? decision.subject : decision.credential
-  return { verdict: 'withhold', subject, reason, rule: decision.rule, target: decision.target }
+export function createPropagator(options: PropagatorOptions): RelayPropagator {
+  const propagator = new CallerPropagator(options)
+  // Applications get this object, and may wrap or copy it, or take its methods off it.
+  return {
+    extract: (ctx, carrier, getter) => propagator.extract(ctx, carrier, getter),
+    inject: (ctx, carrier, setter) => propagator.inject(ctx, carrier, setter),
+    fields: () => propagator.fields(),
+    callerOfRequest: (request) => propagator.callerOfRequest(request),
+    hasExtracted: (carrier, authorization) => propagator.hasExtracted(carrier, authorization),
+    activeCallerFor: (authorization) => propagator.activeCallerFor(authorization),
+  }
 }
 
-export function createPropagator(options: PropagatorOptions): RelayPropagator {
-  const { maxTokenBytes, recognize, decide, sealing, messages, producers, onInject, isActive } = options
-  // Beside the field, which a slot does not hold: it would stay with the context, however large it is.
-  const extracted = createNotes<{ readonly authorization: unknown; readonly slot: CredentialSlot }>()
+type SendDecision = Exclude<Decision, { readonly verdict: 'withhold' }>
 
-  /** Whoever extracts again while a request is handled gets the same slot, and with it the verdict that is there. */
-  function extractHeaders(carrier: object, authorization: unknown): CredentialSlot {
-    producers.discover()
-    const known = extracted.get(carrier)
-    if (known?.authorization === authorization && known?.slot.isOpen) return known.slot
-    const slot = CredentialSlot.presented(readBearer(authorization, maxTokenBytes, recognize))
-    extracted.set(carrier, { authorization, slot })
-    return slot
+class CallerPropagator implements RelayPropagator {
+  readonly #options: PropagatorOptions
+  // Kept beside the caller: a field inside it, however large, would live as long as the context.
+  readonly #extracted = createObjectMetadata<{ readonly authorization: unknown; readonly caller: Caller }>()
+
+  constructor(options: PropagatorOptions) {
+    this.#options = options
   }
 
-  function activeSlotFor(authorization: unknown): CredentialSlot | undefined {
-    const slot = getSlot(context.active())
-    return slot?.isFor(readBearer(authorization, maxTokenBytes, recognize)) ? slot : undefined
+  /**
+   * A carrier without a token deletes what the context held: the sender of the carrier is not the caller of the code
+   * that reads it. Never throws.
+   */
+  extract(ctx: Context, carrier: unknown, getter: TextMapGetter): Context {
+    // As servers extract: the root context has no entries that would have to go.
+    if (ctx === ROOT_CONTEXT) return this.#extractInto(ctx, carrier, getter, undefined)
+    return this.#extractInto(withoutTokens(deleteSource(deleteCredential(ctx))), carrier, getter, getSource(ctx))
   }
 
-  /** `undefined` where there is no token. */
-  function slotIn(carrier: object, getter: TextMapGetter): CredentialSlot | undefined {
-    const authorization: unknown = getter.get(carrier, AUTHORIZATION)
-    if (authorization === undefined) return undefined
-    // The metadata of a call is extracted in its handler, when the gate or an interceptor has let it in.
-    const letIn = isMetadata(carrier) ? activeSlotFor(authorization) : undefined
-    return letIn ?? extractHeaders(carrier, authorization)
+  /** Never throws: a hostile carrier or setter gets no token and breaks no request. */
+  inject(ctx: Context, carrier: unknown, setter: TextMapSetter): void {
+    try {
+      const isDecidedElsewhere = this.#options.onInject(ctx)
+      if (!isCarrier(carrier)) return
+      removeTokens(carrier)
+      if (isDecidedElsewhere) return
+      markSeen(carrier)
+      this.#options.producers.discoverTracers()
+      this.#injectInto(ctx, carrier, setter)
+    } catch {
+      // An undecided carrier leaves without a token.
+    }
   }
 
-  /** A carrier without a token deletes what the context held: its sender is not the caller of whoever reads it. Never throws. */
-  function extract(ctx: Context, carrier: unknown, getter: TextMapGetter): Context {
-    // As servers extract: nothing is in it that would have to go.
-    if (ctx === ROOT_CONTEXT) return extractInto(ctx, carrier, getter, undefined)
-    return extractInto(withoutTokens(deleteSource(deleteCredential(ctx))), carrier, getter, getSource(ctx))
+  /**
+   * Returns none, although `authorization` is written: the SQS instrumentation counts these names against the limit of
+   * ten attributes and then omits the trace. The propagator removes its own field itself.
+   */
+  fields(): string[] {
+    return []
   }
 
-  function extractInto(clean: Context, carrier: unknown, getter: TextMapGetter, source: unknown): Context {
+  callerOfRequest({ headers, rawHeaders = [] }: RequestFields): Caller {
+    const { authorization } = headers
+    const known = this.#extracted.get(headers)
+    const caller = known?.authorization === authorization ? known?.caller : undefined
+    const found = caller ?? this.#extractCaller(headers, authorization)
+    // `headers` shows the first of two lines; a client that sent two may have had the other one checked.
+    if (authorizationLines(rawHeaders) > 1) found.reject(new TokenRejectedError('ERR_TOKEN_REQUEST'))
+    return found
+  }
+
+  hasExtracted(carrier: object, authorization: unknown): boolean {
+    const known = this.#extracted.get(carrier)
+    return known !== undefined && known.authorization === authorization
+  }
+
+  activeCallerFor(authorization: unknown): Caller | undefined {
+    const caller = callerOf(context.active())
+    return caller?.wasMadeFor(this.#readBearer(authorization)) ? caller : undefined
+  }
+
+  #extractInto(clean: Context, carrier: unknown, getter: TextMapGetter, source: unknown): Context {
     try {
       if (!isCarrier(carrier)) return clean
-      const slot = source === undefined ? slotIn(carrier, getter) : messages.read(carrier, getter, source)
-      if (slot === undefined) return clean
-      return slot.state.status === 'absent' ? clean : setSlot(clean, slot)
+      const caller =
+        source === undefined ? this.#callerIn(carrier, getter) : this.#options.messages.read(carrier, getter, source)
+      if (caller === undefined) return clean
+      return caller.state.status === 'absent' ? clean : withCaller(clean, caller)
     } catch {
       return clean
     }
   }
 
-  function inject(ctx: Context, carrier: object, setter: TextMapSetter): void {
-    const target = targetOf(ctx)
-    // What somebody sends on without being a caller stays as it was: a message that is put back where it came from.
-    removeStale(carrier, target?.kind === 'messaging' && getSlot(ctx) !== undefined)
-    if (target === undefined || !isActive()) return
-    const decision = decide(ctx, { target, obstacle: obstacleIn(carrier, target) })
+  /** `undefined` if there is no token. */
+  #callerIn(carrier: object, getter: TextMapGetter): Caller | undefined {
+    const authorization: unknown = getter.get(carrier, AUTHORIZATION)
+    if (authorization === undefined) return undefined
+    // The metadata of a gRPC call is extracted in its handler, after the gate or an interceptor has admitted the call.
+    const admitted = isMetadata(carrier) ? this.activeCallerFor(authorization) : undefined
+    return admitted ?? this.#extractCaller(carrier, authorization)
+  }
+
+  /** A second extraction while a request is handled finds the same caller, and with it the verdict that is there. */
+  #extractCaller(carrier: object, authorization: unknown): Caller {
+    this.#options.producers.discoverTracers()
+    const known = this.#extracted.get(carrier)
+    if (known?.authorization === authorization && known?.caller.requestIsOpen) return known.caller
+    const caller = Caller.fromHeader(this.#readBearer(authorization))
+    this.#extracted.set(carrier, { authorization, caller })
+    return caller
+  }
+
+  #readBearer(authorization: unknown): Presented {
+    return readBearer(authorization, this.#options.maxTokenBytes, this.#options.findPresented)
+  }
+
+  #injectInto(ctx: Context, carrier: object, setter: TextMapSetter): void {
+    const target = this.#targetOf(ctx)
+    // A message that is sent on without a caller stays as it was: it may be put back where it came from.
+    removeStale(carrier, target?.kind === 'messaging' && callerOf(ctx) !== undefined)
+    if (target === undefined || !this.#options.isActive()) return
+    const decision = this.#options.decide(ctx, { target, obstacle: obstacleIn(carrier, target) })
     if (decision === undefined) return
-    recordOnSpan(
-      trace.getSpan(ctx),
-      eventOf(decision.verdict === 'withhold' ? decision : write(decision, ctx, carrier, setter)),
-    )
+    const outcome = decision.verdict === 'withhold' ? decision : this.#write(decision, ctx, carrier, setter)
+    recordOnSpan(trace.getSpan(ctx), eventOf(outcome))
   }
 
   /** HTTP is decided on the wire, where the destination is a fact. Without a destination there is nothing to decide. */
-  function targetOf(ctx: Context): Target | undefined {
-    const destination = getDestination(ctx) ?? destinationOf(producers.attributesOf(trace.getSpan(ctx)))
+  #targetOf(ctx: Context): Target | undefined {
+    const span = trace.getSpan(ctx)
+    const destination = getDestination(ctx) ?? destinationOf(this.#options.producers.attributesOf(span))
     const target = destination === undefined ? undefined : announcedTarget(destination)
     return target !== undefined && isHttp(target) ? undefined : target
   }
 
   /** Writes the token, and returns what has become of the decision. */
-  function write(decision: Sent, ctx: Context, carrier: object, setter: TextMapSetter): Decision {
-    const value = fieldFor(decision, ctx)
-    if (value === undefined) return withheld(decision, 'not_sealed')
+  #write(decision: SendDecision, ctx: Context, carrier: object, setter: TextMapSetter): Decision {
+    const value = this.#fieldFor(decision, ctx)
+    if (value === undefined) return toWithheld(decision, 'not_sealed')
     setter.set(carrier, AUTHORIZATION, value)
     rememberWritten(carrier, value)
     return decision
   }
 
-  /** `undefined` where the token has to be sealed and cannot be. */
-  function fieldFor({ credential, rule, target }: Sent, ctx: Context): string | undefined {
-    const token = credential.reveal()
-    if (rule.seal === false) return `Bearer ${token}`
-    // The end of the token inside is the verifier's affair: the consumer may know what to do then.
-    const sealed = sealing.seal(token, getSealedUntil(ctx), rule.seal, {
+  /** `undefined` if the token has to be sealed and cannot be. */
+  #fieldFor({ credential, rule, target }: SendDecision, ctx: Context): string | undefined {
+    if (rule.seal === false) return writeBearer(credential)
+    // Whether the token inside has expired is decided by the consumer, which may know what to do then.
+    const sealed = this.#options.sealing.seal(credential.reveal(), getSealedUntil(ctx), rule.seal, {
       destination: keyOf(target),
       traceId: propagation.fields().includes('traceparent') ? traceIdOf(trace.getSpanContext(ctx)) : undefined,
     })
     return sealed === undefined ? undefined : `${SEALED} ${sealed}`
   }
+}
 
-  return {
-    extract,
-    inject(ctx, carrier, setter) {
-      try {
-        const isDecidedElsewhere = onInject(ctx)
-        if (!isCarrier(carrier)) return
-        removeTokens(carrier)
-        if (isDecidedElsewhere) return
-        markSeen(carrier)
-        producers.discover()
-        inject(ctx, carrier, setter)
-      } catch {
-        // Total by contract: a hostile carrier or setter gets no token and breaks no request.
-      }
-    },
-    // None, although there is one: OpenTelemetry's instrumentation of SQS counts these names against ten attributes, and
-    // leaves out the trace of a message that has too many. What we write we take back ourselves.
-    fields: () => [],
-    slotOf(carrier, authorization) {
-      const known = extracted.get(carrier)
-      return known?.authorization === authorization ? known?.slot : undefined
-    },
-    extractHeaders,
-    activeSlotFor,
-  }
+function toWithheld(decision: SendDecision, reason: WithholdReason): Decision {
+  const subject = decision.verdict === 'exchange' ? decision.subject : decision.credential
+  return { verdict: 'withhold', subject, reason, rule: decision.rule, target: decision.target }
 }
 
 function obstacleIn(carrier: object, target: Target): WithholdReason | undefined {
@@ -186,4 +228,14 @@ function obstacleIn(carrier: object, target: Target): WithholdReason | undefined
 
 function isHttp(target: { readonly kind: string; readonly scheme?: string }): boolean {
   return target.kind === 'network' && (target.scheme === 'http' || target.scheme === 'https')
+}
+
+function authorizationLines(rawHeaders: readonly string[]): number {
+  let lines = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]
+    // The length first: it rules out nearly every other field without making a text in lower case.
+    if (name?.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) lines += 1
+  }
+  return lines
 }

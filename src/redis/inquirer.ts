@@ -1,24 +1,28 @@
-/** Questions to Redis, with an end to how long an answer is waited for. */
+/** Asks Redis, and bounds how long the answer is waited for. */
 
-import { context, ROOT_CONTEXT } from '@opentelemetry/api'
+import { context, diag, ROOT_CONTEXT } from '@opentelemetry/api'
+import { withTimeout } from '../base/with-timeout.ts'
 import { suppressTracing } from '../telemetry/suppression.ts'
 import type { Command, RedisConnection } from './connection.ts'
 
-/** How long Redis may take for an answer, unless something else is said. */
+/** How long Redis may take for an answer, by default. */
 export const ANSWER_MILLIS = 500
-/** A host that vanishes without a word would be waited for until TCP gives up, which takes a quarter of an hour. */
+/** A host may vanish without closing the connection: TCP would wait for a quarter of an hour. */
 const SILENCE_MILLIS = 3_000
 const MAX_UNANSWERED = 10_000
 
-/** Redis has not answered. */
+/** Redis has not answered, or has refused. */
 export class NoAnswerError extends Error {
   override readonly name = 'NoAnswerError'
-  /** Whether it may have done what it was asked for, or do so yet. */
-  readonly isSent: boolean
+  /** Whether Redis may have executed the command, or may still do so. */
+  readonly mayBeDone: boolean
+  /** Whether Redis answered that it will not execute the command. */
+  readonly isRefused: boolean
 
-  constructor(isSent: boolean) {
-    super('Redis does not answer')
-    this.isSent = isSent
+  constructor(mayBeDone: boolean, isRefused = false) {
+    super(isRefused ? 'Redis refuses' : 'Redis does not answer')
+    this.mayBeDone = mayBeDone
+    this.isRefused = isRefused
   }
 }
 
@@ -27,19 +31,22 @@ export interface InquirerOptions {
   readonly answerMillis?: number
   readonly onLost?: () => void
   readonly onReady?: () => void
-  /** The other end is not there any more, although nobody has said so. */
+  /** Called if the other end is gone although the connection was not closed. */
   readonly onVanished?: () => void
 }
 
-/** Asks only where an answer can be expected soon: clients keep commands for later while they are not connected. */
+/** Asks only if an answer can be expected soon: clients keep commands for later while they are not connected. */
 export class Inquirer {
   readonly #options: InquirerOptions
   readonly #answerMillis: number
-  /** Until the first connection is there, or should be: whoever asks at once waits for that. */
+  /** Fulfilled when the first connection is there, or should be: early questions wait for that. */
   readonly #begun: Promise<void>
   #ready = false
   #unanswered = 0
   #heardAt = 0
+  /** How often the connection was lost: clients send unanswered commands again afterwards. */
+  #losses = 0
+  #isRefusing = false
 
   constructor(options: InquirerOptions) {
     const { connection, answerMillis = ANSWER_MILLIS, onReady } = options
@@ -58,7 +65,7 @@ export class Inquirer {
         onReady?.()
       },
     )
-    untraced(() => connection.open())
+    runUntraced(() => connection.open())
   }
 
   /** Rejects with a {@link NoAnswerError} and with nothing else. */
@@ -66,17 +73,34 @@ export class Inquirer {
     if (!this.#ready) await this.#begun
     if (!this.#ready || this.#unanswered >= MAX_UNANSWERED) throw new NoAnswerError(false)
     this.#unanswered += 1
+    const losses = this.#losses
     try {
-      return await within(this.#answerMillis, this.#answer(command))
-    } catch {
+      const answer = await withTimeout(this.#answerMillis, this.#answer(command))
+      this.#isRefusing = false
+      return answer
+    } catch (error) {
       this.#renewIfSilent()
-      throw new NoAnswerError(true)
+      if (!this.#options.connection.isRefusal(error)) throw new NoAnswerError(true)
+      this.#reportRefusal(error as Error)
+      // What was sent before the connection was lost may have been done, whatever is answered to the second time.
+      throw new NoAnswerError(this.#losses !== losses, true)
+    }
+  }
+
+  /** Once: there are as many refusals as questions. The rest of the message may repeat what was asked. */
+  #reportRefusal({ message }: Error): void {
+    if (this.#isRefusing) return
+    this.#isRefusing = true
+    try {
+      diag.warn(`otel-token-relay: Redis refuses what it is asked: ${/^[A-Z]{2,20}\b/.exec(message)?.[0] ?? 'ERR'}`)
+    } catch {
+      // A broken logger must not break a question.
     }
   }
 
   async #answer(command: Command): Promise<unknown> {
     try {
-      return await untraced(() => this.#options.connection.send(command))
+      return await runUntraced(() => this.#options.connection.send(command))
     } finally {
       this.#unanswered -= 1
       this.#heardAt = performance.now()
@@ -92,6 +116,7 @@ export class Inquirer {
 
   #lose(): void {
     this.#ready = false
+    this.#losses += 1
     this.#options.onLost?.()
   }
 
@@ -101,18 +126,7 @@ export class Inquirer {
   }
 }
 
-/** What is asked is not for spans to repeat, and no caller of now has a part in it. */
-function untraced<T>(ask: () => T): T {
+/** No span may repeat what is asked, and the current caller has no part in it. */
+function runUntraced<T>(ask: () => T): T {
   return context.with(suppressTracing(ROOT_CONTEXT), ask)
-}
-
-async function within<T>(millis: number, answer: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  // An answer that has arrived while this process was busy is read before the rejection.
-  const timer = setTimeout(() => setImmediate(() => setImmediate(reject)), millis)
-  try {
-    return await Promise.race([answer, promise])
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -1,16 +1,18 @@
 /** A revocation list that a fleet shares through Redis, and each process answers from memory. */
 
+import type { StoredEntry } from '../revocation/entries.ts'
 import { RevocationEntries, storedEntry } from '../revocation/entries.ts'
 import type { RevocationEntry, RevocationFacts, RevocationList } from '../revocation/list.ts'
 import { normalizeEntry } from '../revocation/list.ts'
-import { measureRevocationAge, measureRevocationLag } from '../telemetry/revocation-metrics.ts'
+import { measureRevocationAge, measureRevocationLag } from '../telemetry/metrics.ts'
 import type { RedisClient, RedisConnection } from './connection.ts'
-import { openConnection } from './connection.ts'
-import { ANSWER_MILLIS, Inquirer } from './inquirer.ts'
-import { checkMillis, checkPlace, PREFIX } from './options.ts'
+import { checkClient, checkMillis, openConnection, PREFIX } from './connection.ts'
+import { ANSWER_MILLIS, Inquirer, NoAnswerError } from './inquirer.ts'
 import { StoredRevocations } from './stored-revocations.ts'
 
-/** The others could not be told. This process refuses the tokens all the same, and tells the others when it can. */
+/**
+ * The revocation was not stored, so other processes do not know of it. This one applies it, and stores it when it can.
+ */
 export class RevocationStoreError extends Error {
   override readonly name = 'RevocationStoreError'
   readonly code = 'ERR_RELAY_REVOCATION_STORE'
@@ -22,16 +24,16 @@ export class RevocationStoreError extends Error {
 
 export interface RedisRevocationOptions {
   /**
-   * A client of `ioredis` or of `redis`. It is not used itself: two connections with its settings are opened, one to
-   * listen and one to ask, and closed by `close()`.
+   * A `Redis` or `Cluster` of `ioredis`, or a client of `redis` (`createClient`). It is not used itself: two
+   * connections with its settings are opened, one to listen and one to ask, and closed by `close()`.
    */
   readonly client: RedisClient
   /** What the names of the two keys and of the channel begin with. Default `otel-token-relay`. */
   readonly prefix?: string
   /**
-   * How often the list is compared with Redis, in milliseconds. Two times this and half a second is how long the list is
-   * believed without a confirmation, whatever happens: to Redis, to the network, or to a process that was stopped. 10 to
-   * 60000; default 250, which makes a second.
+   * How often the list is compared with Redis, in milliseconds. Two times this and half a second is how long the list
+   * is believed without a confirmation, whatever happens: to Redis, to the network, or to a process that was stopped.
+   * 10 to 60000; default 250, which makes a second.
    */
   readonly heartbeatMillis?: number
 }
@@ -43,8 +45,8 @@ export interface RedisRevocationList extends RevocationList {
 }
 
 /**
- * Entries lie in a sorted set, by when they expire, as hashes: Redis learns no subject, session or token. A list that is
- * taken into use, or has lost its connection, is not `available` until it has read all of them.
+ * Entries lie in a sorted set, by when they expire, as hashes: Redis learns no subject, session or token. A list that
+ * is taken into use, or has lost its connection, is not `available` until it has read all of them.
  *
  * Redis 6.2 or later. What Redis loses (no persistence, a fail-over) is stored again by the processes that remember it.
  *
@@ -52,7 +54,7 @@ export interface RedisRevocationList extends RevocationList {
  */
 export function createRedisRevocationList(options: RedisRevocationOptions): RedisRevocationList {
   const { client, prefix = PREFIX, heartbeatMillis = 250 } = options
-  checkPlace(client, prefix)
+  checkClient(client, prefix)
   checkMillis('heartbeatMillis', heartbeatMillis, 10)
   return new SharedRevocationList(openConnection(client), openConnection(client), prefix, heartbeatMillis)
 }
@@ -67,7 +69,9 @@ class SharedRevocationList implements RedisRevocationList {
   /** Whether messages can arrive. */
   #subscribed = false
   #complete = false
-  /** While complete: all that was revoked before is known. Before that there is nothing but a beginning to measure from. */
+  /**
+   * While complete: all that was revoked before is known. Before that there is nothing but a beginning to measure from.
+   */
   #confirmedAt = performance.now()
   readonly #trustMillis: number
   #beating = false
@@ -77,6 +81,8 @@ class SharedRevocationList implements RedisRevocationList {
   /** Highest version that was heard of or read. */
   #count = 0
   #missed = false
+  /** What Redis has not taken, and others therefore do not know. */
+  #unstored: readonly StoredEntry[] = []
   /** The version that the last heartbeat saw in Redis, and when it asked. */
   #lastSeen = { count: 0, askedAt: Number.NEGATIVE_INFINITY }
 
@@ -169,7 +175,7 @@ class SharedRevocationList implements RedisRevocationList {
 
   #hear(message: string): void {
     const { entry, count, agoMillis } = this.#stored.parseAddition(message)
-    // What this process has taken back itself is no news.
+    // What this process has revoked itself is no news.
     if (entry !== undefined && this.#entries.add(entry)) measureRevocationLag(agoMillis / 1000)
     // Messages come in their order; a number that was left out is one that was lost.
     if (count > this.#count + 1) this.#missed = true
@@ -195,6 +201,7 @@ class SharedRevocationList implements RedisRevocationList {
     this.#missed = false
     const lost = this.#epoch !== undefined && (seen.epoch !== this.#epoch || seen.count < this.#lastSeen.count)
     if (this.#complete && !missed && !lost) {
+      await this.#storeRest()
       this.#confirmedAt = this.#count < seen.count ? this.#lastSeen.askedAt : askedAt
       this.#lastSeen = { count: seen.count, askedAt }
       return
@@ -205,9 +212,21 @@ class SharedRevocationList implements RedisRevocationList {
     this.#count = Math.max(this.#count, seen.count)
     this.#lastSeen = { count: seen.count, askedAt }
     // What Redis has lost is stored again by those who remember it, before they are asked about it.
-    await this.#stored.store(this.#entries.without(stored))
+    this.#unstored = this.#entries.without(stored)
+    await this.#storeRest()
     if (losses !== this.#losses) return
     this.#complete = true
     this.#confirmedAt = askedAt
+  }
+
+  /** A Redis that refuses to write is read all the same: what this process knows is as complete as before. */
+  async #storeRest(): Promise<void> {
+    if (this.#unstored.length === 0) return
+    try {
+      await this.#stored.store(this.#unstored)
+      this.#unstored = []
+    } catch (error) {
+      if (!(error instanceof NoAnswerError && error.isRefused)) throw error
+    }
   }
 }

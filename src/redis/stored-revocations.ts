@@ -1,4 +1,4 @@
-/** The entries of a revocation list as Redis holds them: how they are stored, read and told. */
+/** The entries of a revocation list in Redis: stores, reads and announces them. */
 
 import { randomUUID } from 'node:crypto'
 import type { StoredEntry } from '../revocation/entries.ts'
@@ -11,7 +11,7 @@ export interface Version {
   readonly count: number
 }
 
-/** What is published when an entry is added. `entry` is `undefined` where it cannot be read. */
+/** What is published when an entry is added. `entry` is `undefined` if it cannot be read. */
 export interface Addition {
   readonly entry: StoredEntry | undefined
   readonly count: number
@@ -20,10 +20,10 @@ export interface Addition {
 }
 
 /**
- * Adds what is new and tells everybody. The version counts what was added; its epoch, which is an entry too that
- * blocks nothing, changes when Redis has lost one of the two keys.
- * Keys: entries, version. Arguments: channel, epoch to begin with, then key, issued-before and expiry per entry. What is
- * over is removed by Redis's clock: one process with a wrong one must not forget for all.
+ * Adds what is new and publishes it. The version counts what was added; its epoch, which is an entry too that blocks
+ * nothing, changes when Redis has lost one of the two keys. Keys: entries, version. Arguments: channel, epoch to begin
+ * with, then key, issued-before and expiry per entry. What has expired is removed by the clock of Redis: one process
+ * with a wrong clock must not forget for all.
  */
 const ADD = `
 local time = redis.call('TIME')
@@ -112,7 +112,7 @@ export class StoredRevocations {
   }
 }
 
-/** Who can write to Redis can write anything. */
+/** Anything may be in Redis: what is no entry is left out. */
 function parseEntry(key: string, issuedBefore: string, expires: string): StoredEntry | undefined {
   const entry = { key, issuedBeforeMillis: parseTime(issuedBefore), expiresAtMillis: parseTime(expires) }
   return key !== '' && entry.issuedBeforeMillis >= 0 && entry.expiresAtMillis >= 0 ? entry : undefined

@@ -1,25 +1,26 @@
-/** The sealed tokens that a fleet has exchanged, kept in Redis. */
+/** Keeps the exchanged tokens of a fleet in Redis, sealed. */
 
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SharedTokenCache } from '../exchange/shared-cache.ts'
 import type { RedisClient, RedisConnection } from './connection.ts'
-import { openConnection } from './connection.ts'
+import { checkClient, checkMillis, openConnection, PREFIX } from './connection.ts'
 import { Inquirer } from './inquirer.ts'
-import { checkMillis, checkPlace, PREFIX } from './options.ts'
 
 export interface RedisTokenCacheOptions {
   /**
-   * A client of `ioredis` or of `redis`. It is not used itself: a connection with its settings is opened, and closed by
-   * `close()`.
+   * A `Redis` or `Cluster` of `ioredis`, or a client of `redis` (`createClient`). It is not used itself: a connection
+   * with its settings is opened, and closed by `close()`.
    */
   readonly client: RedisClient
   /** What the names of the keys begin with. Default `otel-token-relay`. */
   readonly prefix?: string
-  /** How long Redis may take for an answer, in milliseconds: after that the issuer is asked. 10 to 60000; default 250. */
+  /**
+   * How long Redis may take for an answer, in milliseconds: after that the issuer is asked. 10 to 60000; default 250.
+   */
   readonly timeoutMillis?: number
   /**
-   * How long is waited for a token that another process is asking for, in milliseconds: after that the issuer is asked
+   * How long to wait for a token that another process is asking for, in milliseconds: after that the issuer is asked
    * again. 0 to 60000; default 1000.
    */
   readonly waitMillis?: number
@@ -32,11 +33,12 @@ export interface RedisTokenCache extends SharedTokenCache {
 }
 
 /**
- * For `exchange.sharedCache` of an issuer, in all processes of a service. Redis gets sealed tokens under hashes, each for as
- * long as the token and the caller's own are valid: it learns neither a token nor whose it is.
+ * For `exchange.sharedCache` of an issuer, in all processes of a service. Redis gets sealed tokens under hashes, so it
+ * learns neither a token nor its subject. It keeps each as long as the token and the caller's own are valid, and
+ * `sealing.maxAgeSeconds` at most.
  *
- * That a token is exchanged once is best effort. While Redis is down or slow, when the process that asks the issuer dies or
- * takes longer than `waitMillis`, and for a moment after a fail-over, more than one process may ask.
+ * That a token is exchanged once is best effort. While Redis is down or slow, when the process that asks the issuer
+ * dies or takes longer than `waitMillis`, and for a moment after a fail-over, more than one process may ask.
  *
  * Redis 6.2 or later. It may forget at any time, and needs no persistence.
  *
@@ -44,7 +46,7 @@ export interface RedisTokenCache extends SharedTokenCache {
  */
 export function createRedisTokenCache(options: RedisTokenCacheOptions): RedisTokenCache {
   const { client, prefix = PREFIX, timeoutMillis = 250, waitMillis = 1_000 } = options
-  checkPlace(client, prefix)
+  checkClient(client, prefix)
   checkMillis('timeoutMillis', timeoutMillis, 10)
   checkMillis('waitMillis', waitMillis, 0)
   return new StoredTokens(openConnection(client), { prefix, timeoutMillis, waitMillis })
@@ -54,8 +56,8 @@ export function createRedisTokenCache(options: RedisTokenCacheOptions): RedisTok
 const FORGET_ASKING = `if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end`
 
 /**
- * Says 1 where the issuer should be asked, by this process, and 0 where another one does so. What is longer than any token
- * was not kept by us. Arguments: process, how long it asks, what it has seen already.
+ * Returns 1 if this process should ask the issuer, and 0 if another one does so. What is longer than any token was not
+ * kept by us. Arguments: process, how long it asks, what it has seen already.
  */
 const FIND = `
 local kept = redis.call('STRLEN', KEYS[1]) <= 262144 and redis.call('GET', KEYS[1])

@@ -1,7 +1,7 @@
-/** Watches what is registered with the OpenTelemetry API, by whom, in any order and from any copy of it. */
+/** Observes registrations with the OpenTelemetry API, in any order and from any copy of the API. */
 
-// Where all copies of @opentelemetry/api 1.x keep what was registered. Creating it is left to whoever registers first:
-// its version must equal theirs exactly, so one made by us could lock the application's own SDK out.
+// All copies of @opentelemetry/api 1.x keep their registrations here. The first registration creates the object, never
+// this file: its version must equal that of the API copy, so one made here could lock the application's SDK out.
 const API = Symbol.for('opentelemetry.js.api.1')
 const SIGNALS = ['trace', 'context', 'propagation', 'metrics', 'logs'] as const
 type Signal = (typeof SIGNALS)[number]
@@ -10,14 +10,14 @@ type ApiGlobal = Partial<Record<Signal | 'diag' | 'version', unknown>>
 export interface ApiGlobalObserver {
   /** Replaces a propagator that is being registered. */
   compose(propagator: unknown): unknown
-  /** Somebody is about to register `signal`, which has been registered already. */
+  /** `signal` is registered already, and is about to be registered again. */
   onContested(signal: Signal): void
 }
 
-/** Starts observing. Returns which signals are registered now. */
+/** Starts observing. Returns a function that lists the signals that are registered when it is called. */
 export function observeApiGlobal({ compose, onContested }: ApiGlobalObserver): () => readonly Signal[] {
   let api = Reflect.get(globalThis, API) as ApiGlobal | undefined
-  // `registerGlobal` of the API writes the global before it looks at the slot; mere readers do not.
+  // `registerGlobal` of the API writes the global before it reads the slot; other readers do not.
   let registering = false
   if (api !== undefined) installSlots(api)
 
@@ -34,7 +34,7 @@ export function observeApiGlobal({ compose, onContested }: ApiGlobalObserver): (
 
   function installSlots(target: ApiGlobal): void {
     for (const signal of SIGNALS) installSlot(target, signal)
-    // Setting a logger registers too, but reads no slot: it must not pass for a registration of the next one read.
+    // Setting a logger registers too, but reads no slot: without this, the next read would pass for a registration.
     installSlot(target, 'diag')
   }
 
@@ -62,7 +62,7 @@ export function observeApiGlobal({ compose, onContested }: ApiGlobalObserver): (
   return () => SIGNALS.filter((signal) => api?.[signal] !== undefined)
 }
 
-/** Empties a slot, so that somebody else can register there. */
+/** Empties a slot, so that another SDK can register there. */
 export function clearSlot(signal: Signal): void {
   const api = Reflect.get(globalThis, API) as ApiGlobal | undefined
   if (api !== undefined) api[signal] = undefined

@@ -1,4 +1,4 @@
-/** Runs something when all preloaded modules have had their turn and the program itself has not begun. */
+/** Runs a function after all preloaded modules and before the main module. */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { realpathSync } from 'node:fs'
@@ -7,7 +7,10 @@ import { fileURLToPath } from 'node:url'
 const REQUIRE_START = 'tracing:module.require:start'
 const IMPORT_START = 'tracing:module.import:start'
 
-/** Calls `run` once: when Node loads the main module, or in the next turn of the event loop where there is none. */
+/**
+ * Calls `run` once: when Node.js starts to load the main module, or in the next turn of the event loop if there is
+ * none.
+ */
 export function beforeMain(run: () => void): void {
   const main = mainFiles()
   const late = setImmediate(runOnce)
@@ -31,7 +34,7 @@ export function beforeMain(run: () => void): void {
   subscribe(IMPORT_START, onImport)
 }
 
-/** The main module as it was named and as it is found on disk; `node app` may mean `app.js`. */
+/** The path of the main module as it was given and as it is on disk; `node app` may mean `app.js`. */
 function mainFiles(): readonly string[] {
   const named = process.argv[1]
   if (named === undefined) return []

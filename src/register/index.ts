@@ -1,63 +1,67 @@
-/** `node --require otel-token-relay/register app.js`: the relay from the environment, beside whatever SDK there is. */
+/** `node --require otel-token-relay/register app.js`: creates the relay from the environment, beside any SDK. */
 
 import { writeSync } from 'node:fs'
 import process from 'node:process'
 import type { TextMapPropagator } from '@opentelemetry/api'
-import { loadHttpForInstrumentations } from '../ingress/instrumentation.ts'
-import type { TokenRelayOptions } from '../options.ts'
-import { OptionError } from '../options.ts'
-import type { TokenRelay } from '../relay.ts'
-import { createTokenRelay, RelayActiveError } from '../relay.ts'
+import { OptionError } from '../base/option-checks.ts'
+import type { TokenRelayOptions } from '../config/options.ts'
+import { findActiveRelay } from '../ingress/active-relay.ts'
+import { joinTraces } from '../ingress/http/instrumentation.ts'
+import { createRegisteredRelay } from '../relay/assemble.ts'
+import type { TokenRelay } from '../relay/relay.ts'
+import { RelayActiveError } from '../relay/relay.ts'
 import { clearSlot, observeApiGlobal } from './api-global.ts'
 import { beforeMain } from './before-main.ts'
-import { composePropagators } from './compose.ts'
 import { disablesOnConfigError, EnvironmentError, optionsFromEnvironment, sourceOf } from './environment.ts'
 import type { OwnSdk } from './sdk.ts'
 import { startOwnSdk } from './sdk.ts'
 
 const relay = relayFromEnvironment()
-if (relay !== undefined) install(relay)
+if (relay !== undefined) joinToTraces(relay)
 
 function relayFromEnvironment(): TokenRelay | undefined {
   try {
-    return createTokenRelay(optionsFromEnvironment(process.env) as TokenRelayOptions)
+    const options = optionsFromEnvironment(process.env) as TokenRelayOptions
+    // Preloaded twice, or in two copies: the first one stays active.
+    if (findActiveRelay()?.isRegisteredWith?.(options) === true) return undefined
+    const relay = createRegisteredRelay(options)
+    // At once: a module that is preloaded later may create a server.
+    void relay.instrumentation
+    return relay
   } catch (error) {
-    // A second copy of this package has been preloaded: the first one is at work.
-    if (error instanceof RelayActiveError) return undefined
-    const problem = describe(error)
+    const problem = problemOf(error)
     if (!disablesOnConfigError(process.env)) {
-      say(`${problem} (the program was not started)`)
+      writeLine(`${problem} (the program was not started)`)
       process.exit(1)
     }
-    say(`${problem} (disabled: requests are NOT verified and no token is forwarded)`)
+    writeLine(`${problem} (disabled: requests are NOT verified and no token is forwarded)`)
     return undefined
   }
 }
 
-function describe(error: unknown): string {
+function problemOf(error: unknown): string {
   if (error instanceof EnvironmentError) return error.message
   if (error instanceof OptionError) return `${sourceOf(error.path, process.env)}: ${error.problem}`
+  if (error instanceof RelayActiveError) return 'another token relay is active: preload one, or create one in code'
   return 'the configuration could not be read'
 }
 
-function say(line: string): void {
+function writeLine(line: string): void {
   writeSync(2, `otel-token-relay: ${line}\n`)
 }
 
-/** The gate and the egress side work on their own; what follows joins them to the traces. */
-function install({ propagator, instrumentation }: TokenRelay): void {
-  // At once: a server may be made by what is preloaded after us.
-  instrumentation.enable()
+/** Joins the relay to the traces of any SDK; its gate and its egress side are active already. */
+function joinToTraces({ propagator, redact }: TokenRelay): void {
   let own: OwnSdk | undefined
   let ownSignals: ReturnType<typeof registered> = []
 
   const registered = observeApiGlobal({
-    compose: (theirs) => composePropagators(theirs as TextMapPropagator, propagator),
+    compose: (registered) => composePropagators(registered as TextMapPropagator, propagator),
     onContested(signal) {
       if (own === undefined || !ownSignals.includes(signal)) return
-      // One by one: whoever brings only metrics, or only a propagator, still needs our context manager.
+      // One by one: an SDK that registers only metrics, or only a propagator, still needs this context manager.
       clearSlot(signal)
-      // What is registered there from now on is theirs, and as safe from a third as the API makes it.
+      // From now on the slot belongs to the later SDK, and only the API protects it from a third one.
       ownSignals = ownSignals.filter((other) => other !== signal)
       if (signal === 'trace') own.yield()
     },
@@ -66,10 +70,22 @@ function install({ propagator, instrumentation }: TokenRelay): void {
   beforeMain(() => {
     const before = registered()
     if (before.length === 0) {
-      own = startOwnSdk()
+      own = startOwnSdk(redact)
       ownSignals = registered()
     }
-    // Again, now that an SDK with its instrumentation of node:http is there.
-    setImmediate(loadHttpForInstrumentations)
+    // Again, now that an SDK may have instrumented node:http.
+    joinTraces()
   })
+}
+
+/** Calls the registered propagator first and the relay's after it; neither changes the other. */
+function composePropagators(registered: TextMapPropagator, relayed: TextMapPropagator): TextMapPropagator {
+  return {
+    inject(ctx, carrier, setter) {
+      registered.inject(ctx, carrier, setter)
+      relayed.inject(ctx, carrier, setter)
+    },
+    extract: (ctx, carrier, getter) => relayed.extract(registered.extract(ctx, carrier, getter), carrier, getter),
+    fields: () => [...new Set([...registered.fields(), ...relayed.fields()])],
+  }
 }

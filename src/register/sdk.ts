@@ -1,12 +1,15 @@
-/** An OpenTelemetry SDK of our own, for programs that have none: configured by `OTEL_*`, with HTTP instrumentation. */
+/** Starts an OpenTelemetry SDK for programs that have none: configured by `OTEL_*`, with HTTP instrumentation. */
 
 import { createRequire } from 'node:module'
 import process from 'node:process'
 import { setTimeout } from 'node:timers/promises'
 import type { Tracer, TracerProvider } from '@opentelemetry/api'
 import { diag, trace } from '@opentelemetry/api'
+import { packageUrl } from '../base/package-url.ts'
+import type { TokenRelay } from '../relay/relay.ts'
+import { redactExports } from './redacted-sdk.ts'
 
-/** The parts of the optional peer dependencies that are used, alike in both lines of the SDK. */
+/** The parts of the optional peer dependencies that are used here, the same in both lines of the SDK. */
 interface Instrumentation {
   disable(): void
 }
@@ -21,12 +24,12 @@ interface Peers {
 }
 
 export interface OwnSdk {
-  /** Leaves the field to an SDK that came later. */
+  /** Stops this SDK and hands its tracers over to an SDK that was registered later. */
   yield(): void
 }
 
-/** Starts the SDK. Returns `undefined` where it is disabled or not installed: then there are no spans. */
-export function startOwnSdk(): OwnSdk | undefined {
+/** Starts the SDK. Returns `undefined` if it is disabled or not installed: then there are no spans. */
+export function startOwnSdk(redact: TokenRelay['redact']): OwnSdk | undefined {
   if (process.env['OTEL_SDK_DISABLED']?.trim().toLowerCase() === 'true') return undefined
   const peers = loadPeers()
   if (peers === undefined) {
@@ -34,7 +37,7 @@ export function startOwnSdk(): OwnSdk | undefined {
     return undefined
   }
   const undici = new peers.UndiciInstrumentation()
-  const sdk = start(peers, undici)
+  const sdk = start(peers, undici, redact)
   if (sdk === undefined) return undefined
   const handOverTracers = makeTracersReplaceable()
   const stop = flushAtEnd(sdk)
@@ -44,8 +47,8 @@ export function startOwnSdk(): OwnSdk | undefined {
     yield() {
       if (yielded) return
       yielded = true
-      // Only this one: it listens on a channel and would make every span twice. Another http instrumentation has
-      // replaced ours when it was made, and to disable ours now would take that one away.
+      // Only the undici instrumentation: it listens on a channel, and every span would be made twice. A later http
+      // instrumentation has replaced this one by its creation; disabling this one now would remove the later one.
       undici.disable()
       handOverTracers()
       stop()
@@ -54,12 +57,15 @@ export function startOwnSdk(): OwnSdk | undefined {
   }
 }
 
-/** A wrong `OTEL_*` variable costs the spans, and nothing else. */
-function start(peers: Peers, undici: Instrumentation): Sdk | undefined {
+/** Starts the SDK; after a wrong `OTEL_*` variable there are no spans, and the program goes on. */
+function start(peers: Peers, undici: Instrumentation, redact: TokenRelay['redact']): Sdk | undefined {
   try {
     const sdk = new peers.NodeSDK({ instrumentations: [new peers.HttpInstrumentation(), undici] })
     sdk.start()
-    return sdk
+    if (redactExports(sdk, redact)) return sdk
+    void sdk.shutdown().catch(() => undefined)
+    diag.error('otel-token-relay: this version of the OpenTelemetry SDK cannot be redacted; no spans are exported')
+    return undefined
   } catch {
     diag.error('otel-token-relay: the OpenTelemetry SDK could not be started; check the OTEL_* variables; no spans')
     return undefined
@@ -67,7 +73,7 @@ function start(peers: Peers, undici: Instrumentation): Sdk | undefined {
 }
 
 function loadPeers(): Peers | undefined {
-  const require = createRequire(import.meta.url)
+  const require = createRequire(packageUrl)
   try {
     return {
       ...(require('@opentelemetry/sdk-node') as Pick<Peers, 'NodeSDK'>),
@@ -79,15 +85,15 @@ function loadPeers(): Peers | undefined {
   }
 }
 
-/** `ProxyTracerProvider` of the API, as which the global provider presents itself. */
+/** `ProxyTracerProvider` of the API: the type of the global provider. */
 interface ProxyProvider {
   getDelegate(): TracerProvider
   setDelegate(provider: TracerProvider): void
 }
 
 /**
- * An SDK that comes later gives its instrumentations tracers before it registers its provider: ours, until then. Makes
- * those tracers follow the change. Returns what to call when it comes.
+ * A later SDK gives tracers to its instrumentations before it registers its provider, so these are tracers of this SDK.
+ * Makes those tracers use the later provider. Returns the function to call when it is registered.
  */
 function makeTracersReplaceable(): () => void {
   const proxy = trace.getTracerProvider() as Partial<ProxyProvider>
@@ -96,7 +102,7 @@ function makeTracersReplaceable(): () => void {
   let current = (): TracerProvider => own
   proxy.setDelegate(createFollower(() => current()))
   return () => {
-    // The proxy may be the global one again: it must not lead back to the follower.
+    // The proxy may be the global provider again: it must not lead back to the follower.
     proxy.setDelegate(own)
     current = () => trace.getTracerProvider()
   }
@@ -106,7 +112,7 @@ function isProxy(provider: Partial<ProxyProvider>): provider is ProxyProvider {
   return provider.getDelegate !== undefined && provider.setDelegate !== undefined
 }
 
-/** A provider whose tracers ask `current` anew for every span. */
+/** A provider whose tracers get their tracer from `current()` for every span. */
 function createFollower(current: () => TracerProvider): TracerProvider {
   return {
     getTracer(...identity) {
@@ -119,10 +125,10 @@ function createFollower(current: () => TracerProvider): TracerProvider {
   }
 }
 
-/** How long the end of the program waits for a back end that does not answer. */
+/** How long the end of the program waits for a back end that does not answer, in milliseconds. */
 const FLUSH_MILLIS = 3_000
 
-/** Exports what is left when the program ends by itself or is asked to. */
+/** Exports the remaining spans when the program ends by itself, or by SIGTERM or SIGINT. */
 function flushAtEnd(sdk: Sdk): () => void {
   const flush = async (): Promise<void> => {
     const shutdown = sdk.shutdown().catch(() => undefined)
@@ -130,15 +136,15 @@ function flushAtEnd(sdk: Sdk): () => void {
   }
   const onSignal = (signal: NodeJS.Signals): void => {
     process.off(signal, onSignal)
-    // With nobody else listening, ending the process was the default, and our listener has taken it away. Who else
-    // listens is asked now: a listener for one time has gone by the end of the flush.
+    // Without another listener the default was to end the process, and this listener has replaced that default. The
+    // others are counted now: a listener for one time is gone by the end of the flush.
     const alone = process.listenerCount(signal) === 0
     void flush().then(() => {
       if (alone) process.kill(process.pid, signal)
     })
   }
   process.once('beforeExit', flush)
-  // First in line: a listener for one time that has run before ours could not be counted any more.
+  // First: a listener for one time that has run before this one could no longer be counted.
   process.prependListener('SIGTERM', onSignal)
   process.prependListener('SIGINT', onSignal)
   return () => {

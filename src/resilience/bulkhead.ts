@@ -1,4 +1,4 @@
-/** At most so many attempts at a time, and so many that wait for their turn. */
+/** Bounds how many attempts are under way, and how many wait for their turn. */
 
 import { ResilienceError } from './outcome.ts'
 
@@ -9,76 +9,87 @@ export interface BulkheadSettings {
   readonly maxQueued: number
 }
 
-/** Told when an attempt begins or waits; the returned function is called when it does so no longer. */
-export type Occupy = (where: 'running' | 'queued') => () => void
+/** Called when an attempt begins to run or to wait; the returned function is called when that ends. */
+export type Occupy = (state: 'running' | 'queued') => () => void
 
 export interface Bulkhead {
   /**
    * Runs `attempt` when it is its turn.
    *
-   * @throws ResilienceError `bulkhead_full`, or `aborted` where `signal` fires while it waits.
+   * @throws ResilienceError `bulkhead_full`, or `aborted` if `signal` fires while it waits.
    */
   run<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T>
 }
 
-/**
- * Not cockatiel's: there, whoever comes in the moment a place is free overtakes those who wait, who may then be refused
- * after having waited, and those who gave up keep their place in the queue. Here a place is handed over directly.
- */
-export function createBulkhead({ maxConcurrent, maxQueued }: BulkheadSettings, occupy: Occupy): Bulkhead {
-  const waiting = new Set<() => void>()
-  let active = 0
+export function createBulkhead(settings: BulkheadSettings, occupy: Occupy): Bulkhead {
+  return new FairBulkhead(settings, occupy)
+}
 
-  async function enter(signal: AbortSignal): Promise<void> {
-    if (active < maxConcurrent) {
-      active += 1
+/**
+ * Not cockatiel's: there, an attempt that comes the moment a place is free overtakes those that wait, which may then be
+ * refused although they waited, and those that gave up keep their place in the queue. Here a place is handed over
+ * directly.
+ */
+class FairBulkhead implements Bulkhead {
+  readonly #settings: BulkheadSettings
+  readonly #occupy: Occupy
+  /** Each begins one attempt that waits, in the order in which they came. */
+  readonly #waiting = new Set<() => void>()
+  #active = 0
+
+  constructor(settings: BulkheadSettings, occupy: Occupy) {
+    this.#settings = settings
+    this.#occupy = occupy
+  }
+
+  async run<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    if (signal.aborted) throw new ResilienceError('aborted')
+    await this.#enter(signal)
+    const end = this.#occupy('running')
+    try {
+      return await attempt()
+    } finally {
+      end()
+      this.#leave()
+    }
+  }
+
+  async #enter(signal: AbortSignal): Promise<void> {
+    if (this.#active < this.#settings.maxConcurrent) {
+      this.#active += 1
       return
     }
-    if (waiting.size >= maxQueued) throw new ResilienceError('bulkhead_full')
-    const leaveQueue = occupy('queued')
+    if (this.#waiting.size >= this.#settings.maxQueued) throw new ResilienceError('bulkhead_full')
+    const leaveQueue = this.#occupy('queued')
     try {
-      await turn(signal)
+      await this.#waitForTurn(signal)
     } finally {
       leaveQueue()
     }
   }
 
-  function turn(signal: AbortSignal): Promise<void> {
+  #waitForTurn(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const begin = (): void => {
         signal.removeEventListener('abort', giveUp)
         resolve()
       }
       const giveUp = (): void => {
-        waiting.delete(begin)
+        this.#waiting.delete(begin)
         reject(new ResilienceError('aborted'))
       }
-      waiting.add(begin)
+      this.#waiting.add(begin)
       signal.addEventListener('abort', giveUp, { once: true })
     })
   }
 
-  function leave(): void {
-    const [next] = waiting
+  #leave(): void {
+    const [next] = this.#waiting
     if (next === undefined) {
-      active -= 1
+      this.#active -= 1
       return
     }
-    waiting.delete(next)
+    this.#waiting.delete(next)
     next()
-  }
-
-  return {
-    async run(attempt, signal) {
-      if (signal.aborted) throw new ResilienceError('aborted')
-      await enter(signal)
-      const ended = occupy('running')
-      try {
-        return await attempt()
-      } finally {
-        ended()
-        leave()
-      }
-    },
   }
 }

@@ -1,5 +1,6 @@
-/** Stops calling a service that is not well, and lets one attempt find out when it is again. */
+/** Stops calling a service that fails, and lets one attempt find out whether it works again. */
 
+import type { CircuitBreakerPolicy } from 'cockatiel'
 import {
   CountBreaker,
   circuitBreaker,
@@ -8,14 +9,14 @@ import {
   isBrokenCircuitError,
   CircuitState as Phase,
 } from 'cockatiel'
-import type { CircuitState } from '../telemetry/auth-event.ts'
+import type { CircuitState } from '../telemetry/events.ts'
 import type { Outcome } from './outcome.ts'
 import { ResilienceError } from './outcome.ts'
 
 export interface CircuitSettings {
-  /** Opens when more than this share of the last attempts found the service not well. Between 0 and 1, both excluded. */
+  /** Opens when more than this share of the last attempts failed. Between 0 and 1, both excluded. */
   readonly failureRatio: number
-  /** Does not open before so many attempts were made. */
+  /** Does not open before this many attempts were made. */
   readonly minimumCalls: number
   /** How many attempts are remembered. */
   readonly windowCalls: number
@@ -23,7 +24,7 @@ export interface CircuitSettings {
   readonly openMillis: number
 }
 
-/** What came of an attempt, and whether it says anything about the service: not where its caller went away. */
+/** The outcome of an attempt, and whether it says anything about the service: not if the caller went away. */
 export interface Observed<T> {
   readonly outcome: Outcome<T>
   readonly counts: boolean
@@ -40,7 +41,7 @@ export interface Circuit {
   run<T>(attempt: () => Promise<Observed<T>>): Promise<Outcome<T>>
 }
 
-/** Goes past cockatiel uncounted: while the circuit is closed it does not count what is thrown. */
+/** Carries an outcome past cockatiel, which does not count what is thrown while the circuit is closed. */
 class Uncounted<T> extends Error {
   readonly observed: Observed<T>
 
@@ -51,54 +52,69 @@ class Uncounted<T> extends Error {
 }
 
 export function createCircuit(settings: CircuitSettings, onChange: (state: CircuitState) => void): Circuit {
-  const { failureRatio, minimumCalls, windowCalls, openMillis } = settings
-  let known: CircuitState = 'closed'
-  let refusesUntil = 0
+  return new CockatielCircuit(settings, onChange)
+}
 
-  const policy = circuitBreaker(handleWhenResult(isBad), {
-    // Whether the service is well was not found out by an attempt whose caller went away: the next one tries at once.
-    halfOpenAfter: new DelegateBackoff(({ result }) => ('value' in result && !counts(result.value) ? 0 : openMillis)),
-    breaker: new CountBreaker({ threshold: failureRatio, size: windowCalls, minimumNumberOfCalls: minimumCalls }),
-  })
-  policy.onBreak((reason) => {
-    if ('value' in reason && !counts(reason.value)) return
-    refusesUntil = Date.now() + openMillis
-    report('open')
-  })
-  policy.onHalfOpen(() => report('half_open'))
-  policy.onReset(() => report('closed'))
+class CockatielCircuit implements Circuit {
+  readonly #settings: CircuitSettings
+  readonly #onChange: (state: CircuitState) => void
+  readonly #policy: CircuitBreakerPolicy
+  #reported: CircuitState = 'closed'
+  #refusesUntil = 0
 
-  function report(state: CircuitState): void {
-    if (state === known) return
-    known = state
-    onChange(state)
+  constructor(settings: CircuitSettings, onChange: (state: CircuitState) => void) {
+    this.#settings = settings
+    this.#onChange = onChange
+    this.#policy = createPolicy(settings)
+    this.#policy.onBreak((reason) => {
+      if (!('value' in reason) || counts(reason.value)) this.#open()
+    })
+    this.#policy.onHalfOpen(() => this.#report('half_open'))
+    this.#policy.onReset(() => this.#report('closed'))
   }
 
-  /** While one attempt is finding out, cockatiel would let all others wait for it, and hold their places meanwhile. */
-  function refuses(): boolean {
-    return policy.state === Phase.HalfOpen || (policy.state === Phase.Open && Date.now() < refusesUntil)
+  /**
+   * While one attempt is finding out, cockatiel would make all others wait for it, each in its place of the bulkhead.
+   */
+  get refuses(): boolean {
+    const { state } = this.#policy
+    return state === Phase.HalfOpen || (state === Phase.Open && Date.now() < this.#refusesUntil)
   }
 
-  async function observe<T>(attempt: () => Promise<Observed<T>>): Promise<Observed<T>> {
-    const decides = policy.state === Phase.HalfOpen
+  async run<T>(attempt: () => Promise<Observed<T>>): Promise<Outcome<T>> {
+    if (this.refuses) throw new ResilienceError('circuit_open')
+    const { outcome } = await this.#policy.execute(() => this.#observe(attempt)).catch(unwrapUncounted<T>)
+    return outcome
+  }
+
+  async #observe<T>(attempt: () => Promise<Observed<T>>): Promise<Observed<T>> {
+    const decides = this.#policy.state === Phase.HalfOpen
     const observed = await attempt()
     if (!observed.counts && !decides) throw new Uncounted(observed)
     return observed
   }
 
-  return {
-    get refuses() {
-      return refuses()
-    },
-    async run<T>(attempt: () => Promise<Observed<T>>): Promise<Outcome<T>> {
-      if (refuses()) throw new ResilienceError('circuit_open')
-      const { outcome } = await policy.execute(() => observe(attempt)).catch(uncounted<T>)
-      return outcome
-    },
+  #open(): void {
+    this.#refusesUntil = Date.now() + this.#settings.openMillis
+    this.#report('open')
+  }
+
+  #report(state: CircuitState): void {
+    if (state === this.#reported) return
+    this.#reported = state
+    this.#onChange(state)
   }
 }
 
-function uncounted<T>(error: unknown): Observed<T> {
+function createPolicy({ failureRatio, minimumCalls, windowCalls, openMillis }: CircuitSettings): CircuitBreakerPolicy {
+  return circuitBreaker(handleWhenResult(isBad), {
+    // An attempt whose caller went away says nothing about the service: the next one tries at once.
+    halfOpenAfter: new DelegateBackoff(({ result }) => ('value' in result && !counts(result.value) ? 0 : openMillis)),
+    breaker: new CountBreaker({ threshold: failureRatio, size: windowCalls, minimumNumberOfCalls: minimumCalls }),
+  })
+}
+
+function unwrapUncounted<T>(error: unknown): Observed<T> {
   if (error instanceof Uncounted) return error.observed as Observed<T>
   throw isBrokenCircuitError(error) ? new ResilienceError('circuit_open') : error
 }

@@ -1,11 +1,12 @@
-/** Calls to one endpoint of an issuer, for a token or about one: tried again, and left alone while it is down. */
+/** Calls one endpoint of an issuer: repeats what failed for a moment, and leaves it alone while it is down. */
 
+import { portOf } from '../base/urls.ts'
 import { createResilience } from './resilience.ts'
 
 /**
- * Runs `work`, again where its error is transient and it may be repeated.
+ * Runs `work`, and repeats it if its error is transient and `repeatable` allows it.
  *
- * @throws what `work` throws, or ResilienceError where it was not run to its end.
+ * @throws what `work` throws, or ResilienceError if it was not run to its end.
  */
 export type IssuerCall = <T>(work: (signal: AbortSignal) => Promise<T>, repeatable: boolean) => Promise<T>
 
@@ -21,9 +22,9 @@ const RETRY = { maxAttempts: 2, baseDelayMillis: 100, maxDelayMillis: 1_000, bud
 const CIRCUIT = { failureRatio: 0.5, minimumCalls: 10, windowCalls: 20, openMillis: 2_000 }
 
 export function createIssuerCalls({ url, timeoutMillis, isTransient }: IssuerCallOptions): IssuerCall {
-  const { hostname, port, protocol } = new URL(url)
+  const endpoint = new URL(url)
   const resilience = createResilience({
-    server: { 'server.address': hostname, 'server.port': Number(port) || (protocol === 'https:' ? 443 : 80) },
+    server: { 'server.address': endpoint.hostname, 'server.port': portOf(endpoint) },
     timeoutMillis,
     retry: RETRY,
     circuitBreaker: CIRCUIT,

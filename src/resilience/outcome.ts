@@ -1,16 +1,16 @@
-/** What an attempt came to, in the words that retries and circuits need: no HTTP, no message, no error class. */
+/** The outcome of an attempt, as retries and circuits need it: no HTTP, no message, no error class. */
 
 /** How an attempt ended. Attempts report their errors; they do not throw them. */
 export type Outcome<T> = Success<T> | Failure
 
-export interface Success<T> {
+interface Success<T> {
   readonly ok: true
   readonly value: T
 }
 
 export interface Failure {
   readonly ok: false
-  /** What the caller gets, unless another attempt succeeds. */
+  /** The error that the caller gets, unless another attempt succeeds. */
   readonly error: unknown
   /** Whether it counts against the circuit: the service is not well. A refusal of one that is well does not count. */
   readonly unhealthy: boolean
@@ -20,10 +20,12 @@ export interface Failure {
   readonly retryAfterMillis?: number | undefined
 }
 
-/** Why a call has no outcome of its own. */
+/** Why a call has no outcome. */
 export type ResilienceReason = 'timeout' | 'aborted' | 'circuit_open' | 'bulkhead_full'
 
-/** The call did not come to an end, or was not begun. Never leaves this package: whoever calls makes it an error of theirs. */
+/**
+ * The call did not come to an end, or was not begun. Never leaves this package: each caller makes its own error of it.
+ */
 export class ResilienceError extends Error {
   override readonly name = 'ResilienceError'
   readonly reason: ResilienceReason

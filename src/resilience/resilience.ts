@@ -2,9 +2,9 @@
 
 import { context, trace } from '@opentelemetry/api'
 import { isTaskCancelledError, TaskCancelledError, TimeoutStrategy, timeout } from 'cockatiel'
-import type { CircuitState, ServerAttributes } from '../telemetry/auth-event.ts'
-import { measureCircuitChange, measureOccupancy, measureRetry } from '../telemetry/resilience-metrics.ts'
-import { recordOnSpan } from '../telemetry/span-events.ts'
+import { measureCircuitChange, measureOccupancy, measureRetry } from '../telemetry/call-metrics.ts'
+import type { CircuitState, ServerAttributes } from '../telemetry/events.ts'
+import { recordOnSpan } from '../telemetry/record.ts'
 import type { Bulkhead, BulkheadSettings } from './bulkhead.ts'
 import { createBulkhead } from './bulkhead.ts'
 import type { Circuit, CircuitSettings, Observed } from './circuit.ts'
@@ -15,24 +15,24 @@ import type { RetrySettings } from './retry.ts'
 import { createRetry } from './retry.ts'
 
 export interface ResilienceSettings {
-  /** Whom the attempts go to, for events and metrics. */
+  /** The server that the attempts go to, for events and metrics. */
   readonly server: ServerAttributes
   /** How long a call may take, in milliseconds: waiting for its turn, attempts, and the time between them. */
   readonly timeoutMillis: number
   /** How long one attempt may take, in milliseconds. Default: as long as the call. */
   readonly attemptTimeoutMillis?: number | undefined
-  /** Absent where there is one attempt only. */
+  /** Default: one attempt. */
   readonly retry?: RetrySettings | undefined
-  /** Absent where the service is called however it is. */
+  /** Default: the service is called, however often it fails. */
   readonly circuitBreaker?: CircuitSettings | undefined
-  /** Absent where any number of attempts may be under way. */
+  /** Default: any number of attempts may be under way. */
   readonly bulkhead?: BulkheadSettings | undefined
-  /** Told when the circuit changes, in the context of the call that made it change. */
+  /** Called when the circuit changes, in the context of the call that changed it. */
   readonly onCircuitChange?: ((state: CircuitState) => void) | undefined
 }
 
-export interface ExecuteOptions {
-  /** The caller's own: nothing is attempted, counted or waited for after it has fired. */
+interface ExecuteOptions {
+  /** The caller's signal: nothing is attempted, counted or waited for after it has fired. */
   readonly signal?: AbortSignal | undefined
   /** Instead of that of the settings. */
   readonly timeoutMillis?: number | undefined
@@ -41,13 +41,13 @@ export interface ExecuteOptions {
 }
 
 /** One attempt. It reports errors in its outcome, and stops when `signal` fires. */
-export type Attempt<T> = (signal: AbortSignal) => Promise<Outcome<T>>
+type Attempt<T> = (signal: AbortSignal) => Promise<Outcome<T>>
 
 export interface Resilience {
   /**
    * Makes `attempt`, as often as it takes and may be.
    *
-   * @throws the error of the last outcome, or ResilienceError where there is none.
+   * @throws the error of the last outcome, or ResilienceError if there is none.
    */
   execute<T>(attempt: Attempt<T>, options: ExecuteOptions): Promise<T>
 }
@@ -58,8 +58,8 @@ const ONE_ATTEMPT: RetrySettings = { maxAttempts: 1, baseDelayMillis: 0, maxDela
  * Put together in this order, from the outside:
  *
  * 1. the deadline bounds everything below, so that a caller waits as long as it said and no longer;
- * 2. retries: each attempt queues again and is counted on its own, and nobody holds a place while waiting to retry;
- * 3. the bulkhead, after a look at the circuit: nobody queues for what would be refused;
+ * 2. retries: each attempt queues again and is counted separately, and no call holds a place while it waits to retry;
+ * 3. the bulkhead, after a look at the circuit: no call queues for what would be refused;
  * 4. the circuit breaker, inside of the bulkhead, so that waiting for a turn is not held against the service;
  * 5. the time-out of an attempt, which the circuit breaker therefore sees.
  */
@@ -75,7 +75,7 @@ export function createResilience(settings: ResilienceSettings): Resilience {
   return {
     async execute(attempt, { signal: caller, timeoutMillis = settings.timeoutMillis, repeatable }) {
       if (caller?.aborted === true) throw new ResilienceError('aborted')
-      // Whatever runs it, a queue, a timer or somebody else's response: it runs as its own caller.
+      // A queue, a timer or the response of another caller may run it: it keeps the caller that it was made for.
       const bound = context.bind(context.active(), attempt)
       const limit = settings.attemptTimeoutMillis ?? timeoutMillis
       const deadlineMillis = Date.now() + timeoutMillis
@@ -103,24 +103,26 @@ interface ObserveOptions {
   readonly caller: AbortSignal | undefined
 }
 
-/** Ends when the signal fires, whether the attempt does or not: one that hangs must not keep its place, or the circuit. */
+/**
+ * Ends when the signal fires, whether the attempt does or not: one that hangs must not keep its place, or the circuit.
+ */
 async function observe<T>(attempt: Attempt<T>, { limit, signal, caller }: ObserveOptions): Promise<Observed<T>> {
   try {
     const outcome = await timeout(limit, TimeoutStrategy.Aggressive).execute(async ({ signal: own }) => {
       const outcome = await attempt(own)
-      // Failed because it was told to stop: that is not what the service did.
+      // It failed because it had to stop: that says nothing about the service.
       if (!outcome.ok && own.aborted) throw new TaskCancelledError()
       return outcome
     }, signal)
     return { outcome, counts: true }
   } catch (error) {
-    if (caller?.aborted === true) return failed(new ResilienceError('aborted'), false)
+    if (caller?.aborted === true) return toFailure(new ResilienceError('aborted'), false)
     // An attempt does not throw: this one is broken, which is not the service's fault.
-    return isTaskCancelledError(error) ? failed(new ResilienceError('timeout'), true) : failed(error, false)
+    return isTaskCancelledError(error) ? toFailure(new ResilienceError('timeout'), true) : toFailure(error, false)
   }
 }
 
-function failed(error: unknown, counts: boolean): Observed<never> {
+function toFailure(error: unknown, counts: boolean): Observed<never> {
   return { outcome: { ok: false, error, unhealthy: counts, transient: counts }, counts }
 }
 
@@ -131,7 +133,7 @@ function reasonOf(error: unknown, caller: AbortSignal | undefined): unknown {
 
 function bulkheadOf({ bulkhead, server }: ResilienceSettings): Bulkhead {
   const unlimited = { maxConcurrent: Number.POSITIVE_INFINITY, maxQueued: 0 }
-  return createBulkhead(bulkhead ?? unlimited, (where) => measureOccupancy(server, where))
+  return createBulkhead(bulkhead ?? unlimited, (state) => measureOccupancy(server, state))
 }
 
 function circuitOf({ circuitBreaker, server, onCircuitChange }: ResilienceSettings): Circuit {
@@ -140,8 +142,8 @@ function circuitOf({ circuitBreaker, server, onCircuitChange }: ResilienceSettin
     recordOnSpan(trace.getActiveSpan(), { name: 'resilience.circuit.changed', state, server })
     measureCircuitChange(server, state)
     // A listener must not decide how a call ends.
-    const told = async (): Promise<void> => onCircuitChange?.(state)
-    told().catch(() => undefined)
+    const notify = async (): Promise<void> => onCircuitChange?.(state)
+    notify().catch(() => undefined)
   })
 }
 

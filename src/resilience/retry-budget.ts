@@ -6,7 +6,7 @@ const FLOOR = 10
 export interface RetryBudget {
   /** Notes a first attempt. */
   deposit(): void
-  /** Takes one retry, where there is one left. */
+  /** Takes one retry. Returns false if none is left. */
   withdraw(): boolean
 }
 
@@ -16,7 +16,7 @@ interface Second {
   retries: number
 }
 
-/** Within 10 seconds at most `ratio` retries for each first attempt, or 10 in all where that is more. */
+/** Within 10 seconds at most `ratio` retries for each first attempt, or 10 in all if that is more. */
 export function createRetryBudget(ratio: number): RetryBudget {
   const seconds: Second[] = Array.from({ length: WINDOW_SECONDS }, () => ({ at: 0, calls: 0, retries: 0 }))
 

@@ -1,4 +1,4 @@
-/** Tries again what failed for a moment: later each time, at random, as the service asks, and never past the deadline. */
+/** Repeats attempts that failed for a moment: later each time, as the service asks, and never past the deadline. */
 
 import type { Failure, Outcome } from './outcome.ts'
 import { ResilienceError } from './outcome.ts'
@@ -15,7 +15,7 @@ export interface RetrySettings {
   readonly budgetRatio: number
 }
 
-export interface RetryCall {
+interface RetryCall {
   readonly signal: AbortSignal
   /** When the caller stops waiting, in milliseconds since the epoch. */
   readonly deadlineMillis: number
@@ -27,7 +27,7 @@ export interface Retry {
   /**
    * Makes attempts until one succeeds or another makes no sense.
    *
-   * @throws what the last attempt failed with; ResilienceError `aborted` where the signal fires in between.
+   * @throws what the last attempt failed with; ResilienceError `aborted` if the signal fires in between.
    */
   run<T>(attempt: () => Promise<Outcome<T>>, call: RetryCall): Promise<T>
 }
@@ -42,7 +42,7 @@ export interface RetryPorts {
 export function createRetry(settings: RetrySettings, { refuses, onRetry }: RetryPorts): Retry {
   const budget = createRetryBudget(settings.budgetRatio)
 
-  /** How long to wait before the next attempt; `undefined` where there must be none. */
+  /** How long to wait before the next attempt; `undefined` if there must be none. */
   function delayAfter(failure: Failure, made: number, { deadlineMillis, repeatable }: RetryCall): number | undefined {
     if (!failure.transient || !repeatable || made >= settings.maxAttempts || refuses()) return undefined
     const delay = (failure.retryAfterMillis ?? 0) + jitter(settings, made)

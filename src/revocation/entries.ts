@@ -1,20 +1,21 @@
-/** The entries of a revocation list as one process holds them. */
+/** The entries of a revocation list as one process holds them, and the list that has no others. */
 
 import { createHash } from 'node:crypto'
-import type { RevocationKind } from '../telemetry/auth-event.ts'
-import type { NormalizedEntry, RevocationFacts } from './list.ts'
+import type { RevocationKind } from '../telemetry/events.ts'
+import type { NormalizedEntry, RevocationFacts, RevocationList } from './list.ts'
+import { normalizeEntry } from './list.ts'
 
 /** What is kept of an entry. `key` is a hash, so that a shared store learns no subject, session or token. */
 export interface StoredEntry {
   readonly key: string
-  /** Tokens issued later are not meant; `Infinity` where all are. */
+  /** Tokens issued later are not meant; `Infinity` if all are. */
   readonly issuedBeforeMillis: number
   readonly expiresAtMillis: number
 }
 
 /** Entries outlive their tokens by the largest clock tolerance that an issuer may have. */
 const MARGIN_MILLIS = 300_000
-/** They are kept for longer than they block: a clock that goes wrong and right again must not lose them. */
+/** They are kept longer than they block: a clock that is wrong for a while must not lose them. */
 const KEPT_MILLIS = 3_600_000
 const SWEEP_MILLIS = 60_000
 
@@ -25,16 +26,16 @@ export function storedEntry(entry: NormalizedEntry): StoredEntry {
 
 export class RevocationEntries {
   readonly #entries = new Map<string, StoredEntry>()
-  /** Hashing is dearer than looking up, and one credential is asked about many times. */
+  /** Hashing costs more than a look-up, and one credential is asked about many times. */
   readonly #keys = new WeakMap<RevocationFacts, readonly string[]>()
   #sweepAtMillis = 0
 
-  /** Whether it blocks tokens that nothing has blocked before. */
+  /** Returns whether it blocks tokens that nothing blocked before. */
   add(entry: StoredEntry): boolean {
     this.#sweep()
     if (isOver(entry)) return false
     const known = this.#entries.get(entry.key)
-    this.#entries.set(entry.key, known === undefined ? entry : wider(known, entry))
+    this.#entries.set(entry.key, known === undefined ? entry : mergeEntries(known, entry))
     return known === undefined || known.issuedBeforeMillis < entry.issuedBeforeMillis
   }
 
@@ -48,7 +49,7 @@ export class RevocationEntries {
     return keys.some((key) => this.#blocks(this.#entries.get(key), facts))
   }
 
-  /** What of this blocks tokens that `others` would let pass. */
+  /** The entries that block tokens which `others` lets pass. */
   without(others: RevocationEntries): readonly StoredEntry[] {
     const now = Date.now()
     return [...this.#entries.values()].filter(({ key, issuedBeforeMillis, expiresAtMillis }) => {
@@ -74,12 +75,27 @@ export class RevocationEntries {
   }
 }
 
+/**
+ * The default list: it lives in this process and is empty after a restart. What one process revokes, another one
+ * accepts until the token expires; a fleet needs `createRedisRevocationList` of `otel-token-relay/redis`.
+ */
+export function createMemoryRevocationList(): RevocationList {
+  const entries = new RevocationEntries()
+  return {
+    available: true,
+    isRevoked: (token) => entries.has(token),
+    async revoke(entry) {
+      entries.add(storedEntry(normalizeEntry(entry)))
+    },
+  }
+}
+
 function isOver({ expiresAtMillis }: StoredEntry): boolean {
   return expiresAtMillis + KEPT_MILLIS <= Date.now()
 }
 
 /** Two entries about the same tokens block what either of them blocks. */
-function wider(a: StoredEntry, b: StoredEntry): StoredEntry {
+function mergeEntries(a: StoredEntry, b: StoredEntry): StoredEntry {
   return {
     key: a.key,
     issuedBeforeMillis: Math.max(a.issuedBeforeMillis, b.issuedBeforeMillis),

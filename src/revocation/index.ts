@@ -1,4 +1,4 @@
-/** `otel-token-relay/revocation`: the port for lists of taken-back tokens, and the one that lives in memory. */
+/** `otel-token-relay/revocation`: the port for revocation lists, and the list that lives in memory. */
 
+export { createMemoryRevocationList } from './entries.ts'
 export type { RevocationEntry, RevocationFacts, RevocationList } from './list.ts'
-export { createMemoryRevocationList } from './memory.ts'

@@ -1,8 +1,8 @@
-/** The port through which tokens are taken back before they expire. */
+/** The port through which tokens are revoked before they expire. */
 
-import type { RevocationKind } from '../telemetry/auth-event.ts'
+import type { RevocationKind } from '../telemetry/events.ts'
 
-/** What is known of a verified token. A `VerifiedCredential` is one of these. */
+/** What is known of a verified token. A `VerifiedCredential` has all of these, too. */
 export interface RevocationFacts {
   /** `iss` */
   readonly issuer: string
@@ -12,12 +12,15 @@ export interface RevocationFacts {
   readonly sessionId: string | undefined
   /** `sub` */
   readonly subject: string | undefined
-  /** `iat` in milliseconds; a token without one counts as issued before everything. */
+  /**
+   * The earliest time at which it can have been issued, in milliseconds since the epoch: `iat` less the clock tolerance
+   * of its issuer. A token without `iat` counts as issued before everything.
+   */
   readonly issuedAtMillis: number | undefined
 }
 
 /**
- * What is taken back: one token, all tokens of a session, or all tokens of a subject that were issued up to a moment.
+ * What is revoked: one token, all tokens of a session, or all tokens of a subject that were issued up to a moment.
  * Tokens are named by what their issuer vouches for and never by their text, of which there may be two valid spellings.
  */
 export type RevocationEntry = {
@@ -41,20 +44,22 @@ export type RevocationEntry = {
       /** `sub` of the subject. */
       readonly subject: string
       /**
-       * Tokens issued later than this are good again, in milliseconds since the epoch. Default: now. `iat` has whole
-       * seconds, so those of the same second are refused too.
+       * Tokens issued later than this are good again, in milliseconds since the epoch. Default: now. When the token is
+       * checked, `clockToleranceSeconds` of its issuer are added: its clock may be that far ahead, so `iat` may be
+       * later than this although the token was issued before. `iat` has whole seconds, so those of the same second are
+       * refused too.
        */
       readonly issuedBeforeMillis?: number
     }
 )
 
-/** Where taken-back tokens are kept. Asked on every use of a token, in and out, so it answers from memory. */
+/** Knows which tokens were revoked. Asked on every use of a token, in and out, so it answers from memory. */
 export interface RevocationList {
-  /** Whether the token has been taken back, as far as this process knows. Must not throw, block, or be slow. */
+  /** Whether the token has been revoked, as far as this process knows. Must not throw, block, or be slow. */
   isRevoked(token: RevocationFacts): boolean
   /** Whether the answers can be trusted now. While it is false, `revocation.onUnavailable` decides. */
   readonly available: boolean
-  /** Takes tokens back: at once in this process, and in all that share the list when the promise is fulfilled. */
+  /** Revokes tokens: at once in this process, and in all that share the list when the promise is fulfilled. */
   revoke(entry: RevocationEntry): Promise<void>
 }
 

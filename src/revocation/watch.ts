@@ -1,11 +1,11 @@
-/** Tells long work that its token has expired or was taken back. */
+/** Aborts long work whose token has expired or was revoked. */
 
 import { TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import type { RevocationCheck } from './check.ts'
 import type { RevocationFacts } from './list.ts'
 
 /** What a signal needs to know of its token. */
-export interface Watched extends RevocationFacts {
+interface Watched extends RevocationFacts {
   readonly expiresAtMillis: number
 }
 
@@ -15,53 +15,64 @@ export interface CredentialWatch {
   stop(): void
 }
 
-/** Revocation is to be noticed within a second. The list answers from memory. */
+/** Revocation is to be noticed within a second. Looking is cheap: the list answers from memory. */
 const LOOK_MILLIS = 500
-/** Tokens without `exp` are watched for ever, so that there must be an end to them. */
+/** Bounds the tokens without `exp`, which are watched for ever. */
 const MAX_WATCHED = 100_000
 
-/** Looks at the tokens that somebody waits for, and only while there are any. Keeps no process alive. */
 export function createCredentialWatch(checkRevocation: RevocationCheck): CredentialWatch {
-  // Held until they are aborted: a signal that only its listeners know would otherwise be lost, and with it the abort.
-  const watched = new Map<AbortController, Watched>()
-  let timer: NodeJS.Timeout | undefined
-  let stopped = false
+  return new PollingWatch(checkRevocation)
+}
 
-  function look(): void {
-    for (const [controller, token] of watched) {
-      const reason = reasonFor(token, checkRevocation)
+/** Looks at watched tokens at intervals, while there are any. Keeps no process alive. */
+class PollingWatch implements CredentialWatch {
+  readonly #checkRevocation: RevocationCheck
+  /**
+   * Held until they are aborted: a signal that only its listeners know would otherwise be lost, and with it the abort.
+   */
+  readonly #watched = new Map<AbortController, Watched>()
+  #timer: NodeJS.Timeout | undefined
+  #isStopped = false
+
+  constructor(checkRevocation: RevocationCheck) {
+    this.#checkRevocation = checkRevocation
+  }
+
+  signalFor(token: Watched): AbortSignal {
+    const controller = new AbortController()
+    const reason =
+      reasonFor(token, this.#checkRevocation) ?? (this.#watched.size < MAX_WATCHED ? undefined : createOverflowError())
+    if (reason !== undefined) controller.abort(reason)
+    else if (!this.#isStopped) {
+      this.#watched.set(controller, token)
+      this.#timer ??= setInterval(() => this.#look(), LOOK_MILLIS).unref()
+    }
+    return controller.signal
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#watched.clear()
+    this.#rest()
+  }
+
+  #look(): void {
+    for (const [controller, token] of this.#watched) {
+      const reason = reasonFor(token, this.#checkRevocation)
       if (reason === undefined) continue
-      watched.delete(controller)
+      this.#watched.delete(controller)
       controller.abort(reason)
     }
-    if (watched.size === 0) rest()
+    if (this.#watched.size === 0) this.#rest()
   }
 
-  function rest(): void {
-    clearInterval(timer)
-    timer = undefined
-  }
-
-  return {
-    signalFor(token) {
-      const controller = new AbortController()
-      const reason = reasonFor(token, checkRevocation) ?? (watched.size < MAX_WATCHED ? undefined : overflow())
-      if (reason !== undefined) controller.abort(reason)
-      else if (!stopped) {
-        watched.set(controller, token)
-        timer ??= setInterval(look, LOOK_MILLIS).unref()
-      }
-      return controller.signal
-    },
-    stop() {
-      stopped = true
-      watched.clear()
-      rest()
-    },
+  #rest(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
   }
 }
 
-function overflow(): UndecidedError {
+function createOverflowError(): UndecidedError {
   return new UndecidedError('ERR_TOKEN_UNDECIDED')
 }
 

@@ -1,4 +1,4 @@
-/** ECDH-ES (RFC 7518 §4.6, RFC 8037 §3.2): a key-encryption key out of the consumer's key and one made for the message. */
+/** ECDH-ES (RFC 7518 §4.6, RFC 8037 §3.2): derives a key from the consumer's key and one made for the message. */
 
 import type { KeyObject } from 'node:crypto'
 import {
@@ -9,9 +9,10 @@ import {
   diffieHellman,
   generateKeyPairSync,
 } from 'node:crypto'
-import { own } from '../token/own.ts'
+import { ignoreErrors } from '../base/ignore-errors.ts'
+import { ownProperty } from '../base/own-property.ts'
 
-/** The public part of the key that was made for one message. */
+/** Public part of the key that was created for one message. */
 export interface EphemeralKey {
   readonly kty: string
   readonly crv: string
@@ -19,7 +20,7 @@ export interface EphemeralKey {
   readonly y?: string
 }
 
-/** Both sides of the agreement, as far as the parts of the key that are known allow. */
+/** Both sides of the agreement. Without the private part of the key only one side works. */
 export interface Agreement {
   initiate(): { readonly kek: KeyObject; readonly epk: EphemeralKey }
   respond(epk: unknown): KeyObject | undefined
@@ -30,7 +31,7 @@ type Jwk = Readonly<Record<string, unknown>>
 interface Curve {
   readonly kty: string
   readonly crv: string
-  /** The members of its public keys beside `kty` and `crv`, 32 bytes each. */
+  /** Members of its public keys apart from `kty` and `crv`, 32 bytes each. */
   readonly coordinates: readonly ('x' | 'y')[]
   generate(): { readonly publicKey: KeyObject; readonly privateKey: KeyObject }
 }
@@ -45,15 +46,15 @@ const CURVES: readonly Curve[] = [
   { kty: 'OKP', crv: 'X25519', coordinates: ['x'], generate: () => generateKeyPairSync('x25519') },
 ]
 
-/** Returns `undefined` for a key that is of another kind, malformed, or whose parts do not belong together. */
+/** Returns `undefined` for a key of another kind, a malformed one, and one whose parts do not belong together. */
 export function createAgreement(jwk: Jwk): Agreement | undefined {
-  const curve = CURVES.find(({ kty, crv }) => own(jwk, 'kty') === kty && own(jwk, 'crv') === crv)
+  const curve = CURVES.find(({ kty, crv }) => ownProperty(jwk, 'kty') === kty && ownProperty(jwk, 'crv') === crv)
   if (curve === undefined) return undefined
   const publicKey = publicKeyOf(jwk, curve)
   const privateKey = Object.hasOwn(jwk, 'd') ? privateKeyOf(jwk, curve) : undefined
   if (publicKey === undefined || (Object.hasOwn(jwk, 'd') && privateKey === undefined)) return undefined
   const agreement = agreementOf(curve, publicKey, privateKey)
-  return works(agreement, privateKey !== undefined) ? agreement : undefined
+  return canAgree(agreement, privateKey !== undefined) ? agreement : undefined
 }
 
 function agreementOf(curve: Curve, publicKey: KeyObject, privateKey: KeyObject | undefined): Agreement {
@@ -65,22 +66,22 @@ function agreementOf(curve: Curve, publicKey: KeyObject, privateKey: KeyObject |
       return { kek: derive(ephemeral.privateKey, publicKey), epk }
     },
     respond(epk) {
-      if (privateKey === undefined || !isExactly(epk, curve)) return undefined
+      if (privateKey === undefined || !hasExactMembers(epk, curve)) return undefined
       const theirs = publicKeyOf(epk, curve)
-      return theirs === undefined ? undefined : attempt(() => derive(privateKey, theirs))
+      return theirs === undefined ? undefined : ignoreErrors(() => derive(privateKey, theirs))
     },
   }
 }
 
-/** A point of small order, or a private part that belongs to another public one, shows itself when it is used. */
-function works({ initiate, respond }: Agreement, opens: boolean): boolean {
-  const started = attempt(initiate)
+/** Tries the key: a point of small order, or a private part of another key, only fails in use. */
+function canAgree({ initiate, respond }: Agreement, opens: boolean): boolean {
+  const started = ignoreErrors(initiate)
   if (started === undefined || !opens) return started !== undefined
   return respond(started.epk)?.equals(started.kek) === true
 }
 
-/** Exactly the members of a public key: another one would be a second spelling of the message, or a private key. */
-function isExactly(epk: unknown, { coordinates }: Curve): epk is Jwk {
+/** Whether `epk` has exactly the members of a public key: any other would be a second spelling, or a private key. */
+function hasExactMembers(epk: unknown, { coordinates }: Curve): epk is Jwk {
   if (typeof epk !== 'object' || epk === null) return false
   const names = Object.keys(epk).toSorted()
   return names.join() === ['crv', 'kty', ...coordinates].join()
@@ -88,32 +89,24 @@ function isExactly(epk: unknown, { coordinates }: Curve): epk is Jwk {
 
 /** OpenSSL refuses points that are not on their curve. */
 function publicKeyOf(jwk: Jwk, { kty, crv, coordinates }: Curve): KeyObject | undefined {
-  if (own(jwk, 'kty') !== kty || own(jwk, 'crv') !== crv) return undefined
-  if (!coordinates.every((name) => is32Bytes(own(jwk, name)))) return undefined
-  const members = Object.fromEntries(coordinates.map((name) => [name, own(jwk, name)]))
-  return attempt(() => createPublicKey({ key: { kty, crv, ...members }, format: 'jwk' }))
+  if (ownProperty(jwk, 'kty') !== kty || ownProperty(jwk, 'crv') !== crv) return undefined
+  if (!coordinates.every((name) => is32Bytes(ownProperty(jwk, name)))) return undefined
+  const members = Object.fromEntries(coordinates.map((name) => [name, ownProperty(jwk, name)]))
+  return ignoreErrors(() => createPublicKey({ key: { kty, crv, ...members }, format: 'jwk' }))
 }
 
 function privateKeyOf(jwk: Jwk, { kty, crv }: Curve): KeyObject | undefined {
-  if (!is32Bytes(own(jwk, 'd'))) return undefined
+  if (!is32Bytes(ownProperty(jwk, 'd'))) return undefined
   const members = Object.fromEntries(
-    ['x', 'y', 'd'].flatMap((name) => (own(jwk, name) ? [[name, own(jwk, name)]] : [])),
+    ['x', 'y', 'd'].flatMap((name) => (ownProperty(jwk, name) ? [[name, ownProperty(jwk, name)]] : [])),
   )
-  return attempt(() => createPrivateKey({ key: { kty, crv, ...members }, format: 'jwk' }))
+  return ignoreErrors(() => createPrivateKey({ key: { kty, crv, ...members }, format: 'jwk' }))
 }
 
 function is32Bytes(text: unknown): boolean {
   if (typeof text !== 'string' || text.length !== 43) return false
   const bytes = Buffer.from(text, 'base64url')
   return bytes.length === 32 && bytes.toString('base64url') === text
-}
-
-function attempt<T>(fn: () => T): T | undefined {
-  try {
-    return fn()
-  } catch {
-    return undefined
-  }
 }
 
 const ALGORITHM_ID = Buffer.from('ECDH-ES+A256KW')

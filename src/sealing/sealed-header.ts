@@ -1,19 +1,19 @@
-/** The protected header of a sealed token: everything that it is bound to, and nothing else. */
+/** The protected header of a sealed token: everything that the token is bound to, and nothing else. */
 
-import { own } from '../token/own.ts'
+import { ownProperty } from '../base/own-property.ts'
 import type { SealingKey } from './key.ts'
 import type { EphemeralKey } from './key-agreement.ts'
 
 /** The message that a token is sealed into, or found in. */
 export interface Message {
-  /** Where it is sent, or was read from, as a rule names it: `kafka:orders`. */
+  /** Where it is sent to, or was read from, in the form of rules: `kafka:orders`. */
   readonly destination: string
-  /** Of its `traceparent`, where it has one. */
+  /** Trace id of its `traceparent`, if it has one. */
   readonly traceId: string | undefined
 }
 
-/** What stands in the header beside the algorithms. Times are NumericDates (RFC 7519 §2). */
-export interface Binding extends Message {
+/** The members of the header apart from the algorithms. Times are NumericDates (RFC 7519 §2). */
+export interface SealedClaims extends Message {
   readonly producer: string
   readonly messageId: string
   readonly issuedAt: number
@@ -26,13 +26,13 @@ const ENC = 'A256GCM'
 type Header = Readonly<Record<string, unknown>>
 type Test = (value: unknown) => boolean
 
-/** Short enough to be remembered: message ids are, and whoever has a public key chooses his own. */
+/** Short enough to be remembered: message ids are, and the holder of a public key chooses its own. */
 const isText: Test = (value) => typeof value === 'string' && value !== '' && value.length <= 512
 const isShort: Test = (value) => isText(value) && (value as string).length <= 64
 const isDate: Test = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 const isTrace: Test = (value) => typeof value === 'string' && /^[\da-f]{32}$/.test(value)
 
-/** Every member that may be there. `zip`, `crit`, `p2c`, `apu` and whatever else is invented are not. */
+/** Every member that a header may have. `zip`, `crit`, `p2c`, `apu` and all others are refused. */
 const MEMBERS: Readonly<Record<string, { readonly test: Test; readonly optional?: true }>> = {
   alg: { test: isText },
   enc: { test: isText },
@@ -49,8 +49,11 @@ const MEMBERS: Readonly<Record<string, { readonly test: Test; readonly optional?
 
 const REQUIREMENTS = Object.entries(MEMBERS)
 
-/** `iss` and `aud` as RFC 7519 §5.3 repeats them in headers, so that who may not read the token can still route it. */
-export function headerOf({ kid, alg }: SealingKey, epk: EphemeralKey | undefined, binding: Binding): Header {
+/**
+ * `iss` and `aud` as RFC 7519 §5.3 repeats them in headers, so that a reader without the key can still route the
+ * message.
+ */
+export function headerOf({ kid, alg }: SealingKey, epk: EphemeralKey | undefined, binding: SealedClaims): Header {
   const { destination, producer, messageId, issuedAt, expiresAt, traceId } = binding
   return {
     alg,
@@ -67,31 +70,31 @@ export function headerOf({ kid, alg }: SealingKey, epk: EphemeralKey | undefined
   }
 }
 
-/** Whether `header` has every member that it needs and none that it may not have, each of its type. */
+/** Whether `header` has every required member and no unknown one, each of the right type. */
 export function isSealedHeader(header: Header): boolean {
   const isKnown = Object.keys(header).every((name) => Object.hasOwn(MEMBERS, name))
   return (
     isKnown &&
     REQUIREMENTS.every(([name, { test, optional }]) => {
-      const value = own(header, name)
+      const value = ownProperty(header, name)
       return value === undefined ? optional === true : test(value)
     })
   )
 }
 
-/** The algorithms are those of the key, whatever the header says (RFC 8725 §3.1). */
-export function isFor(header: Header, { kid, alg }: SealingKey): boolean {
+/** Whether the algorithms are those of the key: a header cannot choose others (RFC 8725 §3.1). */
+export function isSealedWith(header: Header, { kid, alg }: SealingKey): boolean {
   return header['kid'] === kid && header['alg'] === alg && header['enc'] === ENC && header['typ'] === TYP
 }
 
-/** What a header says that has passed {@link isSealedHeader}. */
-export function bindingOf(header: Header): Binding {
+/** Reads a header that has passed {@link isSealedHeader}. */
+export function bindingOf(header: Header): SealedClaims {
   return {
     destination: header['aud'] as string,
     producer: header['iss'] as string,
     messageId: header['jti'] as string,
     issuedAt: header['iat'] as number,
     expiresAt: header['exp'] as number,
-    traceId: own(header, 'trace') as string | undefined,
+    traceId: ownProperty(header, 'trace') as string | undefined,
   }
 }

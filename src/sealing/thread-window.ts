@@ -1,24 +1,27 @@
-/** Remembers which hand-overs were opened, for all threads of a process at once. */
+/** Remembers which hand-overs were opened, for all threads of a process together. */
 
 import { hash } from 'node:crypto'
 import type { ReplayWindow } from './replay-window.ts'
 
-/** 2 MB, of which the system gives out what is used: some 2,900 hand-overs a second, each of 30 s, before one is refused. */
+/**
+ * 2 MB, of which the system allocates what is used: about 2,900 hand-overs a second, of 30 s each, before one is
+ * refused.
+ */
 export const WINDOW_BYTES = 2 ** 18 * BigUint64Array.BYTES_PER_ELEMENT
 
-/** How many slots an id may stand in, one after the other. */
+/** Number of consecutive slots that an id may be in. */
 const PROBES = 64
 
-/** Whoever has found a hand-over young enough may still be verifying its token when it ends. */
+/** A thread that found a hand-over young enough may still be verifying its token when it expires. */
 const GRACE_SECONDS = 60
 
-/** A slot is 24 bits of its end, in seconds, and 40 of its id; its place says some more of it. */
+/** A slot has 24 bits of the expiry, in seconds, and 40 of the id; its place depends on more of the id. */
 const TAG_BITS = 40n
 const END_MASK = 0xff_ffff
 
 /**
- * Says `1` for the first opening in any thread that has `buffer`, and more for all others. Nobody waits for a lock, which a
- * thread that is terminated would keep. Throws where there is no room: then nobody knows.
+ * Returns `1` for the first opening in any thread that has `buffer`, and more for all others. There is no lock, which a
+ * terminated thread would keep. Throws if there is no room, since the hand-over may have been opened before.
  */
 export function createThreadWindow(buffer: SharedArrayBuffer): ReplayWindow {
   const slots = new BigUint64Array(buffer)
@@ -45,10 +48,10 @@ export function createThreadWindow(buffer: SharedArrayBuffer): ReplayWindow {
         const { copies, free } = look(start, entry)
         if (copies > 0) return 2
         if (free === undefined) break
-        // Two threads may have chosen two slots: each looks again after it has written, so that one of them sees both.
+        // Two threads may have chosen two slots: each looks again after it has written, so that at least one sees both.
         if (Atomics.compareExchange(slots, free.slot, free.was, entry) === free.was) return look(start, entry).copies
       }
-      throw new Error('too many hand-overs are under way')
+      throw new Error('too many hand-overs in progress')
     },
   }
 }

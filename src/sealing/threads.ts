@@ -1,4 +1,4 @@
-/** What the threads of a process have in common: a key for hand-overs, and a memory of those that were opened. */
+/** What the threads of a process share: a key for hand-overs, and the window of those that were opened. */
 
 import { generateKeySync, KeyObject } from 'node:crypto'
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
@@ -8,7 +8,7 @@ import type { ReplayWindow } from './replay-window.ts'
 import { createThreadWindow, WINDOW_BYTES } from './thread-window.ts'
 
 export interface Threads {
-  /** Made by chance for this process, and never outside of it. */
+  /** Random, and never outside of this process. */
   readonly key: SealingKey
   readonly window: ReplayWindow
 }
@@ -19,8 +19,8 @@ const NAME = 'otel-token-relay.threads'
 const KID = '@threads'
 
 /**
- * That of the thread which has started this one; otherwise a new one where `create` says so, for all threads that are
- * started from now on.
+ * Returns what this thread has inherited; if that is nothing and `create` is set, creates it for threads that start
+ * later.
  */
 export function threadsOf(create: boolean): Threads | undefined {
   const inherited = getEnvironmentData(NAME)

@@ -1,43 +1,46 @@
-/** The span of a token exchange, and its measurement: whose tokens come in, and which one comes out. */
+/** The span of a token exchange, and its measurement. */
 
 import type { Span } from '@opentelemetry/api'
 import { SpanKind, trace } from '@opentelemetry/api'
 import type { TokenErrorCode } from '../token/errors.ts'
 import { TokenError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
-import { measureExchange } from './exchange-metrics.ts'
-import { failSpan, quietly } from './fallible-span.ts'
-import { recordOnSpan } from './span-events.ts'
-import { linksTo, rememberOrigin } from './token-origins.ts'
+import { measureExchange } from './call-metrics.ts'
+import { runInSpan } from './fallible-span.ts'
+import { recordOnSpan } from './record.ts'
+import { rememberSpanOf, spanLinksOf } from './span-links.ts'
 
-/** What a token is got for. */
+/** What a token is requested for. */
 export interface ExchangeTrace {
   readonly issuer: string
-  /** The token that is exchanged; `undefined` where the service asks for itself. */
+  /** The token that is exchanged; `undefined` if the service asks for a token for itself. */
   readonly subject: VerifiedCredential | undefined
-  /** The token that is replaced, where there was one. */
+  /** The token that is replaced, if there is one. */
   readonly previous: VerifiedCredential | undefined
 }
 
-/** Runs `obtain`, measured, in a span of its own, linked to those in which the replaced and the exchanged token were got. */
-export async function traceExchange<T extends { readonly credential: VerifiedCredential }>(
+/**
+ * Runs `obtain`, measured, in a new span with links to the spans that the replaced and the exchanged token come from.
+ */
+export function traceExchange<T extends { readonly credential: VerifiedCredential }>(
   exchange: ExchangeTrace,
   obtain: () => Promise<T>,
 ): Promise<T> {
-  const span = quietly(() => startSpan(exchange))
   const measure = startMeasurement(exchange)
-  try {
-    const obtained = await obtain()
-    measure(undefined)
-    quietly(() => succeed(span, exchange, obtained.credential))
-    return obtained
-  } catch (error) {
-    measure(error instanceof TokenError ? error.code : 'ERR_TOKEN_EXCHANGE_UNAVAILABLE')
-    failSpan(span, error)
-    throw error
-  } finally {
-    quietly(() => span?.end())
-  }
+  return runInSpan(
+    () => startSpan(exchange),
+    async (span) => {
+      try {
+        const obtained = await obtain()
+        measure(undefined)
+        recordSuccess(span, exchange, obtained.credential)
+        return obtained
+      } catch (error) {
+        measure(error instanceof TokenError ? error.code : 'ERR_TOKEN_EXCHANGE_UNAVAILABLE')
+        throw error
+      }
+    },
+  )
 }
 
 function startMeasurement({ issuer, previous }: ExchangeTrace): (code: TokenErrorCode | undefined) => void {
@@ -50,12 +53,16 @@ function startSpan({ issuer, subject, previous }: ExchangeTrace): Span {
   return trace.getTracer('otel-token-relay').startSpan('token exchange', {
     kind: SpanKind.INTERNAL,
     attributes: { 'auth.token.issuer': issuer },
-    links: [...linksTo(previous), ...linksTo(subject)],
+    links: [...spanLinksOf(previous), ...spanLinksOf(subject)],
   })
 }
 
-function succeed(span: Span | undefined, { subject, previous }: ExchangeTrace, credential: VerifiedCredential): void {
-  rememberOrigin(credential, span)
+function recordSuccess(
+  span: Span | undefined,
+  { subject, previous }: ExchangeTrace,
+  credential: VerifiedCredential,
+): void {
+  rememberSpanOf(credential, span)
   const name = previous === undefined ? 'auth.token.exchanged' : 'auth.token.renewed'
   recordOnSpan(span, { name, credential, subject })
 }

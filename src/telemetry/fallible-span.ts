@@ -1,22 +1,27 @@
-/** Spans that may fail, and an SDK that must not make anything else fail. */
+/** Runs work in a span, with an SDK that may be broken. */
 
 import type { Span } from '@opentelemetry/api'
 import { SpanStatusCode } from '@opentelemetry/api'
+import { ignoreErrors } from '../base/ignore-errors.ts'
 import { TokenError } from '../token/errors.ts'
 
-/** Marks `span` as failed. Of `error` only the code of ours is told. Never throws. */
-export function failSpan(span: Span | undefined, error: unknown): void {
-  quietly(() => {
-    span?.setStatus({ code: SpanStatusCode.ERROR })
-    if (error instanceof TokenError) span?.setAttribute('error.type', error.code)
-  })
+/**
+ * Runs `work` in the span that `start` returns, and ends that span. If `work` rejects, marks the span as failed; of the
+ * error only our own code is recorded. If the SDK throws, `work` runs without a span.
+ */
+export async function runInSpan<T>(start: () => Span, work: (span: Span | undefined) => Promise<T>): Promise<T> {
+  const span = ignoreErrors(start)
+  try {
+    return await work(span)
+  } catch (error) {
+    ignoreErrors(() => failSpan(span, error))
+    throw error
+  } finally {
+    ignoreErrors(() => span?.end())
+  }
 }
 
-/** What `act` returns; `undefined` where a broken SDK throws. */
-export function quietly<T>(act: () => T): T | undefined {
-  try {
-    return act()
-  } catch {
-    return undefined
-  }
+function failSpan(span: Span | undefined, error: unknown): void {
+  span?.setStatus({ code: SpanStatusCode.ERROR })
+  if (error instanceof TokenError) span?.setAttribute('error.type', error.code)
 }

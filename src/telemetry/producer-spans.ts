@@ -1,93 +1,109 @@
-/** Remembers what producer spans were started with, sampled or not: the one place where a message says where it goes. */
+/** Remembers the attributes of producer spans, sampled or not: the only place where a message says where it goes. */
 
-import { createRequire } from 'node:module'
 import type { Attributes, Span, SpanOptions, Tracer, TracerProvider } from '@opentelemetry/api'
 import { ProxyTracerProvider, SpanKind, trace } from '@opentelemetry/api'
+import { ignoreErrors } from '../base/ignore-errors.ts'
+import { watchModules } from '../base/module-watcher.ts'
+import { isObject } from '../base/own-property.ts'
 
 export interface ProducerSpans {
-  /** What `span` was started with, and was told since; `undefined` where it is no producer's, or was not seen. */
+  /**
+   * Attributes that `span` was started with or was given since; `undefined` if it is no producer span that was seen.
+   */
   attributesOf(span: Span | undefined): Attributes | undefined
   /**
-   * Looks whether there is another tracer provider. To be called before anybody has a token that could be sent: spans that
-   * were started before are not known. Costs a comparison.
+   * Looks for a new tracer provider. Call it before a caller has a token that could be sent: spans that started before
+   * are not known. Costs a comparison.
    */
-  discover(): void
+  discoverTracers(): void
   uninstall(): void
 }
 
-type StartSpan = Tracer['startSpan']
-
 /**
- * Hooks into the classes of tracers: instrumentations keep theirs, from before there was a provider, and an unsampled span
- * tells nothing itself. One hook per class, so that two copies of an SDK are both seen.
+ * Hooks into the classes of tracers: instrumentations keep the tracer that they got before there was a provider, and an
+ * unsampled span does not show its attributes. One hook per class, so that the tracers of two copies of an SDK are both
+ * seen.
  */
 export function watchProducerSpans(): ProducerSpans {
-  const started = new WeakMap<Span, Record<string, unknown>>()
-  const restores = new Map<object, () => void>()
-  let known: TracerProvider | undefined
+  const watch = new ProducerSpanWatch()
+  // Without a provider, or before there is one, spans come from the API. Each copy of it has its own classes.
+  watch.hookApi({ ProxyTracerProvider })
+  watch.onUninstall(watchModules(API_MODULES, (api) => watch.hookApi(api)))
+  watch.discoverTracers()
+  return watch
+}
 
-  function remember(span: Span, options: SpanOptions): void {
-    const attributes: Record<string, unknown> = { ...options.attributes }
-    started.set(span, attributes)
-    // Some set them afterwards. The span itself may cut values short, or count them, or drop them.
-    intercept(span, 'setAttribute', ([name, value]) => Object.assign(attributes, { [String(name)]: value }))
-    intercept(span, 'setAttributes', ([values]) => Object.assign(attributes, values))
+/** The API as CommonJS modules load it, which most instrumentations are: by its name, and by the path of its file. */
+const API_MODULES = /@opentelemetry[\\/]api(?:[\\/](?:build|dist)[\\/](?:src[\\/])?index\.c?js)?$/
+
+type StartSpan = Tracer['startSpan']
+
+class ProducerSpanWatch implements ProducerSpans {
+  readonly #attributes = new WeakMap<Span, Record<string, unknown>>()
+  readonly #undo = new Map<object, () => void>()
+  #provider: TracerProvider | undefined
+
+  attributesOf(span: Span | undefined): Attributes | undefined {
+    return span === undefined ? undefined : (this.#attributes.get(span) as Attributes | undefined)
   }
 
-  function hook(tracer: Tracer): void {
+  discoverTracers(): void {
+    const proxy = trace.getTracerProvider()
+    const provider = proxy instanceof ProxyTracerProvider || 'getDelegate' in proxy ? delegateOf(proxy) : proxy
+    if (provider === this.#provider) return
+    this.#provider = provider
+    ignoreErrors(() => this.hook(provider.getTracer('otel-token-relay')))
+  }
+
+  /** Once per copy: each `require` of it comes here. */
+  hookApi(api: unknown): void {
+    if (!isObject(api) || this.#undo.has(api)) return
+    this.#undo.set(api, () => undefined)
+    const { ProxyTracerProvider: Provider } = api as { readonly ProxyTracerProvider: typeof ProxyTracerProvider }
+    ignoreErrors(() => this.hook(new Provider().getDelegate().getTracer('otel-token-relay')))
+  }
+
+  hook(tracer: Tracer): void {
     const type = Object.getPrototypeOf(tracer) as { startSpan?: StartSpan }
     const { startSpan } = type
-    if (restores.has(type) || typeof startSpan !== 'function') return
+    if (this.#undo.has(type) || typeof startSpan !== 'function') return
+    const remember = (span: Span, options: SpanOptions): void => this.#remember(span, options)
     const hooked: StartSpan = function hooked(this: Tracer, name, options, context) {
       const span = startSpan.call(this, name, options, context)
-      if (options?.kind === SpanKind.PRODUCER) quietly(() => remember(span, options))
+      if (options?.kind === SpanKind.PRODUCER) ignoreErrors(() => remember(span, options))
       return span
     }
     type.startSpan = hooked
-    restores.set(type, () => {
-      // Whoever has hooked in later stays, and calls ours, which is harmless.
+    this.#undo.set(type, () => {
+      // Another hook that came later stays, and calls ours, which is harmless.
       if (type.startSpan === hooked) type.startSpan = startSpan
     })
   }
 
-  function discover(): void {
-    const proxy = trace.getTracerProvider()
-    const provider = proxy instanceof ProxyTracerProvider || 'getDelegate' in proxy ? delegateOf(proxy) : proxy
-    if (provider === known) return
-    known = provider
-    quietly(() => hook(provider.getTracer('otel-token-relay')))
+  onUninstall(undo: () => void): void {
+    this.#undo.set(undo, undo)
   }
 
-  // Where there is no provider yet, or never, spans come from here. The API has two builds, each with its own classes.
-  for (const api of [{ ProxyTracerProvider }, requiredApi()]) {
-    quietly(() => hook(new api.ProxyTracerProvider().getDelegate().getTracer('otel-token-relay')))
+  uninstall(): void {
+    for (const undo of this.#undo.values()) undo()
+    this.#undo.clear()
   }
-  discover()
-  return {
-    attributesOf: (span) => (span === undefined ? undefined : (started.get(span) as Attributes | undefined)),
-    discover,
-    uninstall() {
-      for (const restore of restores.values()) restore()
-      restores.clear()
-    },
+
+  #remember(span: Span, options: SpanOptions): void {
+    const attributes: Record<string, unknown> = { ...options.attributes }
+    this.#attributes.set(span, attributes)
+    // Some instrumentations set them later. The span itself may truncate values, limit their number, or drop them.
+    intercept(span, 'setAttribute', ([name, value]) => Object.assign(attributes, { [String(name)]: value }))
+    intercept(span, 'setAttributes', ([values]) => Object.assign(attributes, values))
   }
 }
 
-/** The API as CommonJS modules have it, which instrumentations are. */
-function requiredApi(): { readonly ProxyTracerProvider: typeof ProxyTracerProvider } {
-  try {
-    return createRequire(import.meta.url)('@opentelemetry/api') as typeof import('@opentelemetry/api')
-  } catch {
-    return { ProxyTracerProvider }
-  }
-}
-
-/** By its shape: every copy of the API has a class of its own. */
+/** By its shape: each copy of the API has its own class. */
 function delegateOf(proxy: TracerProvider): TracerProvider {
   return (proxy as ProxyTracerProvider).getDelegate()
 }
 
-/** Own members of this one span; its class stays as it is. */
+/** Adds a member to this one span; its class stays as it is. */
 function intercept(
   span: Span,
   name: 'setAttribute' | 'setAttributes',
@@ -102,13 +118,4 @@ function intercept(
       return original.apply(span, args)
     },
   })
-}
-
-/** A broken SDK must not break a message. */
-function quietly(act: () => void): void {
-  try {
-    act()
-  } catch {
-    // Nothing is known of its spans, so nothing is sent.
-  }
 }

@@ -1,13 +1,14 @@
-/** OpenTelemetry's "do not trace this" mark on a context, which for us also means "do not authenticate this". */
+/** OpenTelemetry's "do not trace" mark on a context. A context that has it carries no token, either. */
 
 import type { Context } from '@opentelemetry/api'
 import { createContextKey } from '@opentelemetry/api'
 
-// The key of @opentelemetry/core, which is not ours to depend on: its major version is the SDK's. Equal by Symbol.for; a
-// test compares it with core's own on both lines.
+// The key of @opentelemetry/core, equal by Symbol.for. We do not depend on core, since its major version is the SDK's;
+// a test
+// compares the two keys for both supported majors.
 const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
 
-/** Exporters call their back ends under this mark: they must never carry a caller's token there. */
+/** Exporters call their back ends with this mark set: no caller's token may go there. */
 export function isTracingSuppressed(context: Context): boolean {
   return context.getValue(SUPPRESS_TRACING) === true
 }

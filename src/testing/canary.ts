@@ -1,162 +1,148 @@
-/** Canary mode, for tests: marked tokens, and a proof at the exit that no piece of them was exported, printed or thrown. */
+/** Canary mode for tests: finds pieces of marked tokens in everything that a process exports, prints and throws. */
 
-import { writeSync } from 'node:fs'
 import process from 'node:process'
-import { setWitness } from '../telemetry/witness.ts'
+import { setAcceptedTokenHook } from '../telemetry/redaction/accepted-token-hook.ts'
+import type { OutputStream } from './output.ts'
+import { watchOutput } from './output.ts'
 import { createCanaries } from './pieces.ts'
+import { afterExit, OtherPrinters } from './process.ts'
+import type { CanaryOptions, CanaryReport, Sighting } from './report.ts'
+import { CanaryError, findProblem, printReport } from './report.ts'
 import { forEachText } from './texts.ts'
 
-/** A piece of a token where it has no business. Never the token itself. */
-export interface Sighting {
-  /** `stdout`, `stderr`, `thrown`, `exported`, or what {@link Canary.look} was told. */
-  readonly place: string
-  /** As what it was written there. */
-  readonly encoding: string
-  /** How often. */
-  readonly count: number
-}
-
-export interface CanaryReport {
-  /** Tokens that are looked for. */
-  readonly tokens: number
-  /** How much was looked through, in characters, by place. */
-  readonly characters: Readonly<Record<string, number>>
-  readonly sightings: readonly Sighting[]
-}
-
-/** Tokens were seen, or there is nothing that would prove the opposite. */
-export class CanaryError extends Error {
-  override readonly name = 'CanaryError'
-  readonly report: CanaryReport
-
-  constructor(problem: string, report: CanaryReport) {
-    super(problem)
-    this.report = report
-  }
-}
-
-/** Looks for tokens where nobody may find them. */
+/** Searches for tokens in places where they must not be. */
 export interface Canary {
   /**
-   * Has `token` looked for from now on, and returns it. Whatever the relay of this process verifies or gets by an exchange
-   * is marked by itself: this is for tokens that it refuses, and for those of others.
+   * Searches for `token` from now on, and returns it. Tokens that the relay of this process verifies or gets by an
+   * exchange are marked automatically: use this for tokens that the relay refuses, and for tokens of other services.
    */
   mark(token: string): string
   /**
-   * An exporter of spans, log records or metrics that passes everything on to `exporter`, and has looked through it.
-   * Innermost: what {@link TokenRelay.redact} takes out is not seen.
+   * Returns an exporter of spans, log records or metrics that searches everything and passes it on to `exporter`. Wrap
+   * the innermost exporter: it then sees the output of {@link TokenRelay.redact}.
    */
   watch<T extends object>(exporter: T): T
-  /** Looks through `what`: a text, bytes, an error, the answer of a service, anything. */
+  /** Searches `what`: a text, bytes, an error, the answer of a service, or any other value. */
   look(place: string, what: unknown): void
-  /** What was found so far. */
+  /** Returns what was found so far. */
   report(): CanaryReport
   /**
-   * Fails where a piece of a marked token was seen, where no token was marked, or where nothing was looked through.
+   * Fails if a piece of a marked token was seen, if no token was marked, if nothing was searched, or if a thread or
+   * process may have printed something that was not searched.
    *
    * @throws CanaryError with the report, which names places and no tokens.
    */
   assertUnseen(): void
-  /** Gives back standard output and the rest. Nothing is said at the exit then. */
+  /** Restores standard output and everything else. Nothing is printed at the exit then. */
   stop(): void
 }
 
 /**
- * From now on whatever this process prints (`process.stdout`, `process.stderr`, and with them `console` and `diag`) and
- * every error that ends it is looked through, and what is given to {@link Canary.watch} and {@link Canary.look}, for any 12
- * characters of a marked token, as they are and in 13 other encodings. At the exit one line on standard error says what was
- * looked through; the exit code becomes 1 where {@link Canary.assertUnseen} would fail.
+ * From now on searches everything that this thread writes to `process.stdout` and `process.stderr`, through these
+ * streams or through `node:fs` and the file descriptors 1 and 2 (`console`, `diag`, pino), every error that ends the
+ * process, and everything that is passed to {@link Canary.watch} and {@link Canary.look}. It finds any 12 consecutive
+ * characters of a marked token, in plain text and in other encodings, written at once or in pieces. At the exit it
+ * prints one line on standard error that says what was searched; the exit code becomes 1 if {@link Canary.assertUnseen}
+ * would fail.
  *
- * For tests: everything is looked through at once, which takes time. Worker threads and child processes need their own.
+ * For tests only: the search is synchronous and takes time. It does not see functions that were taken from `node:fs`
+ * before, writes of native code or to a file descriptor that was opened again, and the output of worker threads and
+ * child processes. If there are any of the latter, the search proves nothing.
  */
-export function createCanary(): Canary {
-  const canaries = createCanaries()
-  const tokens = new Set<string>()
-  const characters = new Map<string, number>()
-  const sightings = new Map<string, { place: string; encoding: string; count: number }>()
+export function createCanary(options: CanaryOptions = {}): Canary {
+  const canary = new ProcessCanary(options)
+  // Tests get this object, and may take its methods off it.
+  return {
+    mark: (token) => canary.mark(token),
+    watch: (exporter) => canary.watch(exporter),
+    look: (place, what) => canary.look(place, what),
+    report: () => canary.report(),
+    assertUnseen: () => canary.assertUnseen(),
+    stop: () => canary.stop(),
+  }
+}
 
-  function mark(token: string): string {
-    if (!tokens.has(token)) canaries.add(token)
-    tokens.add(token)
+/** Longer than a piece of a token in the longest encoding. */
+const REMEMBERED_CHARACTERS = 1_024
+
+class ProcessCanary implements Canary {
+  readonly #options: CanaryOptions
+  readonly #canaries = createCanaries()
+  readonly #tokens = new Set<string>()
+  readonly #characters = new Map<string, number>()
+  readonly #sightings = new Map<string, Sighting>()
+  readonly #others = new OtherPrinters()
+  /** The end of the output so far: a token may be written in pieces. */
+  readonly #remembered: Record<OutputStream, string> = { stdout: '', stderr: '' }
+  readonly #restore: readonly (() => void)[]
+
+  constructor(options: CanaryOptions) {
+    this.#options = options
+    const onThrown = (error: unknown): void => this.look('thrown', error)
+    process.on('uncaughtExceptionMonitor', onThrown)
+    setAcceptedTokenHook((token) => this.mark(token))
+    this.#restore = [
+      watchOutput((stream, written) => this.#searchOutput(stream, written)),
+      () => this.#others.stop(),
+      () => process.off('uncaughtExceptionMonitor', onThrown),
+      afterExit(() => printReport(this.report(), findProblem(this.report(), options))),
+      () => setAcceptedTokenHook(undefined),
+    ]
+  }
+
+  mark(token: string): string {
+    if (!this.#tokens.has(token)) this.#canaries.add(token)
+    this.#tokens.add(token)
     return token
   }
-  function lookThrough(place: string, text: string): void {
-    characters.set(place, (characters.get(place) ?? 0) + text.length)
-    const encoding = canaries.find(text)?.encoding
-    if (encoding === undefined) return
-    const known = sightings.get(`${place} ${encoding}`)
-    sightings.set(`${place} ${encoding}`, { place, encoding, count: (known?.count ?? 0) + 1 })
-  }
-  const look: Canary['look'] = (place, what) => forEachText(what, (text) => lookThrough(place, text))
-  const report = (): CanaryReport => ({
-    tokens: tokens.size,
-    characters: Object.fromEntries(characters),
-    sightings: [...sightings.values()],
-  })
-  function assertUnseen(): void {
-    const problem = problemOf(report())
-    if (problem !== undefined) throw new CanaryError(problem, report())
+
+  look(place: string, what: unknown): void {
+    forEachText(what, (text) => void this.#search(place, text))
   }
 
-  const onThrown = (error: unknown): void => look('thrown', error)
-  const onExit = (): void => tell(report())
-  const restore = [watchStream('stdout', look), watchStream('stderr', look)]
-  process.on('uncaughtExceptionMonitor', onThrown)
-  process.once('exit', onExit)
-  setWitness(mark)
-
-  return {
-    mark,
-    look,
-    report,
-    assertUnseen,
-    watch: (exporter) => watched(exporter, (items) => look('exported', items)),
-    stop() {
-      for (const undo of restore) undo()
-      process.off('uncaughtExceptionMonitor', onThrown)
-      process.off('exit', onExit)
-      setWitness(undefined)
-    },
+  watch<T extends object>(exporter: T): T {
+    return wrapExporter(exporter, (items) => this.look('exported', items))
   }
-}
 
-function problemOf({ tokens, characters, sightings }: CanaryReport): string | undefined {
-  if (sightings.length > 0) {
-    const places = sightings.map(({ place, encoding, count }) => `${place} (${encoding}, ${count} times)`)
-    return `pieces of tokens were seen: ${places.join(', ')}`
+  report(): CanaryReport {
+    return {
+      tokens: this.#tokens.size,
+      characters: Object.fromEntries(this.#characters),
+      sightings: [...this.#sightings.values()],
+      unseen: this.#others.list(),
+    }
   }
-  if (tokens === 0) return 'no token was marked: nothing is proved'
-  return Object.keys(characters).length === 0 ? 'nothing was looked through: nothing is proved' : undefined
-}
 
-function tell(report: CanaryReport): void {
-  const problem = problemOf(report)
-  if (problem !== undefined) process.exitCode = 1
-  const seen = Object.entries(report.characters).map(([place, count]) => `${place} ${count}`)
-  const proof = `no piece of ${report.tokens} tokens in ${seen.join(', ')} characters`
-  writeSync(2, `otel-token-relay canary: ${problem ?? proof}\n`)
-}
+  assertUnseen(): void {
+    const problem = findProblem(this.report(), this.#options)
+    if (problem !== undefined) throw new CanaryError(problem, this.report())
+  }
 
-/** Looks through what is written; a token may be cut in two by two writes. */
-function watchStream(name: 'stdout' | 'stderr', look: Canary['look']): () => void {
-  const stream = process[name]
-  const write = stream.write
-  let before = ''
-  stream.write = function (this: unknown, chunk: unknown, ...others: unknown[]): boolean {
-    const text = typeof chunk === 'string' ? chunk : Buffer.from(chunk as Uint8Array).toString('latin1')
-    look(name, before + text)
-    before = text.slice(-OVERLAP)
-    return Reflect.apply(write, stream, [chunk, ...others]) as boolean
-  } as typeof stream.write
-  return () => {
-    stream.write = write
+  stop(): void {
+    for (const restore of this.#restore) restore()
+  }
+
+  #searchOutput(stream: OutputStream, written: string): void {
+    const isSighting = this.#search(stream, written, this.#remembered[stream])
+    // A piece counts once, so it must not stay in the remembered text.
+    this.#remembered[stream] = isSighting ? '' : `${this.#remembered[stream]}${written}`.slice(-REMEMBERED_CHARACTERS)
+  }
+
+  /**
+   * Searches `text` together with `before`, the text that was written before it. Returns whether it has a piece of a
+   * token.
+   */
+  #search(place: string, text: string, before = ''): boolean {
+    this.#characters.set(place, (this.#characters.get(place) ?? 0) + text.length)
+    const encoding = this.#canaries.find(before + text)?.encoding
+    if (encoding === undefined) return false
+    const key = `${place} ${encoding}`
+    this.#sightings.set(key, { place, encoding, count: (this.#sightings.get(key)?.count ?? 0) + 1 })
+    return true
   }
 }
 
-/** Less than a piece: nothing is seen twice. */
-const OVERLAP = 11
-
-function watched<T extends object>(exporter: T, look: (items: unknown) => void): T {
+function wrapExporter<T extends object>(exporter: T, look: (items: unknown) => void): T {
   return new Proxy(exporter, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name, target)

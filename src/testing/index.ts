@@ -1,4 +1,6 @@
-/** `otel-token-relay/testing`: proves in the tests of a service that it tells nobody a token. */
+/** `otel-token-relay/testing`: proves in the tests of a service that it leaks no token. */
 
-export type { Canary, CanaryReport, Sighting } from './canary.ts'
-export { CanaryError, createCanary } from './canary.ts'
+export type { Canary } from './canary.ts'
+export { createCanary } from './canary.ts'
+export type { CanaryOptions, CanaryReport, Sighting } from './report.ts'
+export { CanaryError } from './report.ts'

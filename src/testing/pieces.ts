@@ -1,38 +1,38 @@
-/** Finds any piece of any canary in text, as it is and in the usual encodings. Shares nothing with the redaction that it judges. */
+/** Finds pieces of tokens in text, plain or encoded. It shares no code with the redaction that it tests. */
 
-/** How much of a canary is a leak, in characters. */
-const PIECE = 12
+/** Length of a piece that counts as a leak, in characters. */
+const PIECE_LENGTH = 12
 
-export interface Leak {
+interface Leak {
   readonly encoding: string
-  /** Where in the decoded text, in characters. */
+  /** Index in the decoded text, in characters. */
   readonly at: number
 }
 
 export interface Canaries {
-  /** Every segment of `token`, and a text that stands in its claims, are looked for from now on. */
+  /** Searches from now on for every segment of `token`, and for `marker`, a text in its claims. */
   add(token: string, marker?: string): void
-  /** The first piece of a canary in `text`, or `undefined`. */
+  /** Returns the first piece of a token in `text`, or `undefined`. */
   find(text: string): Leak | undefined
-  /** How many pieces are looked for. */
+  /** Number of pieces. */
   readonly size: number
 }
 
 export function createCanaries(): Canaries {
   const pieces = new Set<string>()
-  // Three characters decide whether a position is worth a look.
+  // Marks the first three characters of all pieces, so that most positions need no lookup in the set.
   const starts = new Uint8Array(1 << 18)
 
   function addPieces(text: string): void {
-    for (let at = 0; at + PIECE <= text.length; at += 1) {
-      pieces.add(text.slice(at, at + PIECE))
+    for (let at = 0; at + PIECE_LENGTH <= text.length; at += 1) {
+      pieces.add(text.slice(at, at + PIECE_LENGTH))
       starts[keyOf(text, at)] = 1
     }
   }
 
-  function indexIn(text: string): number {
-    for (let at = 0; at + PIECE <= text.length; at += 1) {
-      if (starts[keyOf(text, at)] === 1 && pieces.has(text.slice(at, at + PIECE))) return at
+  function indexOfPiece(text: string): number {
+    for (let at = 0; at + PIECE_LENGTH <= text.length; at += 1) {
+      if (starts[keyOf(text, at)] === 1 && pieces.has(text.slice(at, at + PIECE_LENGTH))) return at
     }
     return -1
   }
@@ -44,7 +44,7 @@ export function createCanaries(): Canaries {
     find(text) {
       for (const [encoding, decode] of Object.entries(ENCODINGS)) {
         for (const decoded of decode(text)) {
-          const at = indexIn(decoded)
+          const at = indexOfPiece(decoded)
           if (at !== -1) return { encoding, at }
         }
       }
@@ -62,22 +62,27 @@ function keyOf(text: string, at: number): number {
 
 type Decode = (text: string) => Iterable<string>
 
-/** A piece of base64 may begin anywhere: four characters are three bytes. */
+/** Decodes at four offsets, because a piece can start anywhere and four characters are three bytes. */
 const base64: Decode = (text) => runsOf(text, /[A-Za-z0-9+/_-]{16,}/g, 4, (run) => Buffer.from(run, 'base64'))
-const percent = (text: string): string => decoded(text, /%([0-9a-fA-F]{2})/g, 16)
+const percent = (text: string): string => decodeNumbers(text, /%([0-9a-fA-F]{2})/g, 16)
 
-/** What `text` may mean to whoever decodes it. */
+/** The decodings of a text, by the name of the encoding. */
 const ENCODINGS: Readonly<Record<string, Decode>> = {
   'as it is': (text) => [text],
-  'percent-encoded': (text) => changed(text, percent(text)),
-  'percent-encoded twice': (text) => changed(text, percent(percent(text))),
-  escaped: (text) => changed(text, decoded(text, /\\(?:u00|x)([0-9a-fA-F]{2})/g, 16)),
-  'HTML entities': (text) => changed(text, decoded(text, /&#(\d{2,3});/g, 10)),
-  'hexadecimal HTML entities': (text) => changed(text, decoded(text, /&#x([0-9a-fA-F]{2});/g, 16)),
-  'quoted-printable': (text) => changed(text, decoded(text.replaceAll(/=\r?\n/g, ''), /=([0-9A-F]{2})/g, 16)),
+  'percent-encoded': (text) => listIfChanged(text, percent(text)),
+  'percent-encoded twice': (text) => listIfChanged(text, percent(percent(text))),
+  escaped: (text) => listIfChanged(text, decodeNumbers(text, /\\(?:u00|x)([0-9a-fA-F]{2})/g, 16)),
+  octal: (text) => listIfChanged(text, decodeNumbers(text, /\\([0-3]?[0-7]{2})/g, 8)),
+  'HTML entities': (text) => listIfChanged(text, decodeNumbers(text, /&#(\d{2,3});/g, 10)),
+  'hexadecimal HTML entities': (text) => listIfChanged(text, decodeNumbers(text, /&#x([0-9a-fA-F]{2});/g, 16)),
+  'quoted-printable': (text) =>
+    listIfChanged(text, decodeNumbers(text.replaceAll(/=\r?\n/g, ''), /=([0-9A-F]{2})/g, 16)),
   base64,
   'base64 of base64': function* (text) {
     for (const once of base64(text)) yield* base64(once)
+  },
+  'base64 of UTF-16': function* (text) {
+    for (const once of base64(text)) if (once.includes('\0')) yield once.replaceAll('\0', '')
   },
   'base64 in lines': (text) => (/[A-Za-z0-9+/]{60,76}\r?\n/.test(text) ? base64(text.replaceAll(/\r?\n/g, '')) : []),
   hexadecimal: (text) => runsOf(text, /[0-9a-fA-F]{24,}/g, 2, (run) => Buffer.from(run, 'hex')),
@@ -87,14 +92,19 @@ const ENCODINGS: Readonly<Record<string, Decode>> = {
     ),
   'list of bytes': (text) =>
     runsOf(text, /(?:\d{2,3}, ?\s*){11,}\d{2,3}/g, 1, (run) => Buffer.from(run.split(',').map(Number))),
+  'list of bytes, with indices': (text) =>
+    runsOf(text.replaceAll(/(["'])\d+\1: ?/g, ''), /(?:\d{2,3},\s*){11,}\d{2,3}/g, 1, (run) =>
+      Buffer.from(run.split(',').map(Number)),
+    ),
+  'a character a line': (text) => (/[\r\n]/.test(text) ? [text.replaceAll(/[\r\n]+/g, '')] : []),
   'UTF-16': (text) => (text.includes('\0') ? [text.replaceAll('\0', '')] : []),
 }
 
-function changed(text: string, other: string): string[] {
+function listIfChanged(text: string, other: string): string[] {
   return other === text ? [] : [other]
 }
 
-function decoded(text: string, pattern: RegExp, radix: number): string {
+function decodeNumbers(text: string, pattern: RegExp, radix: number): string {
   return text.replace(pattern, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, radix)))
 }
 

@@ -1,28 +1,31 @@
-/** The chain of actors in a token (RFC 8693 §4.1): who works for its subject, and who for them. */
+/** Reads the chain of actors of a token (RFC 8693 §4.1): the services that act for its subject. */
 
-import { own } from './own.ts'
+import { isObject, ownProperty } from '../base/own-property.ts'
 
-/** Longest chain that is believed to be one. */
+/** Longest chain that is read; further actors are ignored. */
 export const MAX_ACTORS = 16
 const MAX_NAME_LENGTH = 64
 
 /**
- * The names of the actors in `claims`, the current one first, as `tell` puts them; bounded, and fit for one line of text.
- * An actor without a name is `unknown`.
+ * Returns the names of the actors in `claims` as `format` writes them, the current actor first. Names are bounded and
+ * printable. An actor without a name is `unknown`.
  */
-export function actorsIn(claims: Readonly<Record<string, unknown>>, tell: (name: string) => string): readonly string[] {
+export function readActors(
+  claims: Readonly<Record<string, unknown>>,
+  format: (name: string) => string,
+): readonly string[] {
   const names: string[] = []
-  for (let actor = own(claims, 'act'); isObject(actor) && names.length < MAX_ACTORS; actor = own(actor, 'act')) {
-    const name = own(actor, 'sub')
-    names.push(typeof name === 'string' && name !== '' ? printable(tell(name)) : 'unknown')
+  for (
+    let actor = ownProperty(claims, 'act');
+    isObject(actor) && names.length < MAX_ACTORS;
+    actor = ownProperty(actor, 'act')
+  ) {
+    const name = ownProperty(actor, 'sub')
+    names.push(typeof name === 'string' && name !== '' ? toPrintable(format(name)) : 'unknown')
   }
   return names
 }
 
-function printable(name: string): string {
+function toPrintable(name: string): string {
   return name.slice(0, MAX_NAME_LENGTH).replaceAll(/[^\x20-\x7e]/g, '?')
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
 }

@@ -1,39 +1,51 @@
-/** Reads the one bearer token of an `Authorization` field (RFC 6750 §2.1, RFC 9110 §11.4). */
+/** Reads and writes the single bearer token of an `Authorization` field (RFC 6750 §2.1, RFC 9110 §11.4). */
 
-/** What a carrier presented: nothing for us, something malformed, too much, or exactly one token. */
+import { UnverifiedCredential } from './credential.ts'
+import type { VerifiedCredential } from './verified-credential.ts'
+
+/**
+ * What an `Authorization` field holds: no bearer token, malformed credentials, too many bytes, or exactly one token.
+ */
 export type Presented =
   | { readonly kind: 'none' }
   | { readonly kind: 'malformed' }
   | { readonly kind: 'too_large' }
-  | { readonly kind: 'token'; readonly text: string }
+  | { readonly kind: 'token'; readonly credential: UnverifiedCredential }
 
 const NONE: Presented = { kind: 'none' }
 const MALFORMED: Presented = { kind: 'malformed' }
 const TOO_LARGE: Presented = { kind: 'too_large' }
 
-/** A text as it is remembered, where it is known to be a token: it need not be looked at letter by letter again. */
-export type Recognize = (text: string) => string | undefined
+/** Finds the credential of a known token by its exact text. */
+export type FindPresented = (text: string) => UnverifiedCredential | undefined
 
-/** As nearly everybody writes it. */
+/** The usual spelling, which nearly all clients send. */
 const USUAL = 'Bearer '
-/** `Bearer` with room for a few spaces; what is longer than this beyond the token cannot be one credential. */
+/** Room for `Bearer` and a few spaces beside the token; a longer field is not one credential. */
 const SCHEME_ALLOWANCE = 16
 const SCHEME = /^bearer(?![!#$%&'*+\-.^_`|~0-9a-z])/i
 const CREDENTIALS = /^bearer +([\w\-.~+/]+=*)$/i
 
 /**
- * Accepts exactly one field value. Two values, a comma list, or anything else that is not `Bearer 1*SP b64token` is
- * malformed rather than "the first one wins": a proxy in front may have looked at another one. Other schemes are not ours.
+ * Accepts exactly one field value. Two values, a comma-separated list, or anything else that is not `Bearer 1*SP
+ * b64token` is malformed. The first value does not win, because a proxy may have checked another one. Other schemes are
+ * ignored.
  */
-export function readBearer(field: unknown, maxTokenBytes: number, recognize?: Recognize): Presented {
+export function readBearer(field: unknown, maxTokenBytes: number, findPresented?: FindPresented): Presented {
   if (field === undefined || field === null) return NONE
   if (typeof field !== 'string') return readList(field, maxTokenBytes)
-  const known = recognize === undefined ? undefined : knownIn(field, maxTokenBytes, recognize)
-  return known === undefined ? readValue(field, maxTokenBytes) : { kind: 'token', text: known }
+  const known = findPresented === undefined ? undefined : findKnown(field, maxTokenBytes, findPresented)
+  return known === undefined ? readValue(field, maxTokenBytes) : { kind: 'token', credential: known }
 }
 
-function knownIn(field: string, maxTokenBytes: number, recognize: Recognize): string | undefined {
-  return field.startsWith(USUAL) && field.length <= maxTokenBytes ? recognize(field.slice(USUAL.length)) : undefined
+/** Comparing with a known token is much faster than checking every character. */
+function findKnown(
+  field: string,
+  maxTokenBytes: number,
+  findPresented: FindPresented,
+): UnverifiedCredential | undefined {
+  const isUsual = field.startsWith(USUAL) && field.length <= maxTokenBytes
+  return isUsual ? findPresented(field.slice(USUAL.length)) : undefined
 }
 
 function readList(field: unknown, maxTokenBytes: number): Presented {
@@ -47,5 +59,12 @@ function readValue(value: string, maxTokenBytes: number): Presented {
   if (!SCHEME.test(value)) return /,\s*bearer/i.test(value.slice(0, maxTokenBytes)) ? MALFORMED : NONE
   if (value.length > maxTokenBytes + SCHEME_ALLOWANCE) return TOO_LARGE
   const text = CREDENTIALS.exec(value)?.[1]
-  return text === undefined ? MALFORMED : { kind: 'token', text }
+  return text === undefined ? MALFORMED : { kind: 'token', credential: new UnverifiedCredential(text) }
+}
+
+/**
+ * Returns the field value that sends a token. Only a verified token may leave, and only this function writes the field.
+ */
+export function writeBearer(credential: VerifiedCredential): string {
+  return `${USUAL}${credential.reveal()}`
 }

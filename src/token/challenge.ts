@@ -1,9 +1,9 @@
-/** The HTTP answer to a request whose token was refused or could not be checked (RFC 6750 §3, RFC 9110 §11.6.1). */
+/** Builds the HTTP answer to a request whose token is refused or undecided (RFC 6750 §3, RFC 9110 §11.6.1). */
 
 import type { TokenError } from './errors.ts'
 import { ExchangeError, InsufficientScopeError, UndecidedError } from './errors.ts'
 
-/** Status, fields and body of an answer. Nothing in it depends on the token or on our configuration. */
+/** Status, header fields and body of an answer. They do not depend on the token. */
 export interface Answer {
   readonly status: number
   readonly reason: string
@@ -20,9 +20,10 @@ const REASONS: Readonly<Record<number, string>> = {
 }
 
 /**
- * Every kind of bad token gets the same answer: a difference would tell an attacker which check refused it.
+ * Returns the answer for `error`. Every kind of bad token gets the same answer: a difference would show an attacker
+ * which check refused it.
  *
- * `resourceMetadata` is where clients find out which issuer and scopes this service wants (RFC 9728 §5.1).
+ * `resourceMetadata` is the URL at which clients read which issuer and scopes this service accepts (RFC 9728 §5.1).
  */
 export function answerFor(error: TokenError, resourceMetadata?: string): Answer {
   const reason = REASONS[error.status] ?? 'Unauthorized'
@@ -34,28 +35,28 @@ export function answerFor(error: TokenError, resourceMetadata?: string): Answer 
       'content-type': 'application/problem+json',
       'content-length': String(Buffer.byteLength(body)),
       'cache-control': 'no-store',
-      ...fieldsFor(error, resourceMetadata),
+      ...challengeFields(error, resourceMetadata),
     },
     body,
   }
 }
 
-function fieldsFor(error: TokenError, resourceMetadata: string | undefined): Record<string, string> {
-  // The caller's token is good: nothing is wrong with what it sent.
+function challengeFields(error: TokenError, resourceMetadata: string | undefined): Record<string, string> {
+  // The caller's token is good, so the answer has no challenge.
   if (error instanceof ExchangeError) return {}
   if (error instanceof UndecidedError) return { 'retry-after': String(error.retryAfterSeconds) }
   const parameters = [
     // A request without a token gets no error code: RFC 6750 §3.1, last paragraph.
-    ...parameter('error', error.challenge),
-    ...parameter('scope', error instanceof InsufficientScopeError ? error.requiredScopes.join(' ') : undefined),
-    ...parameter('resource_metadata', resourceMetadata),
+    ...formatParameter('error', error.challenge),
+    ...formatParameter('scope', error instanceof InsufficientScopeError ? error.requiredScopes.join(' ') : undefined),
+    ...formatParameter('resource_metadata', resourceMetadata),
   ]
   return { 'www-authenticate': `Bearer ${parameters.join(', ')}`.trimEnd() }
 }
 
 const QUOTABLE = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
 
-/** What would break out of its quotes is left out (RFC 6750 §3): scopes may be written in the application's code. */
-function parameter(name: string, value: string | undefined): string[] {
+/** Omits a value that would break out of its quotes (RFC 6750 §3): the application configures the scopes. */
+function formatParameter(name: string, value: string | undefined): string[] {
   return value === undefined || !QUOTABLE.test(value) ? [] : [`${name}="${value}"`]
 }

@@ -1,28 +1,28 @@
-/** A token as it was presented: not verified, and not printable. */
+/** A token that is not verified yet. Printing it does not show its text. */
 
 import { inspect } from 'node:util'
 
-/** Holds the text of a token where no printer, serializer or clone finds it. */
-export class Credential {
+/** Holds the text of a token so that printers, serializers and clones cannot read it. */
+export class UnverifiedCredential {
   readonly #text: string
 
   constructor(text: string) {
     this.#text = text
   }
 
-  /** How long the raw token is, in bytes: it is ASCII. */
+  /** Length of the raw token in bytes; a token is ASCII. */
   get byteLength(): number {
     return this.#text.length
   }
 
-  /** The raw token. Every call of this method is a place where a token may leave: a test counts them. */
+  /** Returns the raw token. A token can leave the process at every call of this method, so a test counts the calls. */
   reveal(): string {
     return this.#text
   }
 
-  /** Whether `text` is this very token, to the letter. */
-  is(text: string): boolean {
-    return this.#text === text
+  /** Returns whether `other` holds exactly the same text. */
+  equals(other: UnverifiedCredential): boolean {
+    return this === other || this.#text === other.#text
   }
 
   toJSON(): string {

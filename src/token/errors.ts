@@ -1,13 +1,13 @@
-/** Every way in which a token can be refused, and every way in which we can fail to decide: one code per cause. */
+/** Token errors: one stable code for each cause of a refusal and for each reason why no decision is possible. */
 
-/** What a code means to the caller: the HTTP status, the RFC 6750 §3.1 error, and one constant sentence. */
+/** The HTTP status, the RFC 6750 §3.1 error and the constant message of a code. */
 interface Meaning {
   readonly status: 400 | 401 | 403 | 502 | 503
   readonly challenge: 'invalid_request' | 'invalid_token' | 'insufficient_scope' | undefined
   readonly message: string
 }
 
-/** The only place where codes are defined. A test compares this table with the README's, both ways. */
+/** All codes. A test compares this table with the one in the README, in both directions. */
 export const TOKEN_ERRORS = {
   ERR_TOKEN_MISSING: { status: 401, challenge: undefined, message: 'no bearer token was presented' },
   ERR_TOKEN_REQUEST: {
@@ -19,7 +19,11 @@ export const TOKEN_ERRORS = {
   ERR_TOKEN_TOO_LARGE: { status: 401, challenge: 'invalid_token', message: 'the token exceeds the size limit' },
   ERR_TOKEN_HEADER: { status: 401, challenge: 'invalid_token', message: 'the token header is not acceptable' },
   ERR_TOKEN_ALGORITHM: { status: 401, challenge: 'invalid_token', message: 'the token algorithm is not allowed' },
-  ERR_TOKEN_TYPE: { status: 401, challenge: 'invalid_token', message: 'the token type is not the configured one' },
+  ERR_TOKEN_TYPE: {
+    status: 401,
+    challenge: 'invalid_token',
+    message: 'the token type does not match the configured type',
+  },
   ERR_TOKEN_ISSUER: { status: 401, challenge: 'invalid_token', message: 'the token issuer is not configured' },
   ERR_TOKEN_KEY: { status: 401, challenge: 'invalid_token', message: 'no published key matches the token' },
   ERR_TOKEN_SIGNATURE: { status: 401, challenge: 'invalid_token', message: 'the token signature is not valid' },
@@ -27,22 +31,22 @@ export const TOKEN_ERRORS = {
   ERR_TOKEN_EXPIRED: { status: 401, challenge: 'invalid_token', message: 'the token has expired' },
   ERR_TOKEN_NOT_YET_VALID: { status: 401, challenge: 'invalid_token', message: 'the token is not valid yet' },
   ERR_TOKEN_TOO_OLD: { status: 401, challenge: 'invalid_token', message: 'the token was issued too long ago' },
-  ERR_TOKEN_LIFETIME: { status: 401, challenge: 'invalid_token', message: 'the token lives longer than accepted' },
-  ERR_TOKEN_CLAIM: { status: 401, challenge: 'invalid_token', message: 'a required claim is missing or not valid' },
+  ERR_TOKEN_LIFETIME: { status: 401, challenge: 'invalid_token', message: 'the token lifetime exceeds the limit' },
+  ERR_TOKEN_CLAIM: { status: 401, challenge: 'invalid_token', message: 'a required claim is missing or invalid' },
   ERR_TOKEN_BOUND: {
     status: 401,
     challenge: 'invalid_token',
-    message: 'the token is bound to a key, and no proof of it was presented',
+    message: 'the token is bound to a key, but no proof of possession was presented',
   },
   ERR_TOKEN_RULE: {
     status: 401,
     challenge: 'invalid_token',
-    message: 'a claim rule of the application refuses the token',
+    message: 'a claim rule refuses the token',
   },
   ERR_TOKEN_INACTIVE: {
     status: 401,
     challenge: 'invalid_token',
-    message: 'the issuer says that the token is not active',
+    message: 'the issuer reports that the token is not active',
   },
   ERR_TOKEN_REVOKED: { status: 401, challenge: 'invalid_token', message: 'the token has been revoked' },
   ERR_TOKEN_SEAL: {
@@ -54,47 +58,52 @@ export const TOKEN_ERRORS = {
   ERR_TOKEN_KEYS_UNAVAILABLE: {
     status: 503,
     challenge: undefined,
-    message: 'the keys of the token issuer cannot be read at the moment',
+    message: 'the keys of the token issuer are unavailable',
+  },
+  ERR_TOKEN_KEY_UNDECIDED: {
+    status: 503,
+    challenge: undefined,
+    message: 'the signing key is unknown, and the issuer keys cannot be fetched again yet',
   },
   ERR_TOKEN_ISSUER_UNAVAILABLE: {
     status: 503,
     challenge: undefined,
-    message: 'it cannot be found out at the moment whether the token issuer is accepted',
+    message: 'the issuer resolver is unavailable',
   },
   ERR_TOKEN_INTROSPECTION_UNAVAILABLE: {
     status: 503,
     challenge: undefined,
-    message: 'the token issuer cannot be asked about the token at the moment',
+    message: 'the introspection endpoint is unavailable',
   },
   ERR_TOKEN_REVOCATION_UNAVAILABLE: {
     status: 503,
     challenge: undefined,
-    message: 'the revocation list cannot be trusted at the moment',
+    message: 'the revocation list is unavailable or out of date',
   },
   ERR_TOKEN_AUDIT_UNAVAILABLE: {
     status: 503,
     challenge: undefined,
-    message: 'the decision cannot be recorded at the moment',
+    message: 'the decision cannot be recorded in the audit trail',
   },
   ERR_TOKEN_EXCHANGE_REFUSED: {
     status: 502,
     challenge: undefined,
-    message: 'the issuer gives no token for this destination',
+    message: 'the issuer refuses to issue a token for this destination',
   },
   ERR_TOKEN_EXCHANGE_RESULT: {
     status: 502,
     challenge: undefined,
-    message: 'the issuer gave another token than was asked for',
+    message: 'the issued token does not match the request',
   },
   ERR_TOKEN_EXCHANGE_LIFETIME: {
     status: 502,
     challenge: undefined,
-    message: 'the token would expire before the call has ended',
+    message: 'the token would expire before the call ends',
   },
   ERR_TOKEN_EXCHANGE_UNAVAILABLE: {
     status: 503,
     challenge: undefined,
-    message: 'the issuer cannot be asked for a token at the moment',
+    message: 'the token endpoint of the issuer is unavailable',
   },
   ERR_TOKEN_UNDECIDED: { status: 503, challenge: undefined, message: 'the token could not be checked' },
 } as const satisfies Record<string, Meaning>
@@ -108,16 +117,17 @@ export type TokenRejectedCode = Exclude<
   UndecidedCode | ExchangeCode | 'ERR_TOKEN_SCOPE' | 'ERR_TOKEN_SEAL'
 >
 
-/** Codes that mean "we could not decide". */
+/** Codes that mean "no decision is possible now". */
 export type UndecidedCode =
   | 'ERR_TOKEN_KEYS_UNAVAILABLE'
+  | 'ERR_TOKEN_KEY_UNDECIDED'
   | 'ERR_TOKEN_ISSUER_UNAVAILABLE'
   | 'ERR_TOKEN_INTROSPECTION_UNAVAILABLE'
   | 'ERR_TOKEN_REVOCATION_UNAVAILABLE'
   | 'ERR_TOKEN_AUDIT_UNAVAILABLE'
   | 'ERR_TOKEN_UNDECIDED'
 
-/** Codes that mean "there is no token for that destination". */
+/** Codes that mean "no token is available for that destination". */
 export type ExchangeCode =
   | 'ERR_TOKEN_EXCHANGE_REFUSED'
   | 'ERR_TOKEN_EXCHANGE_RESULT'
@@ -125,24 +135,24 @@ export type ExchangeCode =
   | 'ERR_TOKEN_EXCHANGE_UNAVAILABLE'
 
 /**
- * The common base of all token errors. `message` is constant per `code`; neither it nor any other property ever holds a
- * part of the token, a claim, a header or a configured value, and there is no `cause`. Those of refused requests have no
- * stack; where one is thrown at the application, it says where the application has asked.
+ * The base class of all token errors. `message` is constant for each `code`. No property holds a part of the token, a
+ * claim, a header or a configured value, and there is no `cause`. The error of a refused request has no stack; an error
+ * that is thrown to the application has the stack of the application's call.
  */
 export abstract class TokenError extends Error {
   /** Stable code, listed in the README. */
   readonly code: TokenErrorCode
   /** HTTP status to answer with. */
   readonly status: Meaning['status']
-  /** `error` of the RFC 6750 §3.1 challenge; `undefined` where the RFC wants none. */
+  /** `error` of the RFC 6750 §3.1 challenge; `undefined` if the RFC requires none. */
   readonly challenge: Meaning['challenge']
   /** Whether the same request may succeed later without a new token. */
   abstract readonly retryable: boolean
 
   protected constructor(code: TokenErrorCode) {
     const { stackTraceLimit } = Error
-    // A stack costs more than all that finds out that a token is garbage. Where an error is thrown at the application, it
-    // gets that of the application.
+    // Capturing a stack costs more than refusing a malformed token. `withStack` adds one before the application sees
+    // the error.
     Reflect.set(Error, 'stackTraceLimit', 0)
     super(TOKEN_ERRORS[code].message)
     Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
@@ -152,7 +162,10 @@ export abstract class TokenError extends Error {
   }
 }
 
-/** The token is bad, or none was presented: 401, or 400 for a request that RFC 6750 calls malformed. Never retry it. */
+/**
+ * The token is bad or missing: 401, or 400 for a request that RFC 6750 calls malformed. Do not retry with the same
+ * token.
+ */
 export class TokenRejectedError extends TokenError {
   override readonly name = 'TokenRejectedError'
   override readonly retryable = false
@@ -162,11 +175,11 @@ export class TokenRejectedError extends TokenError {
   }
 }
 
-/** The token is good, and does not allow what was asked for: 403 (RFC 6750 §3.1). Another token may. */
+/** The token is good but lacks a required scope: 403 (RFC 6750 §3.1). Another token may have it. */
 export class InsufficientScopeError extends TokenError {
   override readonly name = 'InsufficientScopeError'
   override readonly retryable = false
-  /** The scopes that are required, as they were configured; all of them, not only the missing ones. */
+  /** All required scopes as configured, not only the missing ones. */
   readonly requiredScopes: readonly string[]
 
   constructor(requiredScopes: readonly string[]) {
@@ -176,8 +189,8 @@ export class InsufficientScopeError extends TokenError {
 }
 
 /**
- * A message carries a token that is not sealed where it has to be, or that cannot be opened: 401. One code and one
- * message for every cause, since a difference would help whoever tries keys, queues and old messages.
+ * The token of a message is not sealed although it must be, or cannot be opened: 401. Every cause has the same code and
+ * message, so an attacker who tries keys, queues and old messages learns nothing.
  */
 export class SealError extends TokenError {
   override readonly name = 'SealError'
@@ -188,11 +201,11 @@ export class SealError extends TokenError {
   }
 }
 
-/** It could not be decided whether the token is good: 503 with `Retry-After` (RFC 9110 §10.2.3). */
+/** The relay cannot decide now if the token is good: 503 with `Retry-After` (RFC 9110 §10.2.3). */
 export class UndecidedError extends TokenError {
   override readonly name = 'UndecidedError'
   override readonly retryable = true
-  /** When to try again, in whole seconds. */
+  /** How long to wait before the next attempt, in whole seconds. */
   readonly retryAfterSeconds: number
 
   constructor(code: UndecidedCode, retryAfterSeconds = 5) {
@@ -202,8 +215,8 @@ export class UndecidedError extends TokenError {
 }
 
 /**
- * The caller's token is good, and no token for a destination could be had for it: 502 where the issuer refuses or gives
- * a wrong one, 503 where it cannot be asked. The destination gets no token then, the caller's own one least of all.
+ * The caller's token is good, but the issuer gave no usable token for a destination: 502 if it refused or issued a
+ * wrong one, 503 if it is unavailable. The destination then gets no token at all, and never the caller's own token.
  */
 export class ExchangeError extends TokenError {
   override readonly name = 'ExchangeError'
@@ -215,13 +228,22 @@ export class ExchangeError extends TokenError {
   }
 }
 
-/** For an error that is thrown at the application: says where it had asked. */
+/** Gives a `TokenError` the stack of the caller of this function, before the application sees the error. */
 export function withStack<T>(error: T): T {
   if (error instanceof TokenError) Error.captureStackTrace(error, withStack)
   return error
 }
 
-/** An error like `error` for somebody else who waited for the same outcome: errors carry stacks, and callers add to them. */
+/**
+ * Returns `error` if it is a {@link TokenError}. Any other error is a defect or an outage, so the token is undecided.
+ */
+export function asTokenError(error: unknown): TokenError {
+  return error instanceof TokenError ? error : new UndecidedError('ERR_TOKEN_UNDECIDED')
+}
+
+/**
+ * Returns a copy of `error` for another request that waits for the same result: errors carry stacks and can be changed.
+ */
 export function cloneError(error: TokenError): TokenError {
   if (error instanceof UndecidedError) return new UndecidedError(error.code as UndecidedCode, error.retryAfterSeconds)
   if (error instanceof InsufficientScopeError) return new InsufficientScopeError(error.requiredScopes)

@@ -1,118 +1,148 @@
-/** A token that was verified, with the facts that its issuer vouches for. The only kind that may leave the process. */
+/** A verified token with the facts that its issuer vouches for. Only a verified token may leave the process. */
 
 import { inspect } from 'node:util'
-import { actorsIn } from './actors.ts'
+import { ownProperty } from '../base/own-property.ts'
+import { readActors } from './actors.ts'
 import { signingInputOf } from './compact-jws.ts'
-import { Credential } from './credential.ts'
+import { UnverifiedCredential } from './credential.ts'
 import { fingerprint } from './fingerprint.ts'
-import { own } from './own.ts'
+import { readScopes } from './scopes.ts'
 
 /** Claims of a verified token (RFC 7519 §4), deeply frozen. */
 export type Claims = Readonly<Record<string, unknown>>
 
 /**
- * The caller's verified token, read-only. Printing, serializing or cloning it shows a fingerprint at most.
+ * The verified token of the caller, read-only. Printing, serializing or cloning it shows at most a fingerprint.
  *
- * It does not say that the caller may do anything: authorization (scopes, roles, ownership) is the application's.
+ * It does not authorize the caller: checking scopes, roles and ownership is the task of the application.
  */
 export interface VerifiedCredential {
   /** `iss` of the token: exactly one of the configured issuers. */
   readonly issuer: string
-  /** `sub` of the token, or `undefined` where `requiredClaims` does not ask for one and the token has none. */
+  /** `sub` of the token; `undefined` if the token has none and `requiredClaims` does not require it. */
   readonly subject: string | undefined
-  /** `aud` of the token, always as a list; empty where the token has none. */
+  /** `aud` of the token, always as a list; empty if the token has none. */
   readonly audience: readonly string[]
   /**
-   * What the token allows, as one set whatever its issuer calls it: the members of `scope` (RFC 8693 §4.2), `scp` and
-   * `roles`, as lists or separated by spaces, without duplicates. See `scopeClaims` of the issuer.
+   * All scopes of the token as one set: the members of `scope` (RFC 8693 §4.2), `scp` and `roles`, which may be lists
+   * or separated by spaces, without duplicates. See `scopeClaims` of the issuer.
    */
   readonly scopes: readonly string[]
-  /** `jti` of the token (RFC 7519 §4.1.7), where it has one. */
+  /** `jti` of the token (RFC 7519 §4.1.7), if it has one. */
   readonly tokenId: string | undefined
-  /** `sid` of the token: the session at its issuer (OpenID Connect Front-Channel Logout 1.0 §3), where it has one. */
+  /** `sid` of the token: the session at its issuer (OpenID Connect Front-Channel Logout 1.0 §3), if it has one. */
   readonly sessionId: string | undefined
-  /** `iat` of the token, in milliseconds since the epoch, where it has one. */
+  /** `iat` of the token in milliseconds since the epoch, if it has one. */
   readonly issuedAtMillis: number | undefined
-  /** All claims, deeply frozen. They may hold personal data; keep them out of logs. */
+  /** All claims, deeply frozen. They may hold personal data: do not log them. */
   readonly claims: Claims
-  /** When the token expires, in milliseconds since the epoch; `Infinity` where it has no `exp`. */
+  /** Expiry of the token in milliseconds since the epoch; `Infinity` if it has no `exp`. */
   readonly expiresAtMillis: number
-  /** Short keyed hash of the token, fit for logs; the same in every service with the same `fingerprintKey`. */
+  /** Short keyed hash of the token for logs; the same in all services with the same `fingerprintKey`. */
   readonly fingerprint: string
-  /** How long the raw token is, in bytes. */
+  /** Length of the raw token in bytes. */
   readonly byteLength: number
   /**
-   * Aborts when the token expires or is revoked, half a second late at most, for streams and other long work. Its reason
-   * is a `TokenRejectedError`; where 100000 tokens are watched already, the signal is aborted from the beginning, with
-   * an `UndecidedError`. Keeps no process alive, and does nothing after `relay.shutdown()`.
+   * For streams and other long work: aborts within half a second after the token expires or is revoked. The reason is a
+   * `TokenRejectedError`. If the relay already watches 100000 tokens, the signal is aborted from the start with an
+   * `UndecidedError`. The signal does not keep the process alive, and does nothing after `relay.shutdown()`.
    */
   readonly signal: AbortSignal
   /**
-   * The raw token. It is a bearer credential: whoever reads it is the caller. Never log it, never store it, and send it
-   * nowhere: the relay already forwards it to the destinations that were named.
+   * Returns the raw token. It is a bearer credential: any reader can act as the caller. Do not log, store or send it;
+   * the relay already forwards it to the named destinations.
    */
   reveal(): string
 }
 
-/** What all credentials of a relay have in common. */
+/** What all verified credentials of a relay share. */
 export interface CredentialTraits {
-  /** Key of the fingerprints; `undefined`: the name of the issuer. */
+  /** Key of the fingerprints. `undefined` means the name of the issuer. */
   readonly fingerprintKey: string | undefined
-  /** How actors are told of, see {@link actorsOf}. */
+  /** How actors are recorded, see {@link actorsOf}. */
   readonly actors: 'hash' | 'plain'
-  /** Watches over a token from now on. */
+  /** Starts to watch a token for expiry and revocation. */
   readonly watch: (token: VerifiedCredential) => AbortSignal
-  /** Told the text of every token, to find it where it must not be. */
-  readonly remember?: (text: string) => void
+  /** Knows the tokens in use, so that redaction can find them in telemetry. */
+  readonly memory?: TokenMemory
 }
 
-/** What the tokens of an issuer have in common. One object for all of them. */
+/** Remembers the tokens in use, so that redaction recognizes their text. */
+export interface TokenMemory {
+  /** Changes if tokens may have been forgotten. Each token in use is then added again. */
+  readonly generation: number
+  created(text: string): void
+  used(text: string): void
+}
+
+/** What the tokens of one issuer share. All of them refer to the same object. */
 export interface CredentialPolicy extends CredentialTraits {
   readonly issuer: string
   readonly scopeClaims: readonly string[]
+  /** How long after `exp` a token is still accepted, in seconds. Default 0. */
+  readonly clockToleranceSeconds?: number
 }
 
-/** What the verifier knows when it makes a credential. */
+/** What the verifier knows about a verified token. */
 export interface VerifiedFacts {
   readonly text: string
   readonly policy: CredentialPolicy
-  /** Nobody else may hold them. */
+  /** The credential freezes them, so no other code may change them. */
   readonly claims: Claims
-  /** Reads the claims out of a text that holds them. They take as much room as the text, and are kept once they are read. */
+  /** Reads the claims from the token text at first use, so that a cached token does not hold its text twice. */
   readonly readClaims?: (text: string) => Claims
 }
 
-class VerifiedToken extends Credential implements VerifiedCredential {
+class VerifiedCredentialImpl extends UnverifiedCredential implements VerifiedCredential {
   readonly #policy: CredentialPolicy
   readonly #readClaims: VerifiedFacts['readClaims']
   readonly #expires: number | undefined
   readonly #hasActors: boolean
-  // Made when somebody asks: most tokens are forwarded and never looked into.
+  // Computed at first use: most tokens are forwarded and never read.
   #claims: Claims | undefined
   #fingerprint: string | undefined
   #signal: AbortSignal | undefined
   #scopes: readonly string[] | undefined
   #audience: readonly string[] | undefined
+  /** Generation of the memory that this token was last added to. */
+  #generation = 0
 
   constructor({ text, policy, claims, readClaims }: VerifiedFacts) {
     super(text)
     this.#policy = policy
     this.#readClaims = readClaims
-    const exp = own(claims, 'exp')
+    const exp = ownProperty(claims, 'exp')
     this.#expires = typeof exp === 'number' ? exp : undefined
-    this.#hasActors = own(claims, 'act') !== undefined
-    if (readClaims === undefined) this.#claims = deepFrozen(claims)
+    this.#hasActors = ownProperty(claims, 'act') !== undefined
+    if (readClaims === undefined) this.#claims = deepFreeze(claims)
   }
 
   static isVerified(value: unknown): value is VerifiedCredential {
     return typeof value === 'object' && value !== null && #policy in value
   }
 
+  static hasExpired(value: VerifiedCredential, nowMillis: number): boolean {
+    const tolerance = #policy in value ? ((value as VerifiedCredentialImpl).#policy.clockToleranceSeconds ?? 0) : 0
+    return value.expiresAtMillis + tolerance * 1000 <= nowMillis
+  }
+
   static actorsOf(value: unknown): readonly string[] {
-    if (!VerifiedToken.isVerified(value) || !(value as VerifiedToken).#hasActors) return []
-    const { actors } = (value as VerifiedToken).#policy
-    const key = (value as VerifiedToken).#key
-    return actorsIn(value.claims, (name) => (actors === 'plain' ? name : fingerprint(name, key)))
+    if (!VerifiedCredentialImpl.isVerified(value) || !(value as VerifiedCredentialImpl).#hasActors) return []
+    const { actors } = (value as VerifiedCredentialImpl).#policy
+    const key = (value as VerifiedCredentialImpl).#key
+    return readActors(value.claims, (name) => (actors === 'plain' ? name : fingerprint(name, key)))
+  }
+
+  override reveal(): string {
+    const { memory } = this.#policy
+    if (memory !== undefined && memory.generation !== this.#generation) this.#addTo(memory)
+    return super.reveal()
+  }
+
+  /** A revealed token is in use, and redaction must recognize it afterwards. */
+  #addTo(memory: TokenMemory): void {
+    memory.used(super.reveal())
+    this.#generation = memory.generation
   }
 
   get #key(): string {
@@ -124,34 +154,34 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   }
 
   get subject(): string | undefined {
-    return this.#text('sub')
+    return this.#stringClaim('sub')
   }
 
   get tokenId(): string | undefined {
-    return this.#text('jti')
+    return this.#stringClaim('jti')
   }
 
   get sessionId(): string | undefined {
-    return this.#text('sid')
+    return this.#stringClaim('sid')
   }
 
   get issuedAtMillis(): number | undefined {
-    const iat = own(this.claims, 'iat')
+    const iat = ownProperty(this.claims, 'iat')
     return typeof iat === 'number' ? iat * 1000 : undefined
   }
 
   get audience(): readonly string[] {
-    this.#audience ??= Object.freeze(audienceOf(own(this.claims, 'aud')))
+    this.#audience ??= Object.freeze(audienceOf(ownProperty(this.claims, 'aud')))
     return this.#audience
   }
 
   get scopes(): readonly string[] {
-    this.#scopes ??= Object.freeze(scopesOf(this.claims, this.#policy.scopeClaims))
+    this.#scopes ??= Object.freeze(readScopes(this.claims, this.#policy.scopeClaims))
     return this.#scopes
   }
 
   get claims(): Claims {
-    this.#claims ??= deepFrozen(this.#readClaims?.(this.reveal()) ?? {})
+    this.#claims ??= deepFreeze(this.#readClaims?.(this.reveal()) ?? {})
     return this.#claims
   }
 
@@ -169,8 +199,8 @@ class VerifiedToken extends Credential implements VerifiedCredential {
     return this.#signal
   }
 
-  #text(claim: string): string | undefined {
-    const value = own(this.claims, claim)
+  #stringClaim(claim: string): string | undefined {
+    const value = ownProperty(this.claims, claim)
     return typeof value === 'string' ? value : undefined
   }
 
@@ -187,31 +217,29 @@ class VerifiedToken extends Credential implements VerifiedCredential {
   }
 }
 
-/** Makes a verified credential. Only `verification/` may call it: a test looks for other callers. */
+/** Creates a verified credential. Only `verification/` may call this function; a test checks that. */
 export function createVerifiedCredential(facts: VerifiedFacts): VerifiedCredential {
-  facts.policy.remember?.(facts.text)
-  return new VerifiedToken(facts)
+  facts.policy.memory?.created(facts.text)
+  facts.policy.memory?.used(facts.text)
+  return new VerifiedCredentialImpl(facts)
 }
 
-/** Whether `value` was made by {@link createVerifiedCredential} of this copy of the package; look-alikes are not. */
+/** Returns whether {@link createVerifiedCredential} of this copy of the package created `value`. */
 export function isVerifiedCredential(value: unknown): value is VerifiedCredential {
-  return VerifiedToken.isVerified(value)
+  return VerifiedCredentialImpl.isVerified(value)
+}
+
+/** Returns whether the token has expired. Ingress and egress apply the same clock tolerance. */
+export function hasExpired(credential: VerifiedCredential): boolean {
+  return VerifiedCredentialImpl.hasExpired(credential, Date.now())
 }
 
 /**
- * Who acts for the subject of `credential`, the current actor first (`sub` of `act`, RFC 8693 §4.1), as it may be told: as
- * keyed hashes, unless the configuration says that the names are those of services.
+ * Returns the actors that act for the subject of `credential`, the current one first (`sub` of `act`, RFC 8693 §4.1),
+ * in the form that may be recorded: keyed hashes, or plain names if the configuration says that they name services.
  */
 export function actorsOf(credential: VerifiedCredential): readonly string[] {
-  return VerifiedToken.actorsOf(credential)
-}
-
-function scopesOf(claims: Claims, names: readonly string[]): string[] {
-  const members = names.flatMap((name) => {
-    const value = own(claims, name)
-    return typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? (value as unknown[]) : []
-  })
-  return [...new Set(members.filter((member) => typeof member === 'string' && member !== ''))] as string[]
+  return VerifiedCredentialImpl.actorsOf(credential)
 }
 
 function audienceOf(aud: unknown): string[] {
@@ -219,8 +247,8 @@ function audienceOf(aud: unknown): string[] {
   return values.filter((value) => typeof value === 'string')
 }
 
-/** Iterative, so that a deeply nested claim cannot exhaust the stack. */
-function deepFrozen<T extends object>(root: T): T {
+/** Freezes without recursion, so that a deeply nested claim cannot exhaust the stack. */
+function deepFreeze<T extends object>(root: T): T {
   const pending: object[] = [root]
   for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
     Object.freeze(value)

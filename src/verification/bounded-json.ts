@@ -1,6 +1,7 @@
-/** Reads small JSON documents from an issuer: bounded in time, bytes and hops, unseen by tracing, without a token. */
+/** Reads small JSON documents from an issuer: bounded in time and size, without redirects, spans or a token. */
 
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
+import { decodeUtf8, readBounded } from '../base/bounded-body.ts'
 import { suppressTracing } from '../telemetry/suppression.ts'
 
 export interface FetchLimits {
@@ -10,7 +11,7 @@ export interface FetchLimits {
   readonly maxBytes: number
 }
 
-/** The document could not be had. Carries the status so that discovery can tell "not there" from "not now". */
+/** The document could not be read. Carries the status so that discovery can tell "not there" from "not now". */
 export class DocumentError extends Error {
   override readonly name = 'DocumentError'
   readonly status: number | undefined
@@ -46,8 +47,8 @@ export interface BoundedResponse {
 }
 
 /**
- * Fetches `url` outside of any caller's context, so that the request carries nobody's token and makes no span: a traced
- * key fetch inside a traced verification would feed itself. Redirects are refused (RFC 8725 §2.9).
+ * Fetches `url` outside of any caller's context, so that the request carries no token and makes no span: a traced key
+ * fetch inside a traced verification would cause another one. Redirects are refused (RFC 8725 §2.9).
  */
 export async function fetchBounded(url: string, init: RequestInit, limits: FetchLimits): Promise<BoundedResponse> {
   return context.with(suppressTracing(ROOT_CONTEXT), async () => {
@@ -56,8 +57,9 @@ export async function fetchBounded(url: string, init: RequestInit, limits: Fetch
       const response = await fetch(url, { ...init, redirect: 'error', signal })
       const { status, headers } = response
       const isJson = JSON_TYPE.test(headers.get('content-type') ?? '')
-      // What will not be used is not read.
-      if (status === 200 && isJson) return { status, isJson, text: await readText(response, limits.maxBytes) }
+      // Other bodies are not used, so they are not read. A 400 may say what is wrong (RFC 6749 §5.2).
+      if ((status === 200 || status === 400) && isJson)
+        return { status, isJson, text: await readText(response, limits.maxBytes) }
       await response.body?.cancel()
       return { status, isJson, text: '' }
     } catch (error) {
@@ -67,13 +69,7 @@ export async function fetchBounded(url: string, init: RequestInit, limits: Fetch
 }
 
 async function readText(response: Response, maxBytes: number): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let total = 0
-  for await (const chunk of response.body ?? []) {
-    total += chunk.byteLength
-    if (total > maxBytes) throw new DocumentError(response.status)
-    chunks.push(chunk)
-  }
-  // A byte order mark stays, and JSON.parse refuses it (RFC 8259 §8.1).
-  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks))
+  const bytes = await readBounded(response.body, maxBytes)
+  if (bytes === undefined) throw new DocumentError(response.status)
+  return decodeUtf8(bytes)
 }

@@ -1,7 +1,7 @@
 /** What a token header must say before any key is looked up (RFC 8725 §3.1, §3.10, §3.11). */
 
+import { ownProperty } from '../base/own-property.ts'
 import type { TokenRejectedCode } from '../token/errors.ts'
-import { own } from '../token/own.ts'
 import type { Issuer } from './issuer.ts'
 
 // Members that would let a token choose its own key, switch the encoding, or demand what we do not implement.
@@ -12,12 +12,16 @@ const ACCESS_TOKEN_TYPES = [undefined, 'jwt', 'at+jwt']
 
 type Header = Readonly<Record<string, unknown>>
 
-/** What was found out last: most tokens of an issuer have one header, which is frozen, and is read once. */
+/**
+ * The last answer: most tokens of an issuer have the same header, which the decoder keeps as one frozen object.
+ * Together with that of `candidates` it saves 2 µs, a twentieth of a verification among many (`npm run bench --
+ * verify`).
+ */
 let latest:
   | { readonly header: Header; readonly issuer: Issuer; readonly code: TokenRejectedCode | undefined }
   | undefined
 
-/** Returns the code to reject with, or `undefined` when the header is acceptable. */
+/** Returns the code to reject with, or `undefined` if the header is acceptable. */
 export function checkHeader(header: Header, issuer: Issuer): TokenRejectedCode | undefined {
   if (latest?.header === header && latest.issuer === issuer) return latest.code
   const code = codeOf(header, issuer)
@@ -26,7 +30,7 @@ export function checkHeader(header: Header, issuer: Issuer): TokenRejectedCode |
 }
 
 function codeOf(header: Header, issuer: Issuer): TokenRejectedCode | undefined {
-  const [alg, typ, kid] = [own(header, 'alg'), own(header, 'typ'), own(header, 'kid')]
+  const [alg, typ, kid] = [ownProperty(header, 'alg'), ownProperty(header, 'typ'), ownProperty(header, 'kid')]
   if (typeof alg !== 'string' || !issuer.algorithms.includes(alg)) return 'ERR_TOKEN_ALGORITHM'
   if (REFUSED.some((name) => Object.hasOwn(header, name)) || isNested(header)) return 'ERR_TOKEN_HEADER'
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'ERR_TOKEN_HEADER'
@@ -38,7 +42,7 @@ function codeOf(header: Header, issuer: Issuer): TokenRejectedCode | undefined {
 
 /** Says that the payload is another JWT (RFC 7519 §5.2), which an object of claims is not. */
 function isNested(header: Header): boolean {
-  const cty = own(header, 'cty')
+  const cty = ownProperty(header, 'cty')
   return typeof cty === 'string' && mediaType(cty) === 'jwt'
 }
 

@@ -1,32 +1,32 @@
-/** Checks a token that this service was given to use elsewhere, as far as it can be looked into. */
+/** Verifies a token that the token endpoint of an issuer gave to this service. */
 
+import { ownProperty } from '../base/own-property.ts'
 import type { DecodedJws } from '../token/compact-jws.ts'
 import { decodeCompactJws, isJws } from '../token/compact-jws.ts'
 import { TokenRejectedError } from '../token/errors.ts'
-import { own } from '../token/own.ts'
 import type { CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import { createVerifiedCredential } from '../token/verified-credential.ts'
 import { checkClaims } from './claim-rules.ts'
 import { checkHeader } from './header-rules.ts'
 import type { Issuer } from './issuer.ts'
-import { verifySignature } from './signature.ts'
+import { findVerifyingKey } from './signature.ts'
 
 /** A token as it came from the token endpoint of `issuer`, and what was said about it there. */
 export interface IssuedToken {
   readonly text: string
   readonly issuer: Issuer
-  /** For whom it was asked; `null` where nobody was named. */
+  /** The audience that was asked for; `null` if none was. */
   readonly audience: readonly string[] | null
-  /** What the response says of a token that does not speak for itself: claims in all but name (RFC 6749 §5.1). */
+  /** What the response says of an opaque token: claims in all but name (RFC 6749 §5.1). */
   readonly described: Readonly<Record<string, unknown>>
   readonly traits: CredentialTraits
 }
 
 /**
- * A JWS is verified like any token of its issuer, but for another audience; an opaque token is what the response says
- * that it is, because the response came from the issuer itself.
+ * A JWS is verified like any token of its issuer, but for another audience. For an opaque token the response is
+ * believed, because it came from the issuer itself.
  *
- * @throws TokenError where it is not acceptable, or cannot be checked now.
+ * @throws TokenError if it is not acceptable, or cannot be checked now.
  */
 export async function verifyIssuedToken(issued: IssuedToken): Promise<VerifiedCredential> {
   const { text, issuer, described, traits } = issued
@@ -42,9 +42,12 @@ export async function verifyIssuedToken(issued: IssuedToken): Promise<VerifiedCr
 async function verifiedClaims({ header, payload }: DecodedJws, { text, issuer, audience }: IssuedToken) {
   // A service's own token need not say when it was issued, or to whom; every one must end.
   const policy: Issuer = { ...issuer, audience, requiredClaims: ['exp'] }
-  if (own(payload, 'iss') !== issuer.issuer) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
+  if (ownProperty(payload, 'iss') !== issuer.issuer) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
   const code = checkHeader(header, policy) ?? checkClaims(payload, policy)
   if (code !== undefined) throw new TokenRejectedError(code)
-  await verifySignature(text, own(header, 'alg') as string, await issuer.keys.candidates(header), policy)
+  const keys = await issuer.keys.candidates(header)
+  if (keys.length === 0) throw new TokenRejectedError('ERR_TOKEN_KEY')
+  const key = await findVerifyingKey(text, ownProperty(header, 'alg') as string, keys)
+  if (key === undefined) throw new TokenRejectedError('ERR_TOKEN_SIGNATURE')
   return payload
 }

@@ -1,18 +1,19 @@
-/** One accepted issuer: whose tokens it signs, for whom, how, and with which keys. */
+/** One accepted issuer: its settings, its keys, and how to ask it about tokens. */
 
+import { UndecidedError } from '../token/errors.ts'
 import type { Introspection, IntrospectionSettings } from './introspection.ts'
-import { createIntrospection } from './introspection.ts'
-import type { Jwks, KeySet, KeySetEvent, KeySetOptions } from './key-set.ts'
-import { createRemoteKeySet, createStaticKeySet } from './key-set.ts'
+import type { Jwks, KeySet, KeySetEvent, KeySetOptions } from './keys/key-set.ts'
+import { createStaticKeySet } from './keys/key-set.ts'
+import { createRemoteKeySet } from './keys/remote-key-set.ts'
 
 /**
  * A rule of the application about the claims of a token whose signature and registered claims are good already. Only
  * `true` accepts; anything else refuses. It is asked once per token and the answer is remembered with the token, so it
- * must depend on the claims alone. Where it throws, the token is undecided.
+ * must depend on the claims alone. If it throws, the token is undecided.
  */
 export type ClaimRule = (claims: Readonly<Record<string, unknown>>) => boolean
 
-/** What the claims of an issuer's tokens are held against. */
+/** What the claims of an issuer's tokens must satisfy. */
 export interface ClaimPolicy {
   readonly audience: readonly string[] | null
   readonly requiredClaims: readonly string[]
@@ -41,6 +42,11 @@ export interface Issuer extends Omit<IssuerSettings, 'introspection'> {
   readonly introspection: Introspection | undefined
 }
 
+/** An issuer that can be asked about its tokens. */
+export interface IntrospectingIssuer extends Issuer {
+  readonly introspection: Introspection
+}
+
 export type IssuerObserver = (issuer: string) => (event: KeySetEvent) => void
 
 export function createIssuer(settings: IssuerSettings, observe: IssuerObserver): Issuer {
@@ -52,6 +58,18 @@ export function createIssuer(settings: IssuerSettings, observe: IssuerObserver):
   return {
     ...settings,
     keys,
-    introspection: introspection === undefined ? undefined : createIntrospection(issuer, introspection),
+    introspection: introspection === undefined ? undefined : loadIntrospection(issuer, introspection),
+  }
+}
+
+/** Starts to load the protocol, which only issuers of opaque tokens need. Tokens wait for it. */
+function loadIntrospection(issuer: string, settings: IntrospectionSettings): Introspection {
+  const loading = import('./introspection.ts').then(({ createIntrospection }) => createIntrospection(issuer, settings))
+  // Each token learns of the failure; without one there is nothing to report.
+  loading.catch(() => undefined)
+  return async (token) => {
+    const introspect = await loading.catch(() => undefined)
+    if (introspect === undefined) throw new UndecidedError('ERR_TOKEN_INTROSPECTION_UNAVAILABLE')
+    return await introspect(token)
   }
 }

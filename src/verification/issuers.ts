@@ -1,30 +1,36 @@
-/** Finds the issuer of a token by the `iss` that it claims: in the configuration, or through the application's resolver. */
+/** Finds the issuer of a token by its `iss`: in the configuration, or through the application's resolver. */
 
 import { isDeepStrictEqual } from 'node:util'
 import { diag } from '@opentelemetry/api'
 import { LRUCache } from 'lru-cache'
-import { UndecidedError } from '../token/errors.ts'
-import type { Issuer, IssuerObserver, IssuerSettings } from './issuer.ts'
+import { since, WALL_CLOCK } from '../base/clock.ts'
+import { createSingleFlight } from '../base/single-flight.ts'
+import { withTimeout } from '../base/with-timeout.ts'
+import { asTokenError, cloneError, UndecidedError } from '../token/errors.ts'
+import type { IntrospectingIssuer, Issuer, IssuerObserver, IssuerSettings } from './issuer.ts'
 import { createIssuer } from './issuer.ts'
-import { createSingleFlight } from './single-flight.ts'
-import { since, WALL_CLOCK } from './wall-clock.ts'
 
-/** The checked answer of the application's resolver; `undefined` where it does not accept the issuer. */
+/** The checked answer of the application's resolver; `undefined` if it does not accept the issuer. */
 export type IssuerResolver = (issuer: string) => Promise<IssuerSettings | undefined>
 
 export interface Issuers {
-  /** Those of the configuration. */
+  /** The issuers of the configuration. */
   readonly configured: readonly Issuer[]
   /** The issuer that is asked about opaque tokens. */
-  readonly introspecting: Issuer | undefined
+  readonly introspecting: IntrospectingIssuer | undefined
   /**
-   * The issuer whose name is exactly `name`, or `undefined` where it is not accepted. A promise only while the resolver
+   * The issuer whose name is exactly `name`, or `undefined` if it is not accepted. A promise only while the resolver
    * is asked; it rejects with an {@link UndecidedError} while that cannot answer.
    */
   find(name: string): Issuer | undefined | Promise<Issuer | undefined>
   /** Whether what `issuer` has verified may still be used. */
   isCurrent(issuer: Issuer): boolean
+  /** `clockToleranceSeconds` of the issuer; the largest allowed value if the issuer is not known any more. */
+  clockToleranceOf(name: string): number
 }
+
+/** In seconds. */
+const MAX_CLOCK_TOLERANCE = 300
 
 /** Issuers that a resolver has named and that are kept; the least recently used one goes first. */
 const MAX_RESOLVED = 1_000
@@ -36,7 +42,7 @@ const RETRY_MILLIS = 5_000
 /** How long an issuer that the resolver does not know is not asked for again. */
 const UNKNOWN_MILLIS = 30_000
 const RESOLVER_TIMEOUT_MILLIS = 5_000
-/** Made-up issuers cost a question each, so that there must be an end to them. */
+/** Bounds the questions for made-up issuers, which cost one each. */
 const MAX_QUESTIONS = 64
 const MAX_NAME_LENGTH = 2_048
 
@@ -51,13 +57,21 @@ export function createIssuers(
 
   return {
     configured,
-    introspecting: configured.find(({ introspection }) => introspection !== undefined),
-    find: (name) => byName.get(name) ?? resolved?.find(name),
+    introspecting: configured.find(isIntrospecting),
+    find: (name) => byName.get(name) ?? resolved?.findResolved(name),
     isCurrent: (issuer) => byName.get(issuer.issuer) === issuer || resolved?.isCurrent(issuer) === true,
+    clockToleranceOf(name) {
+      const { clockToleranceSeconds } = byName.get(name) ?? resolved?.peekResolved(name) ?? {}
+      return clockToleranceSeconds ?? MAX_CLOCK_TOLERANCE
+    },
   }
 }
 
-interface Resolved {
+function isIntrospecting(issuer: Issuer): issuer is IntrospectingIssuer {
+  return issuer.introspection !== undefined
+}
+
+interface ResolvedIssuer {
   readonly issuer: Issuer
   readonly settings: IssuerSettings
   readonly resolvedAt: number
@@ -73,8 +87,8 @@ class ResolvedIssuers {
     ttl: UNKNOWN_MILLIS,
     ...WALL_CLOCK,
   })
-  readonly #known = new LRUCache<string, Resolved>({ max: MAX_RESOLVED })
-  readonly #singleFlight = createSingleFlight<Issuer | undefined>()
+  readonly #known = new LRUCache<string, ResolvedIssuer>({ max: MAX_RESOLVED })
+  readonly #flights = createSingleFlight<Issuer | undefined>((error) => cloneError(asTokenError(error)))
   #questions = 0
 
   constructor(resolve: IssuerResolver, observe: IssuerObserver) {
@@ -82,17 +96,22 @@ class ResolvedIssuers {
     this.#observe = observe
   }
 
-  find(name: string): Issuer | undefined | Promise<Issuer | undefined> {
+  findResolved(name: string): Issuer | undefined | Promise<Issuer | undefined> {
     if (name.length > MAX_NAME_LENGTH || this.#unknown.has(name)) return undefined
-    return this.#serving(name) ?? this.#ask(name)
+    return this.#findUsable(name) ?? this.#ask(name)
+  }
+
+  /** Does not ask the resolver, and does not count as a use. */
+  peekResolved(name: string): Issuer | undefined {
+    return this.#known.peek(name)?.issuer
   }
 
   isCurrent(issuer: Issuer): boolean {
-    return this.#serving(issuer.issuer) === issuer
+    return this.#findUsable(issuer.issuer) === issuer
   }
 
-  /** What may be used without waiting. A resolver that is known to fail is asked again in the background. */
-  #serving(name: string): Issuer | undefined {
+  /** What may be used without waiting. A resolver that failed is asked again in the background. */
+  #findUsable(name: string): Issuer | undefined {
     const known = this.#known.get(name)
     if (known === undefined || since(known.resolvedAt) < RESOLVED_MILLIS) return known?.issuer
     if (!mayServeStale(known)) return undefined
@@ -101,10 +120,10 @@ class ResolvedIssuers {
   }
 
   #ask(name: string): Promise<Issuer | undefined> {
-    return this.#singleFlight(name, () => this.#resolveAnew(name, this.#known.get(name)))
+    return this.#flights.run(name, () => this.#resolveAnew(name, this.#known.get(name)))
   }
 
-  async #resolveAnew(name: string, previous: Resolved | undefined): Promise<Issuer | undefined> {
+  async #resolveAnew(name: string, previous: ResolvedIssuer | undefined): Promise<Issuer | undefined> {
     try {
       const settings = await this.#settingsOf(name)
       if (settings === undefined) return this.#forget(name)
@@ -131,24 +150,13 @@ class ResolvedIssuers {
     if (this.#questions >= MAX_QUESTIONS) throw new Error('too many questions')
     this.#questions += 1
     try {
-      return await within(RESOLVER_TIMEOUT_MILLIS, this.#resolve(name))
+      return await withTimeout(RESOLVER_TIMEOUT_MILLIS, this.#resolve(name))
     } finally {
       this.#questions -= 1
     }
   }
 }
 
-function mayServeStale(known: Resolved): known is Resolved & { readonly failedAt: number } {
+function mayServeStale(known: ResolvedIssuer): known is ResolvedIssuer & { readonly failedAt: number } {
   return known.failedAt !== undefined && since(known.resolvedAt) <= STALE_MILLIS
-}
-
-/** Rejects where `work` takes longer than `millis`. */
-async function within<T>(millis: number, work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error('timeout')), millis)
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    clearTimeout(timer)
-  }
 }

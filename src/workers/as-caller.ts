@@ -1,15 +1,16 @@
-/** The worker's side of `runInWorker`: each task is worked on as whoever wanted it done. */
+/** The worker's side of `runInWorker`: runs each task as the caller that submitted it. */
 
 import { MessagePort, parentPort } from 'node:worker_threads'
 import { SealError } from '../token/errors.ts'
 import { takeOver } from './take-over.ts'
-import type { HandedTask, Outcome, PostedTask } from './task.ts'
+import type { HandedTask, PostedTask, TaskOutcome } from './task.ts'
 import { isHandedTask } from './task.ts'
 
 /**
- * A function for the workers of a pool, Piscina for instance, that runs `work` as whoever wanted its task done:
- * `module.exports = asCaller('worker:thumbnails', resize)`. The pool's side is `runInWorker`. What `work` returns is the
- * result, and its errors are those of the task; where the caller is refused the task fails with the `TokenError`.
+ * Returns a function for the workers of a pool, for example Piscina, that runs `work` as the caller that submitted the
+ * task: `module.exports = asCaller('worker:thumbnails', resize)`. The pool's side is `runInWorker`. The result of
+ * `work` is the result of the task, and its errors are the errors of the task. If the caller is refused, the task fails
+ * with the `TokenError`.
  */
 export function asCaller<T, R>(
   receiver: string,
@@ -22,34 +23,34 @@ export function asCaller<T, R>(
 }
 
 /**
- * Answers every task that `runInWorker` sends to this worker thread, as {@link asCaller}; those that come meanwhile are not
- * kept waiting. Other messages of the parent are left to other listeners.
+ * Answers every task that `runInWorker` posts to this worker thread, like {@link asCaller}. Tasks run concurrently.
+ * Other messages of the parent are left to other listeners.
  *
- * @throws Error where this is no worker thread.
+ * @throws Error if this thread is not a worker thread.
  */
 export function answerAsCaller<T>(receiver: string, work: (task: T) => unknown): void {
-  if (parentPort === null) throw new Error('this is no worker thread')
+  if (parentPort === null) throw new Error('this thread is not a worker thread')
   const run = asCaller(receiver, work)
   parentPort.on('message', (message: unknown) => {
-    if (isPosted<T>(message)) void answer(message, run)
+    if (isPostedTask<T>(message)) void answerTask(message, run)
   })
 }
 
-function isPosted<T>(message: unknown): message is PostedTask<T> {
+function isPostedTask<T>(message: unknown): message is PostedTask<T> {
   return isHandedTask(message) && 'answer' in message && message.answer instanceof MessagePort
 }
 
-async function answer<T>(posted: PostedTask<T>, run: (task: HandedTask<T>) => Promise<unknown>): Promise<void> {
+async function answerTask<T>(posted: PostedTask<T>, run: (task: HandedTask<T>) => Promise<unknown>): Promise<void> {
   const { answer: port } = posted
   const outcome = await run(posted).then(
-    (result): Outcome => ({ status: 'done', result }),
-    (error: unknown): Outcome => ({ status: 'failed', error }),
+    (result): TaskOutcome => ({ status: 'done', result }),
+    (error: unknown): TaskOutcome => ({ status: 'failed', error }),
   )
   try {
     port.postMessage(outcome)
   } catch (error) {
-    // It cannot be cloned.
-    port.postMessage({ status: 'failed', error } satisfies Outcome)
+    // The outcome cannot be cloned.
+    port.postMessage({ status: 'failed', error } satisfies TaskOutcome)
   }
   port.close()
 }

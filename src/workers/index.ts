@@ -1,4 +1,4 @@
-/** otel-token-relay/worker-threads: threads, pools and processes work as whoever has called. */
+/** otel-token-relay/worker-threads: threads, pools and processes work as the caller that submitted the work. */
 
 export { answerAsCaller, asCaller } from './as-caller.ts'
 export type { HandOverOptions } from './hand-over.ts'

@@ -1,34 +1,34 @@
-/** Has a task done by a pool or a worker thread, as the caller of now. */
+/** Runs a task in a pool or a worker thread as the current caller. */
 
 import type { MessagePort, Transferable } from 'node:worker_threads'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { HandOverOptions } from './hand-over.ts'
 import { handOver } from './hand-over.ts'
-import { restored } from './restored-error.ts'
-import type { HandedTask, Outcome, PostedTask } from './task.ts'
+import type { HandedTask, PostedTask, TaskOutcome } from './task.ts'
+import { restoreError } from './task.ts'
 
-const ENDED = 'the worker has ended before its task'
+const ENDED = 'the worker ended before its task'
 
-/** A pool with the `run` of Piscina, or one like it. */
+/** A pool with a `run` like that of Piscina. */
 export interface WorkerPool<T, R, O> {
   run(task: HandedTask<T>, options?: O): PromiseLike<R>
 }
 
-/** How a worker thread is sent a task. */
+/** How a task is posted to a worker thread. */
 export interface PostOptions {
-  /** What of the task is moved instead of copied, as for `worker.postMessage`. */
+  /** Parts of the task that are moved instead of copied, as for `worker.postMessage`. */
   readonly transferList?: readonly Transferable[]
-  /** Nobody waits for the answer any more once this is aborted; the worker goes on. */
+  /** Stops waiting for the answer when it aborts. The worker does not stop. */
   readonly signal?: AbortSignal
 }
 
 /**
- * Has `task` done by `worker`, a pool or a worker thread, as the caller of now, and resolves with the result; the worker's
- * side is `asCaller` in a pool and `answerAsCaller` in a thread. Each task has a caller of its own, however many are under
- * way. `options` but for `maxAgeSeconds` are those of the pool's `run`, or {@link PostOptions} for a thread; a task that waits
- * in the pool's queue for longer than `maxAgeSeconds` is refused.
+ * Runs `task` in `worker`, a pool or a worker thread, as the current caller, and resolves with the result. The worker's
+ * side is `asCaller` in a pool and `answerAsCaller` in a thread. Each task keeps its own caller, however many run at
+ * once. `options` other than `maxAgeSeconds` are those of the pool's `run`, or {@link PostOptions} for a thread. A task
+ * that waits in the queue of the pool longer than `maxAgeSeconds` is refused.
  *
- * @throws whatever the task throws, as far as it can be cloned; SealError, TokenRejectedError or UndecidedError where the
+ * @throws the error of the task, as far as it can be cloned; SealError, TokenRejectedError or UndecidedError if the
  * worker refuses the caller; TypeError and Error as {@link handOver} does.
  */
 export async function runInWorker<T, R, O extends object = object>(
@@ -40,10 +40,10 @@ export async function runInWorker<T, R, O extends object = object>(
   const { maxAgeSeconds, ...others } = options
   const caller = await handOver(receiver, maxAgeSeconds === undefined ? {} : { maxAgeSeconds })
   try {
-    if (isThread(worker)) return (await post(worker, { caller, task }, others)) as R
+    if (isThread(worker)) return (await postTask(worker, { caller, task }, others)) as R
     return await worker.run({ caller, task }, others as O)
   } catch (error) {
-    throw restored(error)
+    throw restoreError(error)
   }
 }
 
@@ -51,18 +51,18 @@ function isThread(worker: object): worker is Worker {
   return worker instanceof Worker
 }
 
-/** Each task has a channel of its own: nothing has to be told apart, and it closes when the thread ends. */
-async function post(worker: Worker, handed: HandedTask<unknown>, options: PostOptions): Promise<unknown> {
+/** Opens one channel for each task, so that answers cannot be mixed up. The channel closes when the thread ends. */
+async function postTask(worker: Worker, handed: HandedTask<unknown>, options: PostOptions): Promise<unknown> {
   const { transferList = [], signal } = options
   signal?.throwIfAborted()
-  // A thread that has ended takes no message.
+  // A thread that has ended ignores messages.
   if (worker.threadId < 0) throw new Error(ENDED)
   const { port1, port2 } = new MessageChannel()
   const stop = (): void => port1.close()
   try {
     worker.postMessage({ ...handed, answer: port2 } satisfies PostedTask<unknown>, [port2, ...transferList])
     signal?.addEventListener('abort', stop, { once: true })
-    const outcome = await answerOf(port1, signal)
+    const outcome = await waitForAnswer(port1, signal)
     if (outcome.status === 'done') return outcome.result
     throw outcome.error
   } finally {
@@ -71,7 +71,7 @@ async function post(worker: Worker, handed: HandedTask<unknown>, options: PostOp
   }
 }
 
-function answerOf(port: MessagePort, signal: AbortSignal | undefined): Promise<Outcome> {
+function waitForAnswer(port: MessagePort, signal: AbortSignal | undefined): Promise<TaskOutcome> {
   return new Promise((resolve, reject) => {
     port.once('message', resolve)
     port.once('messageerror', reject)

@@ -1,10 +1,11 @@
 /** CR, LF, NUL and what some libraries take for them: in nothing that reaches a header. */
 
-import { context, defaultTextMapSetter } from '@opentelemetry/api'
+import { randomBytes } from 'node:crypto'
+import { defaultTextMapSetter, ROOT_CONTEXT } from '@opentelemetry/api'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createServiceClient, get } from '../../src/client/index.ts'
 import type { TokenRelay } from '../../src/index.ts'
-import { createTokenRelay, runWithToken, setDestination } from '../../src/index.ts'
+import { createTokenRelay, runWithToken, setCredential, setDestination } from '../../src/index.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 import type { Sink } from '../support/sink.ts'
@@ -36,15 +37,19 @@ let sink: Sink
 let relay: TokenRelay
 beforeAll(async () => {
   sink = await startSink()
-  const destinations = [{ to: sink.origin }, { to: 'kafka:orders*', seal: false }]
-  relay = createTokenRelay({ ...optionsFor([signer.jwk]), destinations })
+  const destinations = [{ to: sink.origin }, { to: 'kafka:orders*', seal: false }, { to: 'nats:orders*' }]
+  relay = createTokenRelay({
+    ...optionsFor([signer.jwk]),
+    destinations,
+    sealing: { keys: [{ kid: 'a', secret: randomBytes(32).toString('base64url') }] },
+  })
 })
 afterAll(async () => {
   await relay.shutdown()
   await sink[Symbol.asyncDispose]()
 })
 
-describe('F9 in a token', () => {
+describe('in a token [F9]', () => {
   const token = signer.token(goodClaims(ISSUER))
   it.each(named)('%s: refused, and not repeated', async (_, line) => {
     for (const bad of [`${token}${line}`, `${line}${token}`, token.replace('.', `.${line}`)]) {
@@ -55,7 +60,7 @@ describe('F9 in a token', () => {
   })
 })
 
-it.each(named)('F9 in a claim, %s: what leaves is the token as it came, on one line', async (_, line) => {
+it.each(named)('in a claim, %s: what leaves is the token as it came, on one line [F9]', async (_, line) => {
   const token = signer.token(goodClaims(ISSUER, { sub: `alice${line}`, scope: `a${line}`, email: line }))
   sink.clear()
   await runWithToken(token, async () => (await fetch(sink.origin)).text())
@@ -63,31 +68,47 @@ it.each(named)('F9 in a claim, %s: what leaves is the token as it came, on one l
   expect(sink.received[0]?.rawHeaders.map((text) => text.toLowerCase())).not.toContain('x')
 })
 
+/** The fields that a message to `queue` gets. */
 async function injected(queue: string): Promise<readonly string[]> {
-  const ctx = await runWithToken(signer.token(goodClaims(ISSUER)), () => context.active())
+  const ctx = setCredential(ROOT_CONTEXT, await relay.verify(signer.token(goodClaims(ISSUER))))
   const carrier: Record<string, string> = {}
   relay.propagator.inject(setDestination(ctx, queue), carrier, defaultTextMapSetter)
-  return Object.values(carrier)
+  return Object.entries(carrier).flat()
 }
 
-it.each(named)('F9 in the name of a queue, %s: nothing that breaks the carrier', async (_, line) => {
-  expect(await injected('kafka:orders')).toHaveLength(1)
-  for (const value of await injected(`kafka:orders${line}`)) expect(value).toMatch(/^[\x20-\x7e]*$/)
+describe.each(['kafka', 'nats'])('in the name of a queue of %s [F9]', (system) => {
+  it('the control: a plain name gets the token, in clear text or sealed', async () => {
+    expect(await injected(`${system}:orders`)).toHaveLength(2)
+    expect(await injected(`${system}:orders-1`)).toHaveLength(2)
+  })
+
+  it.each(named)('%s: white space ends a name, and any other name leaves in printable fields only', async (_, line) => {
+    const name = `orders${line.replaceAll(' ', '')}`
+    const fields = await injected(`${system}:${name}`)
+    expect(fields).toHaveLength(/\s/.test(name) ? 0 : 2)
+    for (const field of fields) expect(field).toMatch(/^[\x20-\x7e]+$/)
+  })
 })
 
-it.each(named)('F9 in a path or query of the service client, %s: encoded or refused', async (_, line) => {
+it.each(named)('in a path or query of the service client, %s: encoded or refused [F9]', async (_, line) => {
   sink.clear()
   const client = createServiceClient({
     baseUrl: sink.origin,
     endpoints: { fetchProfile: get('/profiles/{userId}') },
   })
-  const isSent = await client.fetchProfile({ userId: `42${line}`, query: { after: line } }).then(
-    () => true,
-    () => false,
+  const [userId, after] = [`42${line}`, line]
+  const outcome = await client.fetchProfile({ userId, query: { after } }).then(
+    () => 'sent',
+    (error: { code?: unknown }) => error.code,
   )
-  expect(sink.received).toHaveLength(isSent ? 1 : 0)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused.
+  const isRefused = /[\0-\x1f]/.test(line) || !line.isWellFormed()
+  expect(outcome).toBe(isRefused ? 'ERR_RELAY_OPTION' : 'sent')
+  expect(sink.received).toHaveLength(isRefused ? 0 : 1)
   for (const { target, rawHeaders } of sink.received) {
-    expect(target).toMatch(/^\/profiles\/[\x21-\x7e]+$/)
+    expect(target).toMatch(/^[\x21-\x7e]+$/)
+    const { pathname, searchParams } = new URL(target, sink.origin)
+    expect([decodeURIComponent(pathname), searchParams.get('after')]).toEqual([`/profiles/${userId}`, after])
     expect(rawHeaders.map((text) => text.toLowerCase())).not.toContain('x')
   }
 })

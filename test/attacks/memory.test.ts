@@ -23,7 +23,7 @@ afterAll(() => relay.shutdown())
 const COUNT = 2_000
 const KIB = 1024
 
-/** What is held by `COUNT` contexts, in bytes for each; every carrier is another object with a text of its own. */
+/** What is held by `COUNT` contexts, in bytes for each; every carrier is another object with its own text. */
 function heldBy(textOf: (index: number) => string): number {
   const extract = (index: number): unknown =>
     relay.propagator.extract(ROOT_CONTEXT, { authorization: textOf(index) }, defaultTextMapGetter)
@@ -38,11 +38,11 @@ function heldBy(textOf: (index: number) => string): number {
 /** A text that shares no memory with another one. */
 const fresh = (text: string): string => Buffer.from(text).toString('latin1')
 
-it('H13 a context with a token that is too large does not hold it', () => {
+it('a context with a token that is too large does not hold it [H13]', () => {
   expect(heldBy((index) => fresh(`Bearer ${'a'.repeat(16 * KIB)}.${index}.b`))).toBeLessThan(2 * KIB)
 })
 
-it('H13 a context with a token holds it once', () => {
+it('a context with a token holds it once [H13]', () => {
   const token = signer.token(goodClaims(ISSUER, { padding: 'x'.repeat(4 * KIB) }))
   const held = heldBy((index) => fresh(`Bearer ${token.slice(0, -6)}${String(index).padStart(6, '0')}`))
   expect(held).toBeGreaterThan(token.length)

@@ -1,4 +1,4 @@
-/** A name that leads elsewhere: with TLS nobody answers for it, and so nobody is told anything. */
+/** A name that leads elsewhere: with TLS no server there can prove the name, so nothing is sent. */
 
 import type { ServerResponse } from 'node:http'
 import { createServer, get } from 'node:https'
@@ -30,7 +30,7 @@ beforeAll(async () => {
 })
 afterAll(() => impostor.close())
 
-it('D15 an issuer whose name leads to another host is not believed', async () => {
+it('an issuer whose name leads to another host is not believed [D15]', async () => {
   const issuer = `https://localhost:${impostor.port}`
   for (const keys of [{}, { jwksUri: `${issuer}/jwks` }]) {
     const outcome = await withRelay({ issuers: [{ issuer, audience: 'user-service', ...keys }] }, (relay) =>
@@ -41,7 +41,7 @@ it('D15 an issuer whose name leads to another host is not believed', async () =>
   expect(impostor.received).toEqual([])
 })
 
-it('F8 a destination whose name leads to another host is sent nothing', async () => {
+it('a destination whose name leads to another host is sent nothing [F8]', async () => {
   const origin = `https://localhost:${impostor.port}`
   const relay = createTokenRelay({ ...optionsFor([signer.jwk]), destinations: [{ to: origin }] })
   try {

@@ -22,7 +22,7 @@ async function status(fields: readonly string[], target = '/'): Promise<number |
   return statuses(await service.send(fields, target))[0]
 }
 
-describe('F2 another credential', () => {
+describe('another credential [F2]', () => {
   const others = [
     `Cookie: access_token=${BOB}; session=${BOB}`,
     `X-Forwarded-Access-Token: ${BOB}`,
@@ -45,8 +45,8 @@ describe('F2 another credential', () => {
   })
 })
 
-describe('F18 F19 a proof of possession', () => {
-  it('F18 makes no bound token good: none can be checked yet, so none is accepted', async () => {
+describe('a proof of possession [F18, F19]', () => {
+  it('makes no bound token good: none can be checked yet, so none is accepted [F18]', async () => {
     const bound = tokenOf({ cnf: { jkt: 'x'.repeat(43) } })
     for (const fields of [
       [bearer(bound), `DPoP: ${PROOF}`],
@@ -56,10 +56,10 @@ describe('F18 F19 a proof of possession', () => {
     }
     expect(service.sink.received).toEqual([])
   })
-  it('F18 is no token itself', async () => {
+  it('is no token itself [F18]', async () => {
     expect(await status([bearer(PROOF)])).toBe(401)
   })
-  it('F19 is not forwarded', async () => {
+  it('is not forwarded [F19]', async () => {
     expect(await status([bearer(ALICE), `DPoP: ${PROOF}`])).toBe(200)
     expect(service.sink.bytes()).not.toContain(PROOF.slice(-40))
     expect(service.sink.bytes().toLowerCase()).not.toContain('dpop')

@@ -13,14 +13,16 @@ const PACKAGE = join(import.meta.dirname, '..', 'otel-3', 'node_modules', 'otel-
 let folder: string
 let file: string
 let keyFile: string
+let id: string
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'audit-cli-'))
   file = join(folder, 'audit.jsonl')
   keyFile = join(folder, 'key')
   writeFileSync(keyFile, `${KEY}\n`)
-  const trail = openAuditTrail({ file, maxBytes: 2_000, key: Buffer.from(KEY) })
+  const trail = openAuditTrail({ file, maxBytes: 1_500, key: Buffer.from(KEY) })
   for (let id = 0; id < 20; id += 1) await trail.append(record(id))
   await trail.close()
+  id = trail.id
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -48,33 +50,63 @@ function run(...args: readonly string[]) {
 }
 const verify = (...files: readonly string[]) => run('audit', 'verify', '--key-file', keyFile, ...files)
 
-it('H11 a whole trail is whole, over all of its files', () => {
+it('a whole trail is whole, over all of its files [H11]', () => {
   expect(filesOf().length).toBeGreaterThan(1)
   const { status, stdout } = verify(...filesOf())
   expect({ status, stdout }).toEqual({
     status: 0,
-    stdout: '20 lines are what was written, the first of them is number 1; 0 findings\n',
+    stdout: `trail ${id}: 20 lines are intact, the first of them is number 1; 0 findings\n`,
   })
 })
 
-it('H11 an edit is named by file and line', () => {
+it('an edit is named by file and line [H11]', () => {
   const [first = ''] = filesOf()
   writeFileSync(first, readFileSync(first, 'utf8').replace('"id":2', '"id":3'))
   const { status, stdout } = verify(...filesOf())
   expect(status).toBe(1)
-  expect(stdout).toContain(`${first}:3: is not what was written, or another key was\n`)
+  expect(stdout).toContain(`${first}:3: was changed, or was written with another key\n`)
 })
 
-it('H11 so is a file that was left out, and one in the wrong place', () => {
+it('so is a file that was left out, and one in the wrong place [H11]', () => {
   const [first = '', second = '', ...others] = filesOf()
+  expect(others.length).toBeGreaterThan(1)
   expect(verify(first, ...others).stdout).toContain(`${others[0]}:1: does not follow the line before it`)
   expect(verify(second, first, ...others).stdout).toContain(`${first}:1: does not follow the line before it`)
   const { status, stdout } = verify(second, ...others)
   expect(status).toBe(0)
-  expect(stdout).toContain('older files of this trail were not looked at')
+  expect(stdout).toContain('older files of this trail were not checked')
 })
 
-it('H11 a missing end is named, and a trail of another key is no trail', () => {
+it('files that were put aside after they were listed are looked at as well [H11]', () => {
+  const [first = '', second = '', ...others] = filesOf()
+  const { status, stdout } = verify(first, others.at(-1) ?? '')
+  expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('20 lines are intact') })
+  expect(stdout).toContain(`${second} was renamed after the last given file, and was checked too\n`)
+  rmSync(second)
+  expect(verify(first, others.at(-1) ?? '').status).toBe(1)
+})
+
+it('a trail has an id, so that no other trail with the same key passes for it [H11]', async () => {
+  const other = join(folder, 'other.jsonl')
+  const trail = openAuditTrail({ file: other, maxBytes: 1_000_000, key: Buffer.from(KEY) })
+  await trail.append(record(0))
+  await trail.close()
+  expect(verify(other).stdout).toContain(`trail ${trail.id}: 1 lines`)
+  expect(verify('--trail', id, ...filesOf()).status).toBe(0)
+  expect(verify('--trail', id, other)).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('belongs to another trail'),
+  })
+  // Several trails at once are looked at one by one, and none of them has to be a certain one.
+  const both = verify(...filesOf(), other)
+  expect(both.status).toBe(0)
+  expect(both.stdout.split('\n').filter((line) => line.startsWith('trail '))).toHaveLength(2)
+  expect(verify('--trail', id, ...filesOf(), other).status).toBe(2)
+  writeFileSync(other, '')
+  expect(verify(...filesOf(), other).status).toBe(1)
+})
+
+it('a missing end is named, and a trail of another key is no trail [H11]', () => {
   const newest = filesOf().at(-1) ?? ''
   const lines = readFileSync(newest, 'utf8').split('\n').slice(0, -1)
   writeFileSync(

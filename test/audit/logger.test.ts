@@ -24,7 +24,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-it('H11 a record is in the file and in the log with the ids of an unsampled span, and is counted while it waits', async () => {
+it('a record is in the file and in the log with the ids of an unsampled span, and is counted while it waits [H11]', async () => {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   const exporter = new InMemoryLogRecordExporter()
   const provider = new LoggerProvider({ processors: [new SimpleLogRecordProcessor({ exporter })] })

@@ -3,11 +3,12 @@
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { getActiveCredential, runWithToken } from '../../src/index.ts'
 import { consume, produce } from '../../src/messaging/index.ts'
-import type { Rig } from '../exchange/rig.ts'
-import { startRig } from '../exchange/rig.ts'
+import type { Rig } from '../support/exchange-rig.ts'
+import { startRig } from '../support/exchange-rig.ts'
+import { waitFor } from '../support/patience.ts'
 import { randomSecret } from '../support/sealing.ts'
 
 const SOURCE = 'kafka:orders'
@@ -43,7 +44,7 @@ const eventsOf = (): readonly unknown[] =>
       return [event, attributes['auth.message.verdict'] ?? attributes['messaging.destination.name']]
     })
 
-it('H10 block: a message is undecided while the trail fails, and is worked on when it does not any more', async () => {
+it('block: a message is undecided while the trail fails, and is worked on when it does not any more [H10]', async () => {
   const destinations = [{ to: SOURCE }]
   const relay = await rig.relayWith({ relay: { destinations, sealing, audit: { file, onFailure: 'block' } } })
   const [first, second] = [await send(), await send()]
@@ -55,7 +56,7 @@ it('H10 block: a message is undecided while the trail fails, and is worked on wh
   // Sealed for once: an opening that could not be recorded would have used it up.
   expect(await work(second)).toBe('undecided ERR_TOKEN_AUDIT_UNAVAILABLE')
   renameSync(`${folder}-away`, folder)
-  await vi.waitFor(() => expect(relay.ready()).toBe(true), { timeout: 30_000, interval: 50 })
+  await waitFor(() => expect(relay.ready()).toBe(true))
   expect(await work(second)).toBe('alice')
   await relay.shutdown()
   expect(eventsOf().slice(0, 7)).toEqual([
@@ -69,7 +70,7 @@ it('H10 block: a message is undecided while the trail fails, and is worked on wh
   ])
 })
 
-it('H10 block: no other token is got for a caller while the trail fails', async () => {
+it('block: no other token is got for a caller while the trail fails [H10]', async () => {
   await rig.relayWith({ relay: { audit: { file, onFailure: 'block' } } })
   const token = await rig.issuer.token()
   await rig.as(token, async () => {
@@ -81,7 +82,7 @@ it('H10 block: no other token is got for a caller while the trail fails', async 
   expect(rig.endpoint.requests).toEqual([])
 })
 
-it('H11 an exchange is told with the caller for whom it was made', async () => {
+it('an exchange is recorded with the caller for whom it was made [H11]', async () => {
   const relay = await rig.relayWith({ relay: { audit: { file, onFailure: 'block' } } })
   await rig.as(await rig.issuer.token(), () => rig.send())
   await relay.shutdown()

@@ -4,11 +4,13 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { context, DiagLogLevel, diag } from '@opentelemetry/api'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openAuditTrail } from '../../src/audit/trail.ts'
 import { verifyAuditTrail } from '../../src/audit/verify.ts'
 import type { AuditLogRecord, AuditOptions, TokenRelayOptions } from '../../src/index.ts'
 import { getActiveCredential, runWithToken, setDestination } from '../../src/index.ts'
 import { findToken } from '../support/exports.ts'
+import { waitFor } from '../support/patience.ts'
 import { randomSecret } from '../support/sealing.ts'
 import type { Service } from '../support/service.ts'
 import { bearer, startService, tokenOf } from '../support/service.ts'
@@ -58,8 +60,8 @@ const breakDisk = (): void => renameSync(folder, `${folder}-away`)
 const mendDisk = (): void => renameSync(`${folder}-away`, folder)
 const statusOf = (answer: string): number => Number(answer.slice(9, 12))
 
-describe('H11 every decision is in the trail', () => {
-  it('with who, where, why and by which rule, though nobody traces', async () => {
+describe('every decision is in the trail [H11]', () => {
+  it('with caller, destination, reason and rule, also without tracing', async () => {
     const { send, sink, relay } = await audited(blocking())
     const token = tokenOf()
     expect(statusOf(await send([bearer(token)], '/call'))).toBe(200)
@@ -138,7 +140,7 @@ describe('H11 every decision is in the trail', () => {
     expect(text).not.toMatch(/mallory|user-service|\\u2028|[^\n -~]/)
   })
 
-  it('with subjects left out where that is said', async () => {
+  it('with subjects left out if the options say so', async () => {
     const { send, relay } = await audited({ ...blocking(), subjects: 'omit' })
     await send([bearer(tokenOf())])
     await relay.shutdown()
@@ -172,8 +174,8 @@ describe('H11 every decision is in the trail', () => {
   })
 })
 
-describe('H10 while the trail cannot be written', () => {
-  it('block lets nobody in and no token out, and goes on by itself when it can be written again', async () => {
+describe('while the trail cannot be written [H10]', () => {
+  it('block admits no caller and sends no token, until the trail can be written again', async () => {
     const { send, sink, relay } = await audited(blocking())
     const token = tokenOf()
     await runWithToken(token, async () => {
@@ -190,7 +192,7 @@ describe('H10 while the trail cannot be written', () => {
     expect(statusOf(await send([bearer('a.b.c')]))).toBe(401)
 
     mendDisk()
-    await vi.waitFor(() => expect(relay.ready()).toBe(true), { timeout: 30_000, interval: 50 })
+    await waitFor(() => expect(relay.ready()).toBe(true))
     expect(statusOf(await send([bearer(token)], '/call'))).toBe(200)
     expect(sink.received.at(-1)?.authorization).toEqual([`Bearer ${token}`])
     await relay.shutdown()
@@ -199,7 +201,7 @@ describe('H10 while the trail cannot be written', () => {
     expect(await verifyAuditTrail([file], Buffer.from(KEY))).toMatchObject({ findings: [] })
   })
 
-  it('continue lets everybody in, and tells the outage once as an error', async () => {
+  it('continue admits every caller, and reports the outage once as an error', async () => {
     const errors: string[] = []
     const logger = {
       error: (message: string) => void errors.push(message),
@@ -213,12 +215,12 @@ describe('H10 while the trail cannot be written', () => {
     breakDisk()
     const token = tokenOf()
     for (let i = 0; i < 3; i += 1) expect(statusOf(await send([bearer(token)], '/call'))).toBe(200)
-    await vi.waitFor(() => expect(errors).toHaveLength(1))
+    await waitFor(() => expect(errors).toHaveLength(1))
     expect(errors[0]).toBe('otel-token-relay: the audit trail cannot be written')
     expect(relay.ready()).toBe(true)
     expect(sink.received.map(({ authorization }) => authorization)).toEqual(Array(3).fill([`Bearer ${token}`]))
     mendDisk()
-    await vi.waitFor(() => expect(eventsOf()).toContain('auth.audit.resumed'), { timeout: 30_000, interval: 50 })
+    await waitFor(() => expect(eventsOf()).toContain('auth.audit.resumed'))
     expect(linesOf()[0]?.attributes).toEqual({ 'auth.audit.lost': 6 })
   })
 })
@@ -226,7 +228,7 @@ describe('H10 while the trail cannot be written', () => {
 describe('a trail is refused at the start', () => {
   const key = 'k'.repeat(32)
   it.each<readonly [string, string, AuditOptions]>([
-    ['without a choice', 'audit.onFailure: required where there is a file: block or continue', { file: 'x' }],
+    ['without a choice', 'audit.onFailure: required with file: block or continue', { file: 'x' }],
     ['with another choice', 'audit.onFailure: expected block or continue', { file: 'x', onFailure: 'ignore' as never }],
     ['with a short key', 'audit.key: expected 32 to 4096 characters', { file: 'x', onFailure: 'block', key: 'short' }],
     [
@@ -239,7 +241,7 @@ describe('a trail is refused at the start', () => {
       'audit.keyFile: cannot be read, or holds no key: expected 32 to 4096 characters',
       { file: 'x', onFailure: 'block', keyFile: '/nowhere/secret' },
     ],
-    ['with a key for nothing', 'audit.key: is for a file, and there is none', { key }],
+    ['with a key for nothing', 'audit.key: needs file', { key }],
     ['with small files', 'audit.maxFileBytes: expected 4096 to 268435456 bytes', { maxFileBytes: 1 }],
     ['with no logger', 'audit.logger: expected a logger of OpenTelemetry', { logger: {} as never }],
     ['in no folder', 'audit.file: cannot be written', { file: '/nowhere/secret/a', onFailure: 'block' }],
@@ -247,14 +249,19 @@ describe('a trail is refused at the start', () => {
     await expect(audited(audit)).rejects.toMatchObject({ code: 'ERR_RELAY_OPTION', message })
   })
 
-  it('where another relay writes it, or it is something else', async () => {
+  it('if another relay writes it, or it is something else', async () => {
     writeFileSync(file, 'root:x:0:0\n')
     const problem = 'audit.file: is no audit trail, has another key, or is damaged: verify it, and move it away'
     await expect(audited(blocking())).rejects.toMatchObject({ message: problem })
     rmSync(file)
     writeFileSync(`${file}.lock`, '1')
-    const held = 'audit.file: another relay writes it: each needs a file of its own'
+    const unknown = 'audit.file: is locked by a relay that may still run: remove the file .lock once it has ended'
+    await expect(audited(blocking())).rejects.toMatchObject({ message: unknown })
+    expect(readdirSync(folder)).toEqual(['audit.jsonl.guard', 'audit.jsonl.lock'])
+    rmSync(`${file}.lock`)
+    const other = openAuditTrail({ file, maxBytes: 1_000_000, key: Buffer.from(KEY) })
+    const held = 'audit.file: another relay writes it: each needs its own file'
     await expect(audited(blocking())).rejects.toMatchObject({ message: held })
-    expect(readdirSync(folder)).toEqual(['audit.jsonl.lock'])
+    await other.close()
   })
 })

@@ -57,7 +57,7 @@ const DEEDS: Readonly<Record<string, (lines: string[], at: number, to: number) =
   },
 }
 
-it('H11 an edit, cut, swap, drop, repetition or insertion anywhere', async () => {
+it('an edit, cut, swap, drop, repetition or insertion anywhere [H11]', async () => {
   const original = linesIn(whole)
   const position = fc.nat({ max: original.length - 1 })
   // The first line may be missing where older files are elsewhere: `first` tells that.

@@ -16,12 +16,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { encodeHead } from '../../src/audit/head.ts'
-import type { AuditLine } from '../../src/audit/line.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { AuditHead } from '../../src/audit/line.ts'
+import { encodeHeads } from '../../src/audit/line.ts'
 import type { AuditTrail, AuditTrailOptions } from '../../src/audit/trail.ts'
 import { openAuditTrail } from '../../src/audit/trail.ts'
 import { verifyAuditTrail } from '../../src/audit/verify.ts'
+import { waitFor } from '../support/patience.ts'
 
 let folder: string
 let file: string
@@ -55,12 +56,32 @@ const filesOf = (): string[] => [
     .map((name) => join(folder, name)),
   ...(existsSync(file) ? [file] : []),
 ]
-const lastOf = (lines: readonly string[]): AuditLine => JSON.parse(lines.at(-1) ?? '') as AuditLine
+const lastOf = (lines: readonly string[]): Omit<AuditHead, 'first'> => JSON.parse(lines.at(-1) ?? '') as AuditHead
+/** Refused by the disk, and not only because the last refusal was a moment ago. */
+async function refusedAgain(trail: AuditTrail): Promise<unknown> {
+  let cause: unknown
+  const before = await trail.append(record(0)).catch((error: unknown) => error)
+  await waitFor(async () => {
+    const error = await trail.append(record(0)).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ name: 'AuditWriteError' })
+    expect(error).not.toBe(before)
+    cause = (error as Error).cause
+  })
+  return cause
+}
+/** The lines from number `count` on of a trail that nothing has happened to. */
+async function linesOfAnother(count: number): Promise<readonly string[]> {
+  const other = join(folder, 'other.jsonl')
+  const trail = openAuditTrail({ file: other, maxBytes: 1_000_000, key: undefined })
+  await Promise.all(Array.from({ length: count }, (_, id) => trail.append(record(id))))
+  await trail.close()
+  return linesOf(other).slice(count - 1)
+}
 const problems = async (key?: Buffer): Promise<readonly string[]> =>
   (await verifyAuditTrail([file], key)).findings.map(({ line, problem }) => `${line} ${problem}`)
 
 describe('a trail', () => {
-  it('holds each record as a line of JSON, in order, and goes on where it ended', async () => {
+  it('holds each record as a line of JSON, in order, and continues at its end', async () => {
     await written(3)
     await written(2)
     const lines = linesOf().map((line) => JSON.parse(line) as Record<string, unknown>)
@@ -72,10 +93,10 @@ describe('a trail', () => {
       traceId: '0af7651916cd43dd8448eb211c80319c',
       previous: '0'.repeat(64),
     }) // prettier-ignore
-    expect(await verifyAuditTrail([file], undefined)).toEqual({ lines: 5, first: 1, torn: false, findings: [] })
+    expect(await verifyAuditTrail([file], undefined)).toMatchObject({ lines: 5, first: 1, torn: false, findings: [] })
   })
 
-  it('H11 keeps what is written in a record within its line', async () => {
+  it('keeps what is written in a record within its line [H11]', async () => {
     const trail = opened()
     await trail.append(record(0, { text: 'a\n{"sequence":9}\r\u2028","hash":"x"}' }))
     await trail.append(record(1))
@@ -98,22 +119,7 @@ describe('a trail', () => {
     ])
   })
 
-  it('has one writer', async () => {
-    const trail = opened()
-    expect(() => opened()).toThrow(expect.objectContaining({ code: 'EEXIST' }))
-    await trail.close()
-    await written(1)
-  })
-
-  it('H10 is free again after a power cut, though another process has the number of the one that had it', async () => {
-    for (const id of [process.pid, process.ppid, 1]) {
-      writeFileSync(`${file}.lock`, `${id} 1`)
-      await written(1)
-    }
-    expect(linesOf()).toHaveLength(3)
-  })
-
-  it('is not opened where it is damaged, and neither is what is no trail', async () => {
+  it('is not opened if it is damaged, or is no trail', async () => {
     await written(3)
     const whole = readFileSync(file)
     writeFileSync(file, whole.subarray(0, whole.length - 200))
@@ -124,7 +130,7 @@ describe('a trail', () => {
     expect(readFileSync(file, 'utf8')).toBe('root:x:0:0\n')
   })
 
-  it('H11 is not opened where its newest file was emptied, removed, or has lost its beginning', async () => {
+  it('is not opened if its newest file was emptied, removed, or has lost its beginning [H11]', async () => {
     await written(3)
     const whole = readFileSync(file, 'utf8')
     const second = whole.indexOf('\n') + 1
@@ -142,58 +148,94 @@ describe('a trail', () => {
     expect(() => opened()).toThrow(expect.objectContaining({ name: 'AuditDamageError' }))
   })
 
-  it('H11 refuses records once somebody else has written, moved or removed its file', async () => {
-    const trail = opened()
-    await trail.append(record(0))
-    appendFileSync(file, 'x')
-    await expect(trail.append(record(1))).rejects.toMatchObject({ name: 'AuditWriteError' })
-    await trail.close()
-    const second = opened()
-    await second.append(record(1))
-    rmSync(`${file}.head`)
-    await expect(second.append(record(2))).rejects.toMatchObject({ name: 'AuditWriteError' })
-    await vi.waitFor(() => second.append(record(2)), { timeout: 30_000, interval: 50 })
-    expect(await problems()).toEqual([])
-    rmSync(file)
-    await expect(second.append(record(2))).rejects.toMatchObject({ name: 'AuditWriteError' })
-    await second.close()
+  it('is not written on, then or ever, while something of another stands at its end [H11]', async () => {
+    for (const foreign of ['x', 'a whole line\n', `{"sequence":2,"time":"now"`, `{"sequence":9,"time":"`, 'x\0\0']) {
+      const trail = opened()
+      await trail.append(record(0))
+      appendFileSync(file, foreign)
+      const content = readFileSync(file)
+      await expect(trail.append(record(1))).rejects.toMatchObject({ cause: { name: 'AuditDamageError' } })
+      // It has opened its files again by then, and would have cut away what was there.
+      await refusedAgain(trail)
+      await trail.close()
+      expect(() => opened()).toThrow(expect.objectContaining({ name: 'AuditDamageError' }))
+      expect(readFileSync(file)).toEqual(content)
+      expect(await problems()).toEqual(['2 changed'])
+      for (const name of readdirSync(folder)) rmSync(join(folder, name))
+    }
   })
 
-  it('H10 goes on where it was killed between the head that announces a new file and the file', async () => {
+  it('refuses records once another has moved or removed its file, and writes its head again [H11]', async () => {
+    const trail = opened()
+    await trail.append(record(0))
+    rmSync(`${file}.head`)
+    await expect(trail.append(record(1))).rejects.toMatchObject({ name: 'AuditWriteError' })
+    await waitFor(() => trail.append(record(1)))
+    expect(await problems()).toEqual([])
+    renameSync(file, `${file}.moved`)
+    await expect(trail.append(record(2))).rejects.toMatchObject({ name: 'AuditWriteError' })
+    await refusedAgain(trail)
+    expect(existsSync(file)).toBe(false)
+    writeFileSync(file, '')
+    expect(await refusedAgain(trail)).toMatchObject({ name: 'AuditDamageError' })
+    // Nor is a copy written on: what was acknowledged is in the other one.
+    writeFileSync(file, readFileSync(`${file}.moved`))
+    expect(await refusedAgain(trail)).toMatchObject({ name: 'AuditDamageError' })
+    await trail.close()
+    expect(readFileSync(file)).toEqual(readFileSync(`${file}.moved`))
+  })
+
+  it('refuses the next record once a copy stands in the place of its file [H11]', async () => {
+    const trail = opened()
+    await trail.append(record(0))
+    renameSync(file, `${file}.moved`)
+    writeFileSync(file, readFileSync(`${file}.moved`))
+    await expect(trail.append(record(1))).rejects.toMatchObject({ cause: { name: 'AuditDamageError' } })
+    await trail.close()
+    expect(linesOf(`${file}.moved`)).toHaveLength(1)
+    expect(linesOf()).toHaveLength(1)
+  })
+
+  it('is not written over one that was put aside before [H11]', async () => {
+    const trail = opened({ maxBytes: 500 })
+    const aside = `${file}.000000000000002`
+    writeFileSync(aside, 'evidence')
+    await trail.append(record(0))
+    await trail.append(record(1))
+    await expect(trail.append(record(2))).rejects.toMatchObject({ cause: { name: 'AuditDamageError' } })
+    await trail.close()
+    expect(readFileSync(aside, 'utf8')).toBe('evidence')
+    expect(linesOf()).toHaveLength(2)
+  })
+
+  it('continues after it was killed between the head that announces a new file and the file [H10]', async () => {
     await written(3)
-    writeFileSync(`${file}.head`, encodeHead({ ...lastOf(linesOf()), first: 4 }, undefined))
+    writeFileSync(`${file}.head`, encodeHeads({ ...lastOf(linesOf()), first: 4 }, undefined))
     expect(await problems()).toEqual([])
     await written(2)
     expect(await problems()).toEqual([])
     expect(linesOf()).toHaveLength(5)
     // And after it was put aside.
-    writeFileSync(`${file}.head`, encodeHead({ ...lastOf(linesOf()), first: 6 }, undefined))
+    writeFileSync(`${file}.head`, encodeHeads({ ...lastOf(linesOf()), first: 6 }, undefined))
     renameSync(file, `${file}.000000000000005`)
     await written(1)
     expect(await verifyAuditTrail(filesOf(), undefined)).toMatchObject({ lines: 6, first: 1, findings: [] })
   })
 
-  it('H10 survives a head that was torn', async () => {
-    await written(1)
-    for (const place of [0, 1]) {
-      const head = readFileSync(`${file}.head`)
-      const torn = Buffer.from(head)
-      torn.fill(0, place * 256, place * 256 + 100)
-      writeFileSync(`${file}.head`, torn)
-      const isNewest = head.toString('latin1', place * 256).startsWith('1 ')
-      await written(0)
-      if (isNewest) expect(linesOf()).toHaveLength(1)
-      writeFileSync(`${file}.head`, head)
-    }
-    await written(2)
-    expect(await problems()).toEqual([])
-  })
-
-  it('loses what was never acknowledged, such as a line that a crash has torn', async () => {
+  it('loses what was never acknowledged: a line that a crash has torn, anywhere', async () => {
     await written(3)
-    appendFileSync(file, '{"sequence":4,"time":"2026-')
+    const [next = ''] = await linesOfAnother(4)
+    for (let length = 1; length <= next.length; length += 13) {
+      for (const zeros of [0, 5]) {
+        appendFileSync(file, `${next.slice(0, length)}${'\0'.repeat(zeros)}`)
+        expect(await verifyAuditTrail([file], undefined)).toMatchObject({ lines: 3, torn: true, findings: [] })
+        await written(0)
+        expect(linesOf()).toHaveLength(3)
+      }
+    }
+    appendFileSync(file, '\0\0\0\0')
     await written(1)
-    expect(await verifyAuditTrail([file], undefined)).toMatchObject({ lines: 4, findings: [] })
+    expect(await verifyAuditTrail([file], undefined)).toMatchObject({ lines: 4, torn: false, findings: [] })
   })
 
   it('that cannot be written refuses its records, and takes them again when it can', async () => {
@@ -206,7 +248,7 @@ describe('a trail', () => {
   })
 })
 
-describe('H11 verification names the line of', () => {
+describe('verification names the line of [H11]', () => {
   const edits: readonly (readonly [string, (lines: string[]) => void, readonly string[]])[] = [
     ['an edit', (lines) => lines.splice(2, 1, (lines[2] ?? '').replace('"id":2', '"id":7')), ['3 changed']],
     ['a drop', (lines) => lines.splice(2, 1), ['3 out_of_place']],
@@ -240,7 +282,7 @@ describe('H11 verification names the line of', () => {
     }
   })
 
-  it('a whole trail that somebody without the key has written', async () => {
+  it('a whole trail that was written without the key', async () => {
     await written(3)
     expect(await problems(Buffer.from('a key that the forger does not have'))).not.toEqual([])
   })
@@ -252,7 +294,7 @@ describe('H11 verification names the line of', () => {
   })
 })
 
-it('H10 no acknowledged record is lost, wherever its writer is killed', async () => {
+it('no acknowledged record is lost, wherever its writer is killed [H10]', async () => {
   let before = 0
   for (let kill = 0; kill < 12; kill += 1) {
     const acknowledged = await killedAfter(1 + kill * 37)
@@ -268,7 +310,7 @@ it('H10 no acknowledged record is lost, wherever its writer is killed', async ()
   }
 })
 
-it('H10 a disk that is full in the middle of a line takes nothing of what was acknowledged, and leaves no damage', async () => {
+it('a disk that is full in the middle of a line takes nothing of what was acknowledged, and leaves no damage [H10]', async () => {
   const writer = join(import.meta.dirname, 'writer.ts')
   const limited = spawn('bash', ['-c', `ulimit -f 24; exec "$0" "$@"`, process.execPath, writer, file, '1000000'])
   const ended = once(limited, 'exit')

@@ -1,4 +1,4 @@
-/** With a relay, a client calls named destinations only; without one, whatever its baseUrl says. */
+/** With a relay, a client calls named destinations only; without one, it calls any baseUrl. */
 
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createServiceClient, get } from '../../src/client/index.ts'
@@ -29,18 +29,18 @@ function optionsFor(to: readonly string[], more: object = {}): TokenRelayOptions
   }
 }
 
-it('a client works without a relay, and sends nobody’s token', async () => {
+it('a client works without a relay, and sends no token', async () => {
   expect(await create().read()).toBeUndefined()
   expect(service.asked.at(-1)?.headers.authorization).toBeUndefined()
 })
 
-it('a client for a place that no rule names is not created, and one that was there is refused at the call', async () => {
+it('a client for a service that no rule names is not created, and an existing one fails at the call', async () => {
   const early = create(() => undefined)
   const before = service.asked.length
   const unnamed = { code: 'ERR_SERVICE_DESTINATION', retryable: false }
   await withRelay(optionsFor([service.origin.replace('127.0.0.1', 'localhost')]), async () => {
     expect(() => create()).toThrow(expect.objectContaining({ ...unnamed, endpoint: undefined }))
-    // The fallback must not hide it: this is a mistake of the set-up, not of the service.
+    // The fallback must not hide this error of the configuration.
     await expect(early.read()).rejects.toMatchObject({ ...unnamed, endpoint: 'read' })
   })
   expect(service.asked).toHaveLength(before)
@@ -56,7 +56,7 @@ it('a client for a named destination sends the caller’s token', async () => {
   })
 })
 
-it('in report mode a client calls what is not named yet, without a token', async () => {
+it('a client calls an unnamed service in report mode, without a token', async () => {
   await withRelay(optionsFor([], { egress: { mode: 'report' } }), async (relay) => {
     const client = create()
     await runWithToken(await issuer.token(), () => client.read())

@@ -1,4 +1,4 @@
-/** What a service does wrong is one error with a code, never a hang, and retried only where it may help. */
+/** Every fault of a service is one error with a code, never a hang, and is retried only if that may help. */
 
 import { createServer } from 'node:net'
 import { gzipSync } from 'node:zlib'
@@ -45,8 +45,8 @@ async function failure(call: Promise<unknown>): Promise<ServiceError> {
 const READ = { id: 'a' }
 const BODY = { body: { name: 'Ada' } }
 
-describe('a service that answers', () => {
-  it('gives what the validator makes of JSON', async () => {
+describe('a client of a service that answers', () => {
+  it('returns the output of the validator', async () => {
     service.answer((response) => json(response, { name: 'Ada', more: 1 }))
     expect(await clientOf().read(READ)).toEqual({ name: 'Ada' })
     expect(service.asked).toMatchObject([
@@ -54,7 +54,7 @@ describe('a service that answers', () => {
     ])
   })
 
-  it('gets the body as JSON, and its own answer is not looked at where nothing describes it', async () => {
+  it('sends the body as JSON, and does not read an answer that no schema describes', async () => {
     service.answer((response) => response.end('<html>'))
     expect(await clientOf().write({ id: 'a', ...BODY })).toBeUndefined()
     expect(service.asked).toMatchObject([
@@ -62,19 +62,19 @@ describe('a service that answers', () => {
     ])
   })
 
-  it('is asked with HEAD, and its 404 is an error with that status', async () => {
+  it('sends HEAD, and fails with the status of a 404', async () => {
     expect(await clientOf().exists(READ)).toBeUndefined()
     service.answer((response) => response.writeHead(404).end())
     expect(await failure(clientOf().exists(READ))).toMatchObject({ code: 'ERR_SERVICE_STATUS', status: 404 })
   })
 
-  it('may say 204 where the validator accepts nothing', async () => {
+  it('accepts a 204 if the validator accepts undefined', async () => {
     service.answer((response) => response.writeHead(204).end())
     expect(await clientOf().maybe(READ)).toBeUndefined()
     expect(await failure(clientOf().read(READ))).toMatchObject({ code: 'ERR_SERVICE_RESPONSE_BODY', status: 204 })
   })
 
-  it('keeps its connection through errors and through answers that are not looked at', async () => {
+  it('keeps its connection through errors and unread answers', async () => {
     const client = clientOf({ retry: false })
     service.answer((response, n) => {
       response.writeHead(n % 2 === 0 ? 503 : 200).write('x'.repeat(20_000))
@@ -108,15 +108,15 @@ const WRONG: readonly (readonly [string, Reply, string])[] = [
   ],
 ]
 
-describe('a response that is not what the endpoint describes', () => {
-  it.each(WRONG)('%s is an error, and not asked for again', async (_, reply, code) => {
+describe('a response that does not match the endpoint', () => {
+  it.each(WRONG)('%s is an error, and is not retried', async (_, reply, code) => {
     service.answer(reply)
     const error = await failure(clientOf({ maxResponseBytes: 10_000 }).read(READ))
     expect(error).toMatchObject({ code: `ERR_SERVICE_${code}`, status: 200, retryable: false, endpoint: 'read' })
     expect(service.asked).toHaveLength(1)
   })
 
-  it('a redirect is not followed: it is an error with its status', async () => {
+  it('of a redirect is an error with its status, and is not followed', async () => {
     await using other = await startService()
     service.answer((response) => response.writeHead(302, { location: `${other.origin}/` }).end())
     expect(await failure(clientOf().read(READ))).toMatchObject({ code: 'ERR_SERVICE_STATUS', status: 302 })
@@ -124,14 +124,14 @@ describe('a response that is not what the endpoint describes', () => {
   })
 })
 
-describe('a failure that passes', () => {
-  it.each([408, 425, 429, 502, 503, 504])('%s is tried again', async (status) => {
+describe('a call that fails', () => {
+  it.each([408, 425, 429, 502, 503, 504])('with %s is retried', async (status) => {
     service.answer((response, n) => (n < 3 ? response.writeHead(status).end() : json(response, { name: 'Ada' })))
     expect(await clientOf().read(READ)).toEqual({ name: 'Ada' })
     expect(service.asked).toHaveLength(3)
   })
 
-  it('a connection that is reset is, before the answer and within it', async () => {
+  it('is retried after a connection reset, before or during the answer', async () => {
     service.answer((response, n) => {
       if (n === 1) return void response.socket?.resetAndDestroy()
       if (n === 3) return json(response, { name: 'Ada' })
@@ -142,20 +142,20 @@ describe('a failure that passes', () => {
     expect(service.asked).toHaveLength(3)
   })
 
-  it('ends after as many attempts as were allowed, with the last status', async () => {
+  it('ends after the allowed number of attempts, with the last status', async () => {
     service.answer((response) => response.writeHead(503).end())
     const error = await failure(clientOf({ retry: { ...retry, maxAttempts: 4 } }).read(READ))
     expect(error).toMatchObject({ code: 'ERR_SERVICE_STATUS', status: 503, retryable: true })
     expect(service.asked).toHaveLength(4)
   })
 
-  it.each([400, 401, 404, 409, 500, 501])('%s is not tried again', async (status) => {
+  it.each([400, 401, 404, 409, 500, 501])('with %s is not retried', async (status) => {
     service.answer((response) => response.writeHead(status).end())
     expect(await failure(clientOf().read(READ))).toMatchObject({ status, retryable: false })
     expect(service.asked).toHaveLength(1)
   })
 
-  it('a POST is made once, unless the endpoint says that it is idempotent', async () => {
+  it('with POST is not retried, unless the endpoint is idempotent', async () => {
     service.answer((response) => response.writeHead(503).end())
     await failure(clientOf().create(BODY))
     expect(service.asked).toHaveLength(1)
@@ -163,15 +163,15 @@ describe('a failure that passes', () => {
     expect(service.asked).toHaveLength(4)
   })
 
-  it('Retry-After past the deadline: the call fails at once', async () => {
+  it('fails at once if Retry-After is past the deadline', async () => {
     service.answer((response) => response.writeHead(503, { 'retry-after': '60' }).end())
     expect(await failure(clientOf({ timeoutMillis: 30_000 }).read(READ))).toMatchObject({ status: 503 })
     expect(service.asked).toHaveLength(1)
   })
 })
 
-describe('a service that does not answer', () => {
-  it('is down: a network error', async () => {
+describe('a call without an answer', () => {
+  it('is a network error if the service is down', async () => {
     const { origin } = service
     await service[Symbol.asyncDispose]()
     const error = await failure(clientOf({}, origin).read(READ))
@@ -180,7 +180,7 @@ describe('a service that does not answer', () => {
     service = await startService()
   })
 
-  it('speaks something else: a network error', async () => {
+  it('is a network error if the service speaks another protocol', async () => {
     const server = createServer((socket) =>
       socket.on('error', () => undefined).end('SSH-2.0-x\r\n', () => socket.destroy()),
     )
@@ -191,20 +191,20 @@ describe('a service that does not answer', () => {
     await new Promise((resolve) => server.close(resolve))
   })
 
-  it('hangs: a time-out of the whole call, retries or not, in the middle of the body too', async () => {
+  it('times out, with or without retries, also in the middle of the body', async () => {
     service.answer(() => undefined)
     expect(await failure(clientOf({ timeoutMillis: 50 }).read(READ))).toMatchObject({ code: 'ERR_SERVICE_TIMEOUT' })
     service.answer((response) => response.writeHead(200, { 'content-type': 'application/json' }).write('{"na'))
     expect(await failure(clientOf().read(READ, { timeoutMillis: 50 }))).toMatchObject({ code: 'ERR_SERVICE_TIMEOUT' })
   })
 
-  it('hangs once: the attempt times out, the next one succeeds', async () => {
+  it('succeeds after a time-out of its first attempt', async () => {
     service.answer((response, n) => void (n > 1 && json(response, { name: 'Ada' })))
     expect(await clientOf({ attemptTimeoutMillis: 200 }).read(READ)).toEqual({ name: 'Ada' })
     expect(service.asked).toHaveLength(2)
   })
 
-  it('is given up when the caller aborts, before and during the call', async () => {
+  it('ends when the caller aborts, before and during the call', async () => {
     service.answer(() => undefined)
     const gone = new AbortController()
     const call = failure(clientOf().read(READ, { signal: gone.signal }))
@@ -242,7 +242,7 @@ describe('a 403', () => {
     expect(await failure(clientOf().read(READ))).toMatchObject({ code: 'ERR_SERVICE_STATUS', status: 403 })
   })
 
-  it('takes nothing from the challenge that is no scope', async () => {
+  it('takes only scopes from the challenge', async () => {
     service.answer(
       challenge(`Bearer error="insufficient_scope", scope="ok \\"no\\" n\u00e9 ${'x'.repeat(200)} ${'s '.repeat(99)}"`),
     )
@@ -259,7 +259,7 @@ describe('a fallback', () => {
       endpoints: { read: get('/{id}', { response: z.string(), fallback }) },
     })
 
-  it('answers in place of a failed call, and knows what was asked and why it failed', async () => {
+  it('returns a result in place of a failed call, and gets the input and the error', async () => {
     service.answer((response) => response.writeHead(500).end())
     expect(await create(({ status }, { id }) => `${id}: ${status}`).read(READ)).toBe('a: 500')
   })
@@ -272,7 +272,7 @@ describe('a fallback', () => {
     await expect(create(rethrow).read(READ)).rejects.toMatchObject({ status: 404 })
   })
 
-  it('is not asked where the caller has gone, or the input is wrong', async () => {
+  it('is not called if the call was aborted or the input is wrong', async () => {
     const client = create(() => 'fallback')
     await expect(client.read(READ, { signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: 'ERR_SERVICE_ABORTED',

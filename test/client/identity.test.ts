@@ -1,4 +1,4 @@
-/** Queue, retries, time-outs, circuit breaker and fallback work for the caller of each call, and for nobody else. */
+/** Queue, retries, time-outs, circuit breaker and fallback keep the caller of each call. */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
@@ -34,7 +34,7 @@ afterAll(async () => {
 })
 
 const application = new AsyncLocalStorage<string>()
-/** Where code of the application ran, for whose call, and as whom. */
+/** Which code of the application ran, for which call, and as which caller. */
 let seen: { readonly where: string; readonly whose: string; readonly as: readonly unknown[] }[]
 beforeEach(() => {
   seen = []
@@ -66,14 +66,14 @@ function create(options: Partial<ServiceClientOptions<{ read: Read }>> = {}) {
   return createServiceClient({ baseUrl: service.origin, fetch: watched, ...options, endpoints: { read } })
 }
 
-/** Every caller calls at once, as itself. */
+/** Makes calls of all callers at once. */
 async function callAll(client: ReturnType<typeof create>): Promise<readonly string[]> {
   const call = (user: string): Promise<string> =>
     application.run(user, () => runWithToken(tokens.get(user) ?? '', () => client.read({ user })))
   return Promise.all(CALLERS.map(call))
 }
 
-/** Requests with somebody else's token, or none, since `from`. */
+/** Requests with another caller's token, or none, since `from`. */
 function wrongTokens(from: number): readonly string[] {
   return service.asked.slice(from).flatMap(({ target, headers }) => {
     const user = target.split('/').at(-1) ?? ''
@@ -92,7 +92,7 @@ function countOf(where: string): number {
 const late = (fn: () => void): void => void setTimeout(fn, Math.random() * 5)
 const userOf = (target: string): string => target.split('/').at(-1) ?? ''
 
-it('F12 through queue and retries, every request has its own caller’s token', async () => {
+it('every request has the token of its caller, through queue and retries [F12]', async () => {
   const attempts = new Map<string, number>()
   const flaky: Reply = (response, _, { target }) =>
     late(() => {
@@ -112,16 +112,16 @@ it('F12 through queue and retries, every request has its own caller’s token', 
   })
   const results = await callAll(client)
   const given = results.filter((result, i) => result === CALLERS[i]).length
-  // A connection that breaks once more than it was told to ends a call with its fallback: as its caller, too.
+  // If a connection breaks once more than planned, the call ends with its fallback, also as its caller.
   expect(given + countOf('fallback')).toBe(CALLERS.length)
   expect(given).toBeGreaterThan(CALLERS.length / 2)
   expect([wrongTokens(from), wrongContexts()]).toEqual([[], []])
 })
 
-it('F12 after a time-out, the fallback is its own caller’s, and so is the next request', async () => {
+it('the fallback after a time-out runs as its own caller, and so does the next request [F12]', async () => {
   service.answer((response, _, { target }) => {
     const user = userOf(target)
-    // Every second one hangs and keeps its place until it times out.
+    // Every second call hangs and occupies its slot until it times out.
     if (Number(user.slice(5)) % 2 === 0) late(() => json(response, { user }))
   })
   const from = service.asked.length
@@ -137,7 +137,7 @@ it('F12 after a time-out, the fallback is its own caller’s, and so is the next
   expect([countOf('fallback') >= 20, wrongTokens(from), wrongContexts()]).toEqual([true, [], []])
 })
 
-it('F12 when the circuit opens, half-opens and closes, everybody stays themselves', async () => {
+it('every caller keeps its identity while the circuit opens, half-opens and closes [F12]', async () => {
   service.answer((response) => late(() => response.writeHead(500).end()))
   const changes: unknown[] = []
   const client = create({
@@ -165,7 +165,7 @@ it('F12 when the circuit opens, half-opens and closes, everybody stays themselve
   expect([wrongTokens(from), wrongContexts()]).toEqual([[], []])
 })
 
-it('the application’s own Authorization wins', async () => {
+it('the application’s own Authorization overrides the token', async () => {
   service.answer((response, _, { target }) => json(response, { user: userOf(target) }))
   const client = create({ headers: { Authorization: 'Basic b3du' } })
   await runWithToken(tokens.get('user-0') ?? '', () => client.read({ user: 'user-0' }))

@@ -1,4 +1,4 @@
-/** Wrong options of a client are refused when it is created, by their path; the README says what there is. */
+/** A client refuses wrong options when it is created, and names their path; the README lists all options. */
 
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
@@ -31,9 +31,12 @@ describe('createServiceClient refuses', () => {
     [{ baseUrl: 'https://a.example#' }, BASE_URL],
     [{ baseUrl: 'https:\\\\a.example' }, BASE_URL],
     [{ endpoints: undefined }, 'endpoints: required: an object of endpoints'],
-    [{ endpoints: Object.fromEntries([['then', get('/')]]) }, 'endpoints: expected names that methods may have'],
-    [{ endpoints: { 'a b': get('/') } }, 'endpoints: expected names that methods may have'],
-    [{ endpoints: { a: { method: 'GET', path: '/' } } }, 'endpoints.a: expected what get, put or a sibling returns'],
+    [{ endpoints: Object.fromEntries([['then', get('/')]]) }, 'endpoints: expected names that are valid for methods'],
+    [{ endpoints: { 'a b': get('/') } }, 'endpoints: expected names that are valid for methods'],
+    [
+      { endpoints: { a: { method: 'GET', path: '/' } } },
+      'endpoints.a: expected an endpoint that get, put or another method returned',
+    ],
     [{ timeoutMillis: 0 }, 'timeoutMillis: expected 1 to 2147483647 whole milliseconds'],
     [{ timeoutMillis: 1.5 }, 'timeoutMillis: expected 1 to 2147483647 whole milliseconds'],
     [{ attemptTimeoutMillis: '5' }, 'attemptTimeoutMillis: expected 1 to 2147483647 whole milliseconds'],
@@ -72,7 +75,7 @@ describe('createServiceClient refuses', () => {
 
 describe('an endpoint is refused', () => {
   const PATH = 'path: expected a path such as /profiles/{userId}, without query or fragment'
-  const NAMES = 'path: parameters have different names, other than body and query'
+  const NAMES = 'path: expected parameters with different names, other than body and query'
   const DOTS = 'path: must not have a segment . or ..'
 
   it.each([
@@ -120,7 +123,7 @@ describe('the table of the README', () => {
   const valueAt = (path: string): unknown =>
     path.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], settings)
 
-  it('has every option, and no other', () => {
+  it('has every option and no other', () => {
     const groups = ['retry', 'circuitBreaker', 'bulkhead']
     const expected = Object.keys(settings).flatMap((name) =>
       groups.includes(name) ? Object.keys(settings[name] as object).map((key) => `${name}.${key}`) : name,

@@ -1,4 +1,4 @@
-/** What a call may put into a request: never another origin, never another path, never more than one meaning. */
+/** The input of a call never changes the origin or the path of its request, and has only one meaning. */
 
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -79,9 +79,9 @@ describe('a path parameter', () => {
     ['a\\..\\admin', 'must not have a segment . or ..'],
     ['%2e%2E/admin', 'must not have a segment . or ..'],
     ['x%2f..%2fadmin', 'must not have a segment . or ..'],
-    ['a\r\nb', 'has a character that no path may have'],
-    ['a\0', 'has a character that no path may have'],
-    ['\ud800', 'has a character that no path may have'],
+    ['a\r\nb', 'has a character that a path must not have'],
+    ['a\0', 'has a character that a path must not have'],
+    ['\ud800', 'has a character that a path must not have'],
     [Number.NaN, 'expected a string or a finite number'],
     [Number.POSITIVE_INFINITY, 'expected a string or a finite number'],
     [true, 'expected a string or a finite number'],
@@ -126,21 +126,21 @@ describe('a path parameter', () => {
 })
 
 describe('the query', () => {
-  it('encodes, repeats lists, and leaves out what is undefined', async () => {
+  it('is encoded, repeats lists, and omits undefined values', async () => {
     const query = { q: 'a&b=c #?', n: 1, yes: true, tag: ['x', 'y'], none: undefined, empty: [] }
     expect(await target(create().list({ query }))).toBe('/list?q=a%26b%3Dc+%23%3F&n=1&yes=true&tag=x&tag=y')
     expect(await target(create().list())).toBe('/list')
   })
 
-  it('is what its schema describes', async () => {
+  it('is the output of its schema', async () => {
     expect(await target(create().filter({ query: { since: '2024-01-01', tags: ['a'] } }))).toBe(
       '/list?since=2024-01-01&tags=a',
     )
   })
 
-  it('is refused where its schema describes something else', async () => {
+  it('is refused if it does not match its schema', async () => {
     const wrong = { query: { since: 'secret' } }
-    expect(await refusal(() => create().filter(wrong))).toBe('query: is not what its schema describes')
+    expect(await refusal(() => create().filter(wrong))).toBe('query: does not match its schema')
   })
 
   it.each([
@@ -171,7 +171,7 @@ describe('the body', () => {
       },
     ],
   ])('that JSON cannot hold is refused: %#', async (body) => {
-    expect(await refusal(() => create().create({ body }))).toBe('body: expected what JSON can hold')
+    expect(await refusal(() => create().create({ body }))).toBe('body: expected a JSON value')
   })
 })
 
@@ -195,7 +195,7 @@ describe('the input', () => {
 })
 
 describe('header fields', () => {
-  it('of the call win over those of the endpoint, and these over the client’s', async () => {
+  it('of the call override those of the endpoint, which override those of the client', async () => {
     const client = create('', { headers: { 'x-level': 'client', 'x-client': 'client', 'x-own': 'client' } })
     await client.filter({ query: { since: '2024-01-01' } }, { headers: { 'X-LEVEL': 'call' } })
     expect(service.asked.at(-1)?.headers).toMatchObject({

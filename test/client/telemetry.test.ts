@@ -1,4 +1,4 @@
-/** What a reader of traces and metrics sees of a client, and what nobody sees: parameters, headers, bodies. */
+/** Traces and metrics show the state of a client, and never parameters, headers or bodies. */
 
 import { inspect } from 'node:util'
 import { context, metrics, trace } from '@opentelemetry/api'
@@ -63,7 +63,7 @@ async function readMetrics(): Promise<Record<string, readonly (readonly [unknown
   )
 }
 
-it('the span of the call that moves the circuit says so, and a counter', async () => {
+it('a change of the circuit is recorded on the span of its call and in a counter', async () => {
   const client = create({ retry: false, circuitBreaker: { minimumCalls: 3, openMillis: 60_000 } })
   const tracer = trace.getTracer('test')
   for (const name of ['first', 'second', 'third', 'fourth']) {
@@ -84,7 +84,7 @@ it('the span of the call that moves the circuit says so, and a counter', async (
   expect((await readMetrics())['resilience.circuit.changes']).toEqual([[state, 1]])
 })
 
-it('retries are counted, and calls under way and waiting are, while they are', async () => {
+it('retries, running calls and waiting calls are counted', async () => {
   const client = create({ retry: { maxAttempts: 2, baseDelayMillis: 1 }, bulkhead: { maxConcurrent: 1, maxQueued: 5 } })
   await client.write(INPUT).catch(() => undefined)
   let answer: () => void = () => undefined
@@ -108,7 +108,7 @@ it('retries are counted, and calls under way and waiting are, while they are', a
   })
 })
 
-it('G8 no error shows a parameter, a header, a body or what fetch has said', async () => {
+it('no error shows a parameter, a header, a body or the error of fetch [G8]', async () => {
   const port: typeof fetch = async () => {
     throw new TypeError(`invalid ${SECRET}`, { cause: new Error(SECRET) })
   }

@@ -1,9 +1,9 @@
-/** With a relay, a call has the token that it needs for as long as it takes, or it is not made at all. */
+/** With a relay, a call has a token for its whole duration, or is not made at all. */
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createServiceClient, get, post } from '../../src/client/index.ts'
 import { runAs } from '../../src/index.ts'
-import { claimsOf, outcome, type Rig, startRig } from '../exchange/rig.ts'
+import { claimsOf, outcome, type Rig, startRig } from '../support/exchange-rig.ts'
 import type { Service } from '../support/scripted-service.ts'
 import { json, startService } from '../support/scripted-service.ts'
 
@@ -23,7 +23,11 @@ const create = (timeoutMillis = 5_000) =>
     endpoints: { read: get('/'), write: post('/') },
   })
 
-/** The tokens that have arrived, one for each request. */
+const CHALLENGE = 'Bearer error="invalid_token"'
+/** The default of `clockToleranceSeconds`. */
+const TOLERANCE_SECONDS = 5
+
+/** The received tokens, one for each request. */
 const tokens = (): readonly string[] => service.asked.map(({ headers }) => headers.authorization?.slice(7) ?? 'none')
 
 /** Refuses the first token that it sees, and no other. */
@@ -36,7 +40,7 @@ function refuseTheFirst(): void {
 }
 
 describe('after a 401', () => {
-  it.each(['read', 'write'] as const)('%s is made once more, with a renewed token', async (endpoint) => {
+  it.each(['read', 'write'] as const)('%s is repeated once, with a renewed token', async (endpoint) => {
     refuseTheFirst()
     const client = create()
     await rig.as(await rig.issuer.token(), async () => {
@@ -50,7 +54,7 @@ describe('after a 401', () => {
     expect(rig.endpoint.requests).toHaveLength(2)
   })
 
-  it('a service that refuses every token costs the issuer one more, however often it is called', async () => {
+  it('a service that refuses every token costs the issuer one renewal, however often it is called', async () => {
     service.answer((response) => json(response, {}, 401))
     const client = create()
     await rig.as(await rig.issuer.token(), async () => {
@@ -62,7 +66,7 @@ describe('after a 401', () => {
     expect(service.asked).toHaveLength(21)
   })
 
-  it('F17 where no other token can be had it is the answer', async () => {
+  it('the 401 is the result if no other token is available [F17]', async () => {
     service.answer((response) => json(response, {}, 401))
     const client = create()
     await rig.as(await rig.issuer.token(), async () => {
@@ -73,7 +77,7 @@ describe('after a 401', () => {
     expect(service.asked).toHaveLength(1)
   })
 
-  it('the caller’s own token is not renewed, and sent once', async () => {
+  it('the caller’s own token is not renewed, and is sent once', async () => {
     await rig.relayWith({ destination: { to: service.origin, exchange: undefined as never } })
     service.answer((response) => json(response, {}, 401))
     const token = await rig.issuer.token()
@@ -82,7 +86,7 @@ describe('after a 401', () => {
     expect(rig.endpoint.requests).toEqual([])
   })
 
-  it('work that runs as a source gets another token of it', async () => {
+  it('work that runs as a token source gets another token from it', async () => {
     await rig.relayWith({ destination: { to: service.origin, exchange: undefined as never } })
     refuseTheFirst()
     await runAs(rig.relay.tokenSource({ grant: 'client_credentials' }), () => create().read())
@@ -91,7 +95,7 @@ describe('after a 401', () => {
     expect(tokens()).toHaveLength(2)
   })
 
-  it('F12 callers who are refused at once get one other token each, and their own', async () => {
+  it('concurrent callers that are refused get one new token each, and it is their own [F12]', async () => {
     const callers = await Promise.all(
       ['alice', 'bob', 'carol'].map(async (sub) => ({ sub, token: await rig.issuer.token({ sub }) })),
     )
@@ -111,20 +115,50 @@ describe('after a 401', () => {
   })
 })
 
-describe('B5 a token that dies on the way', () => {
+describe('a token that would expire during the call [B5]', () => {
   const living = (seconds: number): Promise<string> =>
     rig.issuer.token({ exp: Math.floor(Date.now() / 1000) + seconds })
 
-  it('is not sent: the caller’s own, and one that it was exchanged for', async () => {
-    for (const exchange of [undefined, { audience: 'billing' }]) {
-      await rig.relayWith({ destination: { to: service.origin, exchange: exchange as never } })
-      const call = rig.as(await living(20), () => create(30_000).read())
-      await expect(call).rejects.toMatchObject({ code: 'ERR_SERVICE_TOKEN_LIFETIME', retryable: false })
-    }
+  it('is not sent if it was exchanged and no longer one is available; the client must get a new one', async () => {
+    await rig.relayWith({ destination: { to: service.origin, exchange: { audience: 'billing' } as never } })
+    const call = rig.as(await living(20), () => create(30_000).read())
+    const error = { code: 'ERR_SERVICE_TOKEN_LIFETIME', retryable: false, status: 401, challenge: CHALLENGE }
+    await expect(call).rejects.toMatchObject(error)
     expect(service.asked).toEqual([])
   })
 
-  it('is renewed first, where the next one lives longer', async () => {
+  it('is sent if it is the caller’s own, which cannot be renewed: the service decides', async () => {
+    await rig.relayWith({ destination: { to: service.origin, exchange: undefined as never } })
+    const token = await living(20)
+    await rig.as(token, () => create(30_000).read())
+    expect(tokens()).toEqual([token])
+  })
+
+  it('is sent as long as the gate would accept it, and not a second longer', async () => {
+    await rig.relayWith({ destination: { to: service.origin, exchange: undefined as never } })
+    const exp = Math.floor(Date.now() / 1000) + 20
+    const token = await rig.issuer.token({ exp })
+    const clock = vi.spyOn(Date, 'now')
+    await rig
+      .as(token, async () => {
+        clock.mockReturnValue((exp + TOLERANCE_SECONDS) * 1000 - 1)
+        await create().read()
+        await (await fetch(service.origin)).text()
+        expect(await rig.relay.verify(token)).toMatchObject({ subject: 'alice' })
+        clock.mockReturnValue((exp + TOLERANCE_SECONDS) * 1000)
+        await expect(create().read()).rejects.toMatchObject({
+          code: 'ERR_SERVICE_TOKEN',
+          status: 401,
+          challenge: CHALLENGE,
+        })
+        await (await fetch(service.origin)).text()
+        await expect(rig.relay.verify(token)).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED' })
+      })
+      .finally(() => clock.mockRestore())
+    expect(tokens()).toEqual([token, token, 'none'])
+  })
+
+  it('is renewed first if the next one lives longer', async () => {
     const lives = [20, 300]
     rig.endpoint.answer = () => {
       const seconds = lives.shift() ?? 300
@@ -139,19 +173,39 @@ describe('B5 a token that dies on the way', () => {
   })
 })
 
-describe('a token that cannot be had', () => {
+describe('a caller whose request has ended', () => {
   it.each([
-    [400, false],
-    [503, true],
-  ])('because the issuer answers %i: nothing is sent', async (status, retryable) => {
+    'with an exchange',
+    'without',
+  ])('%s: the call fails, and nothing is sent without a token', async (exchange) => {
+    if (exchange === 'without') {
+      await rig.relayWith({ destination: { to: service.origin, exchange: undefined as never } })
+    }
+    const over = Promise.withResolvers<void>()
+    const work = await rig.as(await rig.issuer.token(), async () => ({
+      late: over.promise.then(() => create().read()),
+    }))
+    over.resolve()
+    const error = { code: 'ERR_SERVICE_TOKEN', status: 401, challenge: CHALLENGE, retryable: false }
+    await expect(work.late).rejects.toMatchObject(error)
+    expect(service.asked).toEqual([])
+    expect(rig.endpoint.requests).toEqual([])
+  })
+})
+
+describe('a token that is unavailable', () => {
+  it.each([
+    [400, { retryable: false, status: 401, challenge: CHALLENGE }],
+    [503, { retryable: true, status: 503, challenge: undefined }],
+  ])('makes the call fail if the issuer answers %i: nothing is sent, and the error says what helps', async (status, facts) => {
     rig.endpoint.answer = { status }
     await rig.as(await rig.issuer.token(), () =>
-      expect(create().read()).rejects.toMatchObject({ code: 'ERR_SERVICE_TOKEN', retryable, endpoint: 'read' }),
+      expect(create().read()).rejects.toMatchObject({ code: 'ERR_SERVICE_TOKEN', endpoint: 'read', ...facts }),
     )
     expect(service.asked).toEqual([])
   })
 
-  it('because the caller’s own was revoked meanwhile', async () => {
+  it('makes the call fail after the caller’s own token was revoked', async () => {
     await rig.as(await rig.issuer.token({ jti: 'one' }), async () => {
       await create().read()
       await rig.relay.revoke({ issuer: rig.issuer.issuer, tokenId: 'one', expiresAtMillis: Date.now() + 600_000 })
@@ -160,7 +214,7 @@ describe('a token that cannot be had', () => {
     expect(service.asked).toHaveLength(1)
   })
 
-  it('is not asked for where the application has a credential of its own', async () => {
+  it('is not requested if the application sends its own credential', async () => {
     rig.endpoint.answer = { status: 400 }
     const client = create()
     await rig.as(await rig.issuer.token(), () => client.read(undefined, { headers: { authorization: 'Basic abc' } }))

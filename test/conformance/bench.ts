@@ -1,4 +1,4 @@
-/** A service in a process of its own, as an application has it, and the callers who use it. */
+/** A service in its own process, as an application has it, and the callers who use it. */
 
 import { writeFileSync } from 'node:fs'
 import { createServer, request as httpRequest } from 'node:http'

@@ -15,7 +15,7 @@ export interface Case {
   readonly run: (service: Service, client: Client) => Promise<string>
 }
 
-export interface Service {
+interface Service {
   readonly bench: Bench
   readonly port: number
 }
@@ -125,7 +125,7 @@ async function pooled(service: Service, client: Client): Promise<string> {
 async function aborted(service: Service, client: Client): Promise<string> {
   const run = service.bench.places.run()
   const [first, ...others] = await callersOf(service, client, run)
-  if (first === undefined) throw new Error('nobody calls')
+  if (first === undefined) throw new Error('there is no call')
   run.meets('caller-0', { kind: 'hang' })
   const hanging = await begin(service.port, first)
   await run.arrived(1)

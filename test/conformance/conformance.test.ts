@@ -38,14 +38,14 @@ async function tried(line: OtelLine, mode: Mode): Promise<Outcome> {
   return await runMatrix(bench, program)
 }
 
-it.each(MODES)('F1 F7 F10 F11 F12 on otel-3 every client does what is expected of it: %s', {
+it.each(MODES)('on otel-3 every client does what is expected of it: %s [F1, F7, F10, F11, F12]', {
   timeout: BUSY,
 }, async (mode) => {
   outcomes.set(mode, await tried('otel-3', mode))
   expect(outcomes.get(mode)).toEqual(expectedOutcome(clients))
 })
 
-it('F1 F7 F10 F11 F12 so it does on otel-2', { timeout: BUSY }, async () => {
+it('so it does on otel-2 [F1, F7, F10, F11, F12]', { timeout: BUSY }, async () => {
   expect(await tried('otel-2', 'sampled')).toEqual(expectedOutcome(clients))
 })
 

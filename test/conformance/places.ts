@@ -16,7 +16,7 @@ export type Scheme = 'http' | 'https' | 'h2' | 'grpc' | 'grpcs'
 export type Place = 'named' | 'alsoNamed' | 'other'
 
 /** What the request for `/<run>/<step>` is answered with. */
-export type Step =
+type Step =
   | { readonly kind: 'answer' }
   | { readonly kind: 'redirect'; readonly status: number; readonly location: string }
   /** 503 the first time, 200 from then on. */

@@ -65,7 +65,7 @@ const decided = (places: readonly Place[]): string[] =>
   places.map((place) => `${place} ${place === 'other' ? 'none' : 'token'}`)
 
 describe.each(CHAIN_CLIENTS)('%s', (name) => {
-  it.each([...STATUSES, 'mixed'] as const)('F1 chains of 1 to 20 redirects: %s', async (status) => {
+  it.each([...STATUSES, 'mixed'] as const)('chains of 1 to 20 redirects: %s [F1]', async (status) => {
     const random = createRandom(STATUSES.indexOf(Number(status)) + 7)
     const chains = Array.from({ length: LONGEST }, (_, i) => wander(random, i + 1))
     const statusOf = (hop: number): number => (status === 'mixed' ? (STATUSES[hop % STATUSES.length] ?? 302) : status)
@@ -88,7 +88,7 @@ const SPELLINGS: readonly (readonly [string, string, string])[] = [
   ['userinfo that looks like the named origin', 'http://127.0.0.1:PORT@127.0.0.1:OTHER/RUN/1', 'token → none'],
 ]
 
-/** What clients make of userinfo: `fetch` ends there, got sends it as a credential of its own, others drop it. */
+/** What clients make of userinfo: `fetch` ends there, got sends it as its own credential, others drop it. */
 function withUserinfo(name: string, usual: string): string {
   if (name === 'fetch') return 'token'
   return name === 'got' ? 'token → own' : usual
@@ -98,7 +98,7 @@ const basicIsOwn = (verdicts: string, authorization: string | undefined): string
   authorization?.startsWith('Basic ') ? verdicts.replace('WRONG', 'own') : verdicts
 
 describe.each([...CHAIN_CLIENTS, 'undici 5 maxRedirections'])('%s', (name) => {
-  it.each(SPELLINGS)('F1 F4 redirect to a place spelled otherwise: %s', async (_, spelling, usual) => {
+  it.each(SPELLINGS)('redirect to a place spelled otherwise: %s [F1, F4]', async (_, spelling, usual) => {
     const run = bench.places.run()
     const location = spelling
       .replaceAll('PORT', new URL(bench.places.origin('http', 'alsoNamed')).port)
@@ -111,7 +111,7 @@ describe.each([...CHAIN_CLIENTS, 'undici 5 maxRedirections'])('%s', (name) => {
     expect(verdicts).toBe(spelling.includes('@') ? withUserinfo(name, usual) : usual)
   })
 
-  it('F3 from https down to http: only where that origin is named too', async () => {
+  it('from https down to http: only where that origin is named too [F3]', async () => {
     const verdicts = []
     for (const place of ['named', 'other'] as const) {
       const run = bench.places.run()

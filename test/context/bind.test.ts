@@ -20,10 +20,10 @@ const subject = (): string | undefined => getActiveCredential()?.subject
 const as = <T>(user: string, fn: () => T): Promise<Awaited<T>> => callers.as(user, fn)
 
 describe('bind', () => {
-  it('G1 keeps the caller: a hundred functions that one caller calls', async () => {
+  it('keeps the caller: a hundred functions that one caller calls [G1]', async () => {
     const functions: (() => Promise<void>)[] = []
-    await callers.asEach((user) => functions.push(bind(() => callers.call(user))))
-    await as('mallory', () => Promise.all(functions.map((fn) => fn())))
+    const callAll = () => as('mallory', () => Promise.all(functions.map((fn) => fn())))
+    await callers.asEach((user) => functions.push(bind(() => callers.call(user))), 100, callAll)
     expect(callers.verdict()).toEqual(RIGHT)
   })
 
@@ -68,16 +68,16 @@ describe('bind', () => {
     expect(() => bind('function' as unknown as () => void)).toThrow(new TypeError('fn: expected a function'))
   })
 
-  it('G1 for generators: each step runs as whoever takes it, and as their maker where that is bound', async () => {
+  it('for generators: each step runs as the caller that takes it, and as their maker if that is bound [G1]', async () => {
     async function* calls(user: string): AsyncGenerator<void> {
       for (;;) yield callers.call(user)
     }
     const steps: [string, AsyncGenerator<void>, () => Promise<unknown>][] = []
-    await callers.asEach((user) => {
+    const begin = (user: string): void => {
       const generator = calls(user)
       steps.push([user, generator, bind(() => generator.next())])
-    })
-    await as('mallory', () => Promise.all(steps.map(([, , next]) => next())))
+    }
+    await callers.asEach(begin, 100, () => as('mallory', () => Promise.all(steps.map(([, , next]) => next()))))
     expect(callers.verdict()).toEqual(RIGHT)
     await as('mallory', () => Promise.all(steps.map(([, generator]) => generator.next())))
     expect(callers.verdict().wrong).toBe(100)
@@ -85,16 +85,18 @@ describe('bind', () => {
 })
 
 describe('bindEmitter', () => {
-  it('G1 keeps the caller of each listener: a hundred on one emitter', async () => {
+  it('keeps the caller of each listener: a hundred on one emitter [G1]', async () => {
     const emitter = bindEmitter(new EventEmitter()).setMaxListeners(0)
     const sent: Promise<void>[] = []
-    await callers.asEach((user) => emitter.on('tick', () => sent.push(callers.call(user))))
-    await as('mallory', () => emitter.emit('tick'))
-    await Promise.all(sent)
+    const emit = async () => {
+      await as('mallory', () => emitter.emit('tick'))
+      await Promise.all(sent)
+    }
+    await callers.asEach((user) => emitter.on('tick', () => sent.push(callers.call(user))), 100, emit)
     expect(callers.verdict()).toEqual(RIGHT)
   })
 
-  it('without it, listeners run as whoever emits', async () => {
+  it('without it, listeners run as the caller that emits', async () => {
     const emitter = new EventEmitter()
     const seen: unknown[] = []
     await as('alice', () => emitter.on('tick', () => seen.push(subject())))

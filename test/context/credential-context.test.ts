@@ -2,10 +2,10 @@
 
 import { createContextKey, ROOT_CONTEXT } from '@opentelemetry/api'
 import { describe, expect, it } from 'vitest'
-import { getSlot, setSlot } from '../../src/context/credential-context.ts'
-import { CredentialSlot } from '../../src/context/slot.ts'
+import { Caller } from '../../src/context/caller.ts'
+import { callerOf, withCaller } from '../../src/context/credential-context.ts'
 import { deleteCredential, getActiveCredential, getCredential, setCredential } from '../../src/index.ts'
-import { Credential } from '../../src/token/credential.ts'
+import { UnverifiedCredential } from '../../src/token/credential.ts'
 import { TokenRejectedError } from '../../src/token/errors.ts'
 import { credentialOf } from '../support/credential.ts'
 
@@ -30,55 +30,49 @@ it('deleting where there is none does nothing', () => {
   expect(getCredential(deleteCredential(ROOT_CONTEXT))).toBeUndefined()
 })
 
-it('one that has expired is still told: who called does not change', () => {
+it('one that has expired is still returned: the caller does not change', () => {
   expect(getCredential(setCredential(ROOT_CONTEXT, alice))?.expiresAtMillis).toBe(1_000)
 })
 
-describe('a slot', () => {
-  it('E11 that waits to be verified is no credential', () => {
-    const slot = CredentialSlot.presented({ kind: 'token', text: 'a.b.c' })
-    expect(slot.state.status).toBe('unverified')
-    expect(getCredential(setSlot(ROOT_CONTEXT, slot))).toBeUndefined()
+describe('a caller', () => {
+  it('that waits to be verified is no credential [E11]', () => {
+    const caller = Caller.fromHeader({ kind: 'token', credential: new UnverifiedCredential('a.b.c') })
+    expect(caller.state.status).toBe('unverified')
+    expect(getCredential(withCaller(ROOT_CONTEXT, caller))).toBeUndefined()
   })
 
-  it('E11 that was refused is no credential', () => {
-    const slot = CredentialSlot.presented({ kind: 'malformed' })
-    expect(slot.state.status).toBe('rejected')
-    expect(getCredential(setSlot(ROOT_CONTEXT, slot))).toBeUndefined()
+  it('that was refused is no credential [E11]', () => {
+    const caller = Caller.fromHeader({ kind: 'malformed' })
+    expect(caller.state.status).toBe('rejected')
+    expect(getCredential(withCaller(ROOT_CONTEXT, caller))).toBeUndefined()
   })
 
   it('without a token is no credential', () => {
-    const slot = CredentialSlot.presented({ kind: 'none' })
-    expect(slot.state.status).toBe('absent')
-    expect(getCredential(setSlot(ROOT_CONTEXT, slot))).toBeUndefined()
+    const caller = Caller.fromHeader({ kind: 'none' })
+    expect(caller.state.status).toBe('absent')
+    expect(getCredential(withCaller(ROOT_CONTEXT, caller))).toBeUndefined()
   })
 
-  it('is a credential in every context that holds it, as soon as it is verified', async () => {
-    const slot = CredentialSlot.presented({ kind: 'token', text: 'a.b.c' })
-    const contexts = [setSlot(ROOT_CONTEXT, slot), setSlot(ROOT_CONTEXT.setValue(OTHER, 1), slot)]
-    await slot.settle({
-      recall: () => undefined,
-      recognize: () => undefined,
-      decide: async () => alice,
-      verify: async () => alice,
-      verifyAsOf: async () => alice,
-    })
+  it('is a credential in every context that holds it, as soon as its caller is admitted', () => {
+    const caller = Caller.fromHeader({ kind: 'token', credential: new UnverifiedCredential('a.b.c') })
+    const contexts = [withCaller(ROOT_CONTEXT, caller), withCaller(ROOT_CONTEXT.setValue(OTHER, 1), caller)]
+    caller.confirm(alice)
     expect(contexts.map((ctx) => getCredential(ctx))).toEqual([alice, alice])
   })
 
-  it('that somebody else put there is ignored', () => {
+  it('that other code put there is ignored', () => {
     const key = createContextKey('otel-token-relay credential')
     for (const value of [alice, { state: { status: 'verified', credential: alice } }, 'a.b.c', null, true]) {
       const ctx = ROOT_CONTEXT.setValue(key, value)
-      expect(getSlot(ctx)).toBeUndefined()
+      expect(callerOf(ctx)).toBeUndefined()
       expect(getCredential(ctx)).toBeUndefined()
     }
   })
 
-  it('a look-alike of a slot is ignored, also one with its prototype', () => {
+  it('a look-alike of a caller is ignored, also one with its prototype', () => {
     const key = createContextKey('otel-token-relay credential')
-    const real = CredentialSlot.verified(alice)
-    for (const value of [Object.create(real), Object.create(CredentialSlot.prototype), new Proxy(real, {})]) {
+    const real = Caller.verified(alice)
+    for (const value of [Object.create(real), Object.create(Caller.prototype), new Proxy(real, {})]) {
       expect(getCredential(ROOT_CONTEXT.setValue(key, value))).toBeUndefined()
     }
     expect(getCredential(ROOT_CONTEXT.setValue(key, real))).toBe(alice)
@@ -87,7 +81,7 @@ describe('a slot', () => {
 
 it('setCredential refuses what the relay has not verified', () => {
   const rejected = new TokenRejectedError('ERR_TOKEN_MISSING')
-  for (const value of [{ subject: 'alice' }, new Credential('a.b.c'), rejected, 'a.b.c', undefined]) {
+  for (const value of [{ subject: 'alice' }, new UnverifiedCredential('a.b.c'), rejected, 'a.b.c', undefined]) {
     expect(() => setCredential(ROOT_CONTEXT, value as never)).toThrow(
       new TypeError('credential: expected one that the relay has verified'),
     )

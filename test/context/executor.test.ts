@@ -1,4 +1,4 @@
-/** Task queues and pools that callers share: each task leaves as whoever handed it in. */
+/** Task queues and pools that callers share: each task leaves as the caller that submitted it. */
 
 import { setTimeout as wait } from 'node:timers/promises'
 import genericPool from 'generic-pool'
@@ -19,7 +19,7 @@ const RIGHT = { right: 100, wrong: 0, nobody: 0 }
 const subject = (): string | undefined => getActiveCredential()?.subject
 type Task = () => Promise<void>
 
-/** A queue as many write it: whoever finishes starts the next one. */
+/** A queue as many write it: the task that finishes starts the next one. */
 class NaiveQueue {
   readonly #waiting: { task: Task; done: (result: Promise<void>) => void }[] = []
   #running = 0
@@ -107,7 +107,7 @@ const SHAPES: Readonly<Record<string, (wrap: <E extends object>(executor: E) => 
 }
 
 describe('a hundred callers with one executor', () => {
-  it.each(Object.keys(SHAPES))('G1 %s: every task leaves as whoever handed it in', async (name) => {
+  it.each(Object.keys(SHAPES))('%s: every task leaves as the caller that submitted it [G1]', async (name) => {
     const run = SHAPES[name]?.(wrapExecutor)
     await callers.asEach((user) => run?.(() => callers.call(user)))
     expect(callers.verdict()).toEqual(RIGHT)
@@ -139,19 +139,19 @@ describe('what a pool does for all of its callers', () => {
     await callers.asEach(async () => {
       const resource = await pool.acquire()
       await wait(1)
-      // Broken ones are replaced, by whoever notices.
+      // Broken ones are replaced, by the caller that notices.
       await pool.destroy(resource)
     }, 10)
     return seen
   }
 
-  it('G1 is done as nobody: connections that it opens are not those of the first caller', async () => {
+  it('is done without a caller: connections that it opens are not those of the first caller [G1]', async () => {
     const seen = await creators(wrapExecutor)
     expect(seen).toHaveLength(10)
     expect(new Set(seen)).toEqual(new Set([undefined]))
   })
 
-  it('as it is, a pool opens them as whoever comes along', async () => {
+  it('as it is, a pool opens them as the caller that comes along', async () => {
     expect(new Set(await creators((executor) => executor)).size).toBeGreaterThan(1)
   })
 })
@@ -190,7 +190,7 @@ describe('the stand-in', () => {
     expect(calls).toBe(0)
   })
 
-  it('runs a task that nobody hands in as nobody, whoever runs it', async () => {
+  it('runs a task that no caller submits without a caller, in any context', async () => {
     const queue = wrapExecutor(new PQueue({ autoStart: false }))
     const task = queue.add(subject)
     const other = callers.as('alice', () => queue.add(subject))

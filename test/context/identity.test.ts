@@ -60,14 +60,14 @@ async function interleave(program: Program, way: string): Promise<{ right: numbe
 }
 
 describe.each(OTEL_LINES)('on %s', (line) => {
-  it('G1 no way of sharing work mixes up a hundred callers, and none loses one', async () => {
+  it('no way of sharing work mixes up a hundred callers, and none loses one [G1]', async () => {
     await using program = start(line)
     for (const way of await program.report<string[]>('ways')) {
       expect(await interleave(program, way), way).toEqual({ right: USERS, wrong: 0, missing: 0 })
     }
   })
 
-  it('G1 a batch of several callers is sent as none of them', async () => {
+  it('a batch of several callers is sent as none of them [G1]', async () => {
     await using program = start(line)
     for (const way of await program.report<string[]>('ambiguous')) {
       const { right, wrong, missing } = await interleave(program, way)

@@ -104,7 +104,7 @@ describe('the caller is there after', () => {
   })
 })
 
-it('G1 every one of many callers at once is there for itself, whatever all wait for', async () => {
+it('every one of many callers at once is there for itself, whatever all wait for [G1]', async () => {
   const callers = Array.from({ length: 20 }, (_, i) => `caller-${i}`)
   const seen = await Promise.all(
     callers.map((caller) =>
@@ -163,7 +163,7 @@ describe('the function', () => {
     await relay.shutdown()
     const run = vi.fn()
     await expect(runWithToken(tokenOf('alice'), run)).rejects.toThrow(
-      new Error('no token relay is active in this process'),
+      new Error('no token relay is active in this thread'),
     )
     expect(run).not.toHaveBeenCalled()
   })

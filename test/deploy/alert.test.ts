@@ -8,10 +8,11 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
-import { expect, it, onTestFinished, vi } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { readDocument } from '../readme/markdown.ts'
 import { freePorts } from '../support/brokers.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
+import { waitFor } from '../support/patience.ts'
 import { startProgram } from '../support/process.ts'
 
 const HAS_SERVERS =
@@ -52,7 +53,7 @@ function writeConfiguration(ports: { metrics: number; alertmanager: number }, we
 }
 
 it.runIf(HAS_SERVERS)(
-  'refused tokens call whoever is on call, with an entry of the runbook',
+  'refused tokens alert the person on call, with a link to the runbook',
   async () => {
     const messages: { readonly alerts: readonly Alert[] }[] = []
     const webhook = createServer((request, response) => {
@@ -95,20 +96,17 @@ it.runIf(HAS_SERVERS)(
     })
     const port = await service.report<number>('port')
     const authorization = `Bearer ${await issuer.token({ aud: 'another' })}`
-    const alert = await vi.waitFor(
-      async () => {
-        const responses = Array.from({ length: 20 }, () =>
-          fetch(`http://127.0.0.1:${port}/`, { headers: { authorization } }),
-        )
-        for (const response of await Promise.all(responses)) await response.text()
-        const found = messages
-          .flatMap(({ alerts }) => alerts)
-          .find(({ labels }) => labels['alertname'] === 'TokenRelayRejectionSpike')
-        expect(found).toBeDefined()
-        return found
-      },
-      { timeout: 90_000, interval: 500 },
-    )
+    const alert = await waitFor(async () => {
+      const responses = Array.from({ length: 20 }, () =>
+        fetch(`http://127.0.0.1:${port}/`, { headers: { authorization } }),
+      )
+      for (const response of await Promise.all(responses)) await response.text()
+      const found = messages
+        .flatMap(({ alerts }) => alerts)
+        .find(({ labels }) => labels['alertname'] === 'TokenRelayRejectionSpike')
+      expect(found).toBeDefined()
+      return found
+    })
     expect(alert).toMatchObject({ status: 'firing', labels: { job: 'user-service', severity: 'warning' } })
     expect(alert?.annotations['runbook_url']).toMatch(/docs\/runbook\.md#tokenrelayrejectionspike$/)
   },

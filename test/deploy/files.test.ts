@@ -1,6 +1,6 @@
-/** What stands in deploy/ is well-formed, pinned, and open to nobody but this machine. */
+/** The files of deploy/ are well-formed, name exact versions, and open ports on the loopback interface only. */
 
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
@@ -19,23 +19,23 @@ const { services } = parse(readDocument('deploy/compose.yaml')) as {
 }
 
 describe.each(Object.entries(services))('compose.yaml: %s', (_, service) => {
-  it('is an image of one version, without privileges', () => {
+  it('is an image of an exact version, without privileges', () => {
     expect(service.image).toMatch(/:v?\d+[\w.-]*$/)
     expect(service.privileged).toBeUndefined()
   })
 
-  it('is reached from this machine only', () => {
+  it('publishes its ports on the loopback interface only', () => {
     for (const port of service.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:\d+:\d+$/)
   })
 
-  it('mounts what there is', () => {
+  it('mounts files that exist', () => {
     const mounted = (service.volumes ?? [])
       .map((volume) => volume.split(':')[0] ?? '')
       .filter((path) => path.startsWith('.'))
     expect(mounted.filter((path) => !existsSync(join(ROOT, 'deploy', path)))).toEqual([])
   })
 
-  it('waits for services that there are, and calls no others', () => {
+  it('waits for and calls only services of the same file', () => {
     const hosts = Object.values(service.environment ?? {}).flatMap((text) => text.match(/(?<=:\/\/)[\w-]+/g) ?? [])
     expect([...(service.depends_on ?? []), ...hosts].filter((name) => !(name in services))).toEqual([])
   })
@@ -55,18 +55,58 @@ describe('the configuration of the collector', () => {
 
   it.each(
     Object.entries(collector.service.pipelines),
-  )('%s go through the redaction, and through parts that there are', (_, pipeline) => {
+  )('sends %s through the redaction, and through components that it configures', (_, pipeline) => {
     expect(pipeline.processors).toContain('redaction')
     for (const kind of ['receivers', 'processors', 'exporters'] as const)
       expect(pipeline[kind].filter((name) => !(name in collector[kind]))).toEqual([])
   })
 })
 
-it.each([
-  'deploy/prometheus/prometheus.yaml',
-  'deploy/prometheus/alertmanager.yaml',
-  'deploy/grafana/provisioning/datasources/prometheus.yaml',
-  'deploy/grafana/provisioning/dashboards/files.yaml',
-])('%s is well-formed', (file) => {
-  expect(parse(readDocument(file))).toBeTypeOf('object')
+/** Host and port of each URL or target in `text` that names a service by one word, such as `alertmanager:9093`. */
+const targetsIn = (text: string): readonly string[] => text.match(/(?<=\/\/|')[a-z]+:\d+(?=['\s])/g) ?? []
+
+describe('the configuration of Prometheus', () => {
+  const text = readDocument('deploy/prometheus/prometheus.yaml')
+  const { rule_files: ruleFiles, alerting } = parse(text) as {
+    readonly rule_files: readonly string[]
+    readonly alerting: object
+  }
+
+  it('loads rule files that exist, all of them', () => {
+    const existing = readdirSync(join(ROOT, 'deploy', 'prometheus')).filter((name) => name.endsWith('.rules.yaml'))
+    expect(ruleFiles.toSorted()).toEqual(existing.toSorted())
+  })
+
+  it('sends alerts to a service of compose.yaml, on its port', () => {
+    const targets = targetsIn(JSON.stringify(alerting).replaceAll('"', "'"))
+    expect(targets).toEqual(['alertmanager:9093'])
+    expect(services['alertmanager']?.ports).toEqual(['127.0.0.1:9093:9093'])
+  })
+})
+
+it('Alertmanager routes every alert to a receiver that it configures', () => {
+  const { route, receivers } = parse(readDocument('deploy/prometheus/alertmanager.yaml')) as {
+    readonly route: { readonly receiver: string; readonly routes: readonly { readonly receiver: string }[] }
+    readonly receivers: readonly { readonly name: string }[]
+  }
+  const names = receivers.map(({ name }) => name)
+  const used = [route, ...route.routes].map(({ receiver }) => receiver)
+  expect(used.filter((name) => !names.includes(name))).toEqual([])
+})
+
+describe('Grafana', () => {
+  it('reads its numbers from the Prometheus of compose.yaml, on its port', () => {
+    const text = readDocument('deploy/grafana/provisioning/datasources/prometheus.yaml')
+    expect(targetsIn(text)).toEqual(['prometheus:9090'])
+    expect(services['prometheus']?.ports).toEqual(['127.0.0.1:9090:9090'])
+  })
+
+  it('looks for dashboards in the folder that compose.yaml mounts one into', () => {
+    const { providers } = parse(readDocument('deploy/grafana/provisioning/dashboards/files.yaml')) as {
+      readonly providers: readonly { readonly options: { readonly path: string } }[]
+    }
+    const mounted = (services['grafana']?.volumes ?? []).map((volume) => volume.split(':')[1] ?? '')
+    expect(providers).toHaveLength(1)
+    expect(mounted.some((path) => path.startsWith(`${providers[0]?.options.path}/`))).toBe(true)
+  })
 })

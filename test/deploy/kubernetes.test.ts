@@ -1,11 +1,11 @@
-/** The manifests: no more rights than needed, probed, set up by options that there are, and reached by whom tokens may reach. */
+/** The Kubernetes manifests: minimal rights, probes, valid options, and network policies that repeat the destinations. */
 
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
-import { parseOptions } from '../../src/options.ts'
+import { parseOptions } from '../../src/config/options.ts'
 import { VARIABLE_NAMES } from '../../src/register/environment.ts'
 import { ROOT, readDocument } from '../readme/markdown.ts'
 
@@ -72,7 +72,7 @@ function destinationsOf(name: string, pod: Pod): readonly string[] {
 describe.each(deployments)('$name', ({ name, pod }) => {
   const container = containerOf(pod)
 
-  it('has no rights that it does not need, and an end to what it takes', () => {
+  it('has no rights that it does not need, and a limit of its memory', () => {
     expect(pod).toMatchObject({ automountServiceAccountToken: false, securityContext: { runAsNonRoot: true } })
     expect(container.securityContext).toEqual({
       allowPrivilegeEscalation: false,
@@ -83,19 +83,19 @@ describe.each(deployments)('$name', ({ name, pod }) => {
     expect(container.image).toMatch(/:\d+\.\d+\.\d+$/)
   })
 
-  it('is probed where nobody needs a token, and runs what there is', () => {
+  it('is probed on a path that needs no token, and runs a file that exists', () => {
     for (const probe of [container.livenessProbe, container.readinessProbe])
       expect(probe).toMatchObject({ httpGet: { path: '/health', port: 8080 } })
     expect(existsSync(join(ROOT, 'examples', 'demo', container.command.at(-1) ?? ''))).toBe(true)
   })
 
-  it('is set up by variables that there are, none of which holds a secret', () => {
+  it('is configured by known variables, none of which holds a secret', () => {
     const names = Object.keys(variablesOf(pod)).filter((each) => each.startsWith('TOKEN_RELAY_'))
     expect(names.filter((each) => !VARIABLE_NAMES.includes(each))).toEqual([])
     expect(container.env.filter((each) => each.name.includes('SECRET') && each.value !== undefined)).toEqual([])
   })
 
-  it('reaches whom it may send tokens to, who let it in, and nobody else of ours', () => {
+  it('reaches the services that it may send tokens to, and no other service; they let it in', () => {
     const policyOf = (app: string) => policies.find(({ spec }) => spec.podSelector.matchLabels?.app === app)?.spec
     const appsIn = (selectors: readonly Selector[]) =>
       selectors.flatMap(({ podSelector }) => podSelector?.matchLabels?.app ?? [])
@@ -109,8 +109,15 @@ describe.each(deployments)('$name', ({ name, pod }) => {
   })
 })
 
-it('what no policy names is shut', () => {
-  expect(policies[0]).toMatchObject({ spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] } })
-  expect(policies[0]?.spec.ingress).toBeUndefined()
-  expect(policies[0]?.spec.egress).toBeUndefined()
+it('the policy default-deny shuts every way that no other policy opens', () => {
+  const denied = policies.find(({ metadata }) => metadata.name === 'default-deny')
+  expect(denied).toMatchObject({ spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] } })
+  expect(denied?.spec.ingress).toBeUndefined()
+  expect(denied?.spec.egress).toBeUndefined()
+})
+
+it('the policy shared-egress opens ways out for all pods, and no way in', () => {
+  const shared = policies.find(({ metadata }) => metadata.name === 'shared-egress')
+  expect(shared).toMatchObject({ spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] } })
+  expect(shared?.spec.ingress).toBeUndefined()
 })

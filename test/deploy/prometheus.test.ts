@@ -44,7 +44,7 @@ describe.runIf(HAS_PROMTOOL)('promtool', () => {
     expect(promtool('check', 'rules', file)).toEqual([0, expect.stringContaining('SUCCESS')])
   })
 
-  it('each alert fires where it should, and not where things are nearly so', () => {
+  it('each alert fires when it should, and not just below its threshold', () => {
     expect(promtool('test', 'rules', `${FOLDER}/tests/alerts.test.yaml`)).toEqual([
       0,
       expect.stringContaining('SUCCESS'),
@@ -61,7 +61,7 @@ interface Panel {
 const { panels } = JSON.parse(readDocument('deploy/grafana/dashboard.json')) as { readonly panels: readonly Panel[] }
 
 describe('the dashboard', () => {
-  it.each(panels)('$title asks for what there is', ({ targets: [target] }) => {
+  it.each(panels)('$title uses metrics and attributes that exist', ({ targets: [target] }) => {
     const { expr = '', legendFormat = '' } = target ?? {}
     const names = all(/(?<![\w:])((?:auth|resilience)_\w+|job\w*:\w+:\w+)/g, expr.replaceAll(/"[^"]*"/g, '""'))
     const labels = all(/\{\{(\w+)\}\}/g, legendFormat)
@@ -71,7 +71,7 @@ describe('the dashboard', () => {
     expect(names.some((name) => [...metrics, ...recorded].includes(name))).toBe(true)
   })
 
-  it.runIf(HAS_PROMTOOL)('is understood by Prometheus', () => {
+  it.runIf(HAS_PROMTOOL)('is accepted by Prometheus', () => {
     const rules = panels
       .flatMap(({ targets }) => targets)
       .map(({ expr }, i) => ({
@@ -87,7 +87,7 @@ describe('the dashboard', () => {
 })
 
 describe('the rules', () => {
-  it('are about metrics that the README describes, with attributes that it describes', () => {
+  it('use only metrics and attributes that the README describes', () => {
     const used = all(/(?<![\w:])((?:auth|resilience)_\w+?)(?=[{[) ]|$)/gm).filter((name) => !attributes.includes(name))
     expect(used.filter((name) => !metrics.includes(name))).toEqual([])
     expect(used.length).toBeGreaterThan(20)
@@ -96,18 +96,18 @@ describe('the rules', () => {
     expect(labels.length).toBeGreaterThan(10)
   })
 
-  it('are each tested in both ways', () => {
+  it('each have a test that fires and one that does not', () => {
     const tested = all(/^ {2}- name: (.+)$/gm, readDocument(`${FOLDER}/tests/alerts.test.yaml`))
     expect(tested).toEqual(expect.arrayContaining(alerts.flatMap((name) => [`${name} fires`, `${name} does not fire`])))
     expect(tested).toHaveLength(2 * alerts.length)
   })
 
-  it('use no ratio that is not recorded', () => {
+  it('use only ratios that are recorded', () => {
     const used = all(/\b(job\w*:\w+:\w+)/g)
     expect(used.filter((name) => !recorded.includes(name))).toEqual([])
   })
 
-  it('send whoever is called to the runbook, which has nothing else', () => {
+  it('each link to an entry of the runbook, which has no others', () => {
     expect(all(/^## (.+)$/gm, runbook).toSorted()).toEqual(alerts.toSorted())
     expect(all(/runbook_url: \S+#(\w+)$/gm)).toEqual(alerts.map((name) => name.toLowerCase()))
     for (const entry of runbook.split('\n## ').slice(1)) {

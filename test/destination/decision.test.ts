@@ -4,8 +4,8 @@ import { EventEmitter } from 'node:events'
 import type { Context } from '@opentelemetry/api'
 import { ROOT_CONTEXT } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { setCredential, setSlot } from '../../src/context/credential-context.ts'
-import { CredentialSlot } from '../../src/context/slot.ts'
+import { Caller } from '../../src/context/caller.ts'
+import { setCredential, withCaller } from '../../src/context/credential-context.ts'
 import type { Decision, EgressMode, Hop } from '../../src/destination/decision.ts'
 import { createDecide } from '../../src/destination/decision.ts'
 import { parsePattern } from '../../src/destination/pattern.ts'
@@ -13,6 +13,7 @@ import type { Rule } from '../../src/destination/rules.ts'
 import { compileRules } from '../../src/destination/rules.ts'
 import { announcedTarget } from '../../src/destination/target.ts'
 import { suppressTracing } from '../../src/telemetry/suppression.ts'
+import { UnverifiedCredential } from '../../src/token/credential.ts'
 import { TokenRejectedError } from '../../src/token/errors.ts'
 import type { VerifiedCredential } from '../../src/token/verified-credential.ts'
 import { credentialOf } from '../support/credential.ts'
@@ -69,7 +70,7 @@ it('forwards a verified token to a named destination', () => {
   })
 })
 
-it('forwards to a queue only where it can be sealed, or the rule says seal: false', () => {
+it('forwards to a queue only if the token can be sealed, or the rule says seal: false', () => {
   expect(decide(VERIFIED, hopTo('kafka:clear'))).toMatchObject({ verdict: 'forward' })
   expect(decide(VERIFIED, hopTo('kafka:sealed'))).toMatchObject({ verdict: 'withhold', reason: 'not_sealed' })
   expect(decide(VERIFIED, hopTo('kafka:key'))).toMatchObject({ verdict: 'forward' })
@@ -89,22 +90,22 @@ describe('withholds, and says why', () => {
     expect(decide(VERIFIED, hop)).toMatchObject({ verdict: 'withhold', reason, target: hop.target })
   })
 
-  it('E11 not_verified: a token that is waiting to be verified, or was refused', () => {
-    const slot = CredentialSlot.presented({ kind: 'token', text: 'a.b.c' })
-    const context = setSlot(ROOT_CONTEXT, slot)
+  it('not_verified: a token that is waiting to be verified, or was refused [E11]', () => {
+    const caller = Caller.fromHeader({ kind: 'token', credential: new UnverifiedCredential('a.b.c') })
+    const context = withCaller(ROOT_CONTEXT, caller)
     expect(decide(context, NAMED)).toMatchObject({ verdict: 'withhold', reason: 'not_verified' })
-    slot.reject(new TokenRejectedError('ERR_TOKEN_SIGNATURE'))
+    caller.reject(new TokenRejectedError('ERR_TOKEN_SIGNATURE'))
     expect(decide(context, NAMED)).toMatchObject({ verdict: 'withhold', reason: 'not_verified' })
   })
 
-  it('B5 expired: at the very millisecond, without tolerance', () => {
+  it('expired: at the very millisecond, if there is no tolerance [B5]', () => {
     const context = setCredential(ROOT_CONTEXT, credentialWith(NOW))
     expect(decide(context, NAMED)).toMatchObject({ verdict: 'withhold', reason: 'expired' })
     vi.setSystemTime(NOW * 1000 - 1)
     expect(decide(context, NAMED)).toMatchObject({ verdict: 'forward' })
   })
 
-  it('B6 expired: whatever the clock said when the token came', () => {
+  it('expired: whatever the clock said when the token came [B6]', () => {
     expect(decide(VERIFIED, NAMED)).toMatchObject({ verdict: 'forward' })
     vi.setSystemTime((NOW + 300) * 1000)
     expect(decide(VERIFIED, NAMED)).toMatchObject({ verdict: 'withhold', reason: 'expired' })
@@ -116,12 +117,12 @@ describe('withholds, and says why', () => {
   })
 })
 
-describe('G2 detached: after the request of the caller has ended', () => {
+describe('detached: after the request of the caller has ended [G2]', () => {
   const detached = (): Context => {
-    const slot = CredentialSlot.verified(credential)
+    const caller = Caller.verified(credential)
     const response = new EventEmitter()
-    slot.endWith(response)
-    const context = setSlot(ROOT_CONTEXT, slot)
+    caller.trackRequest(response)
+    const context = withCaller(ROOT_CONTEXT, caller)
     expect(decide(context, NAMED)).toMatchObject({ verdict: 'forward' })
     response.emit('close')
     return context
@@ -131,7 +132,7 @@ describe('G2 detached: after the request of the caller has ended', () => {
     expect(decide(detached(), NAMED)).toMatchObject({ verdict: 'withhold', reason: 'detached' })
   })
 
-  it('where the rule says so it leaves, until it expires', () => {
+  it('leaves until it expires, if the rule says so', () => {
     const context = detached()
     expect(decide(context, hopTo('https://patient.example'))).toMatchObject({ verdict: 'forward' })
     vi.setSystemTime((NOW + 300) * 1000)
@@ -140,9 +141,9 @@ describe('G2 detached: after the request of the caller has ended', () => {
 
   it('what was put into a context by hand has no request that could end', () => {
     const emitter = new EventEmitter()
-    const slot = CredentialSlot.verified(credential)
+    const caller = Caller.verified(credential)
     emitter.emit('close')
-    expect(decide(setSlot(ROOT_CONTEXT, slot), NAMED)).toMatchObject({ verdict: 'forward' })
+    expect(decide(withCaller(ROOT_CONTEXT, caller), NAMED)).toMatchObject({ verdict: 'forward' })
   })
 })
 
@@ -180,11 +181,11 @@ describe('report', () => {
 })
 
 describe('has nothing to decide', () => {
-  const absent = CredentialSlot.presented({ kind: 'none' })
+  const absent = Caller.fromHeader({ kind: 'none' })
 
   it.each<readonly [string, Context]>([
     ['without a caller', ROOT_CONTEXT],
-    ['for an anonymous caller', setSlot(ROOT_CONTEXT, absent)],
+    ['for an anonymous caller', withCaller(ROOT_CONTEXT, absent)],
     ['where tracing is suppressed, as in exporters', suppressTracing(VERIFIED)],
   ])('%s', (_, context) => {
     expect(decide(context, NAMED)).toBeUndefined()

@@ -5,6 +5,7 @@ import { isCleartext, PatternError, parsePattern } from '../../src/destination/p
 
 const SHAPE = 'expected scheme://host[:port] without path or userinfo, or system:name'
 const SCHEME = 'unknown scheme: expected https, http, grpcs or grpc'
+const KIND = 'exchanges/ and queues/ cannot begin the name of a queue or exchange'
 const SYSTEM = 'unknown messaging system: expected kafka, rabbitmq, bullmq, nats, aws_sqs, aws_sns, mqtt or worker'
 const HOST = 'the host is not valid'
 const LABEL = 'one * may stand for one whole leading host label only'
@@ -62,7 +63,17 @@ describe('accepts a messaging destination', () => {
   })
 })
 
-describe('F5 refuses', () => {
+describe('accepts what RabbitMQ has two kinds of', () => {
+  it.each([
+    ['rabbitmq:exchanges/orders', 'exchange', 'orders', false],
+    ['rabbitmq:queues/orders', 'queue', 'orders', false],
+    ['rabbitmq:exchanges/orders.*', 'exchange', 'orders.', true],
+  ])('%s', (text, through, name, wildcard) => {
+    expect(parsePattern(text)).toEqual({ kind: 'messaging', system: 'rabbitmq', name, through, wildcard })
+  })
+})
+
+describe('refuses [F5]', () => {
   it.each([
     ['nothing', '', SHAPE],
     ['a bare *', '*', SHAPE],
@@ -72,6 +83,9 @@ describe('F5 refuses', () => {
     ['a scheme alone', 'https://', SHAPE],
     ['one slash', 'https:/example.com', SHAPE],
     ['no slashes', 'https:example.com', SYSTEM],
+    ['a queue that is called like an exchange', 'rabbitmq:queues/exchanges/orders', KIND],
+    ['an exchange that is called like a queue', 'rabbitmq:exchanges/queues/orders', KIND],
+    ['all exchanges', 'rabbitmq:exchanges/*', SHAPE],
     ['an upper-case scheme', 'HTTPS://example.com', SHAPE],
     ['a trailing slash', 'https://example.com/', SHAPE],
     ['a path', 'https://example.com/path', SHAPE],
@@ -134,7 +148,7 @@ describe('F5 refuses', () => {
   })
 })
 
-describe('F5 refuses a * that stands for more than one label, or for part of one', () => {
+describe('refuses a * that stands for more than one label, or for part of one [F5]', () => {
   it.each([
     ['a part of a label', 'https://*a.example'],
     ['a part of a label before', 'https://a*.example'],
@@ -170,7 +184,7 @@ describe('F5 refuses a * that stands for more than one label, or for part of one
   })
 })
 
-describe('F5 refuses a wildcard on a public suffix', () => {
+describe('refuses a wildcard on a public suffix [F5]', () => {
   it.each([
     'https://*.com',
     'https://*.COM',
@@ -211,7 +225,7 @@ it('the reason never repeats what was written', () => {
   }
 })
 
-describe('F3 clear text is what others can read on the way', () => {
+describe('clear text is what others can read on the way [F3]', () => {
   it.each([
     ['http://profile.example', true],
     ['grpc://profile.example', true],

@@ -43,16 +43,16 @@ describe('an exact rule', () => {
   })
 
   it.each([
-    ['F3 another scheme', 'http://profile.example'],
-    ['F3 another scheme on the same port', 'http://profile.example:443'],
-    ['F4 another port', 'https://profile.example:444'],
-    ['F4 a trailing dot', 'https://profile.example.'],
-    ['F4 a name below', 'https://a.profile.example'],
-    ['F4 the name above', 'https://example'],
-    ['F4 a name that begins so', 'https://profile.example.evil.example'],
-    ['F4 a name that ends so', 'https://evilprofile.example'],
-    ['F4 a homograph', 'https://pr\u043efile.example'],
-    ['F4 another spelling of this machine', 'http://127.0.0.1:3000'],
+    ['another scheme [F3]', 'http://profile.example'],
+    ['another scheme on the same port [F3]', 'http://profile.example:443'],
+    ['another port [F4]', 'https://profile.example:444'],
+    ['a trailing dot [F4]', 'https://profile.example.'],
+    ['a name below [F4]', 'https://a.profile.example'],
+    ['the name above [F4]', 'https://example'],
+    ['a name that begins so [F4]', 'https://profile.example.evil.example'],
+    ['a name that ends so [F4]', 'https://evilprofile.example'],
+    ['a homograph [F4]', 'https://pr\u043efile.example'],
+    ['another spelling of this machine [F4]', 'http://127.0.0.1:3000'],
     ['a member of every object', 'https://constructor'],
     ['gRPC is not HTTP', 'grpcs://profile.example'],
     ['HTTP is not gRPC', 'https://a.example'],
@@ -95,7 +95,7 @@ describe('a wildcard for one label', () => {
   })
 })
 
-describe('F14 a queue', () => {
+describe('a queue [F14]', () => {
   const rules = rulesOf(
     'kafka:orders',
     'kafka:orders.*',
@@ -134,6 +134,44 @@ describe('F14 a queue', () => {
         expect(matchOf(rulesOf(...shuffled), 'kafka:a.b.c')).toBe('kafka:a.b.*')
       }),
     )
+  })
+})
+
+describe('exchanges and queues of RabbitMQ [F14]', () => {
+  it.each([
+    ['rabbitmq:orders', 'rabbitmq:orders'],
+    ['rabbitmq:queues/orders', 'rabbitmq:orders'],
+    ['rabbitmq:exchanges/orders', 'rabbitmq:orders'],
+    ['rabbitmq:both', 'rabbitmq:queues/both'],
+    ['rabbitmq:exchanges/both', 'rabbitmq:exchanges/both'],
+    ['rabbitmq:queue', 'rabbitmq:queues/queue'],
+    ['rabbitmq:exchanges/exchange', 'rabbitmq:exchanges/exchange'],
+    ['rabbitmq:exchanges/orders.eu', 'rabbitmq:exchanges/orders.*'],
+    ['rabbitmq:orders.eu', 'rabbitmq:orders.*'],
+    ['rabbitmq:exchanges/orders.us.west', 'rabbitmq:orders.us.*'],
+  ])('%s is named by %s: one kind before both, longer before shorter', (place, to) => {
+    const patterns = [
+      'rabbitmq:exchanges/orders.*',
+      'rabbitmq:orders.us.*',
+      'rabbitmq:orders.*',
+      'rabbitmq:orders',
+      'rabbitmq:queues/both',
+      'rabbitmq:exchanges/both',
+      'rabbitmq:both',
+      'rabbitmq:queues/queue',
+      'rabbitmq:exchanges/exchange',
+    ]
+    expect(matchOf(rulesOf(...patterns), place)).toBe(to)
+    expect(matchOf(rulesOf(...patterns.toReversed()), place)).toBe(to)
+  })
+
+  it.each([
+    ['the queue, if the exchange is named', 'rabbitmq:exchange', 'rabbitmq:exchanges/exchange'],
+    ['the exchange, if the queue is named', 'rabbitmq:exchanges/queue', 'rabbitmq:queues/queue'],
+    ['an exchange, if queues are named that begin like the word', 'rabbitmq:exchanges/orders', 'rabbitmq:exch*'],
+    ['a topic of Kafka, which has no exchanges', 'kafka:exchanges/orders', 'kafka:orders'],
+  ])('is not named: %s', (_, place, rule) => {
+    expect(matchOf(rulesOf(rule), place)).toBeUndefined()
   })
 })
 

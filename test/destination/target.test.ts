@@ -28,19 +28,19 @@ describe('the host of a connection', () => {
     ['one number', '2130706433', '127.0.0.1'],
     ['short', '127.1', '127.0.0.1'],
     ['in IPv6', '::ffff:127.0.0.1', '[::ffff:7f00:1]'],
-  ])('F4 an address is the same in every spelling: %s', (_, host, expected) => {
+  ])('an address is the same in every spelling: %s [F4]', (_, host, expected) => {
     expect(hostOf(host)).toBe(expected)
   })
 })
 
-it('F4 what was found out about a host is that of no other, however many there were', () => {
+it('what was found out about a host is that of no other, however many there were [F4]', () => {
   const hosts = Array.from({ length: 3_000 }, (_, i) => (i % 3 === 0 ? `%2e${i}` : `Host-${i}.example`))
   const found = hosts.map(hostOf)
   expect(hosts.map(hostOf)).toEqual(found)
   expect(found).toEqual(hosts.map((host) => (host.startsWith('%') ? undefined : host.toLowerCase())))
 })
 
-describe('F4 a host in doubt is no target', () => {
+describe('a host in doubt is no target [F4]', () => {
   it.each([
     ['an escaped dot', 'profile%2eexample'],
     ['an escaped letter', '%70rofile.example'],
@@ -107,7 +107,7 @@ describe('the port of a connection', () => {
   })
 })
 
-describe('F4 for every host', () => {
+describe('for every host [F4]', () => {
   const alphabet = [...'ab.-_0x7f1%2e[]:@/\\?#\t \u00ad\uff0e\u3002\u200bü*\0'].map((c) => fc.constant(c))
   const hosts = fc.oneof(
     fc.array(fc.oneof(...alphabet), { maxLength: 16 }).map((chars) => chars.join('')),

@@ -125,7 +125,7 @@ describe.each(COPIES)('undici %s', (_version, undici) => {
     ['Client', () => new undici.Client(named.origin, { socketPath })],
     ['Pool', () => new undici.Pool(named.origin, { socketPath })],
     ['Agent', () => new undici.Agent({ connect: { socketPath } as undici8.buildConnector.BuildOptions })],
-  ])('%s over a Unix socket', async (_, create) => {
+  ])('%s over a Unix socket [F6]', async (_, create) => {
     expect(await send(create(), named.origin)).toEqual(['unix_socket'])
     expect(arrived).toEqual([undefined])
   })
@@ -139,7 +139,7 @@ describe.each(COPIES)('undici %s', (_version, undici) => {
       'Agent with a factory',
       () => new undici.Agent({ factory: (origin) => new undici.Client(origin, { connect: elsewhere }) }),
     ],
-  ])('%s with a connector that leads elsewhere', async (_, create) => {
+  ])('%s with a connector that leads elsewhere [F6]', async (_, create) => {
     expect(await send(create(), named.origin)).toEqual(['custom_connection'])
     expect(forwarded(other)).toEqual([false])
     expect(other.bytes()).not.toContain(token.slice(0, 12))
@@ -151,7 +151,7 @@ describe.each(COPIES)('undici %s', (_version, undici) => {
     expect(forwarded(other)).toEqual([false])
   })
 
-  it('a connector of the application’s own that leads where it should carries the token', async () => {
+  it('a connector of the application that leads to its origin carries the token', async () => {
     const build = undici.buildConnector({})
     expect(await send(new undici.Agent({ connect: (options, done) => build(options, done) }), named.origin)).toEqual([
       'forwarded',
@@ -159,7 +159,7 @@ describe.each(COPIES)('undici %s', (_version, undici) => {
     expect(forwarded(named)).toEqual([true])
   })
 
-  it('a connection that is opened anew and leads elsewhere gets nothing of what waited for the first', async () => {
+  it('a connection that is opened anew and leads elsewhere gets nothing of what waited for the first [F6]', async () => {
     const build = undici.buildConnector({})
     let connections = 0
     const client = new undici.Client(named.origin, {
@@ -183,7 +183,7 @@ describe.each(COPIES)('undici %s', (_version, undici) => {
 
   const tls = (): { ca: string } => ({ ca: certificates.ca })
   it.each([
-    ['an authority of its own', () => new undici.Agent({ connect: tls() })],
+    ['another authority', () => new undici.Agent({ connect: tls() })],
     ['a server name', () => new undici.Agent({ connect: { ...tls(), servername: 'localhost' } })],
     ['a lookup, bound by the certificate', () => new undici.Agent({ connect: { ...tls(), lookup: toLoopback } })],
     ['HTTP/2', () => new undici.Agent({ connect: tls(), allowH2: true })],

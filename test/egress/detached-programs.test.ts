@@ -42,7 +42,7 @@ describe.each(CASES)('%s, detached: %s, %s', (line, detached, tracing) => {
   })
   afterAll(() => program[Symbol.asyncDispose]())
 
-  it.each(['fetch', 'undici', 'http'])('G2 %s', async (client) => {
+  it.each(['fetch', 'undici', 'http'])('%s [G2]', async (client) => {
     const token = await issuer.token()
     const id = crypto.randomUUID()
     const url = `http://127.0.0.1:${await program.report<number>('port')}/?id=${id}&client=${client}&url=${encodeURIComponent(`${sink.origin}/${id}`)}`

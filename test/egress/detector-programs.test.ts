@@ -27,7 +27,9 @@ afterAll(async () => {
   await sink[Symbol.asyncDispose]()
 })
 
-it.each(OTEL_LINES)('G2 %s: each place is told once on standard error, without a token or a query', async (line) => {
+it.each(
+  OTEL_LINES,
+)('%s: each place is reported once on standard error, without a token or a query [G2]', async (line) => {
   await using program = startProgram('lost.cjs', {
     line,
     preload: ['--require', 'otel-token-relay/register'],
@@ -47,14 +49,14 @@ it.each(OTEL_LINES)('G2 %s: each place is told once on standard error, without a
     await fetch(`http://127.0.0.1:${port}/?url=${url}`, { headers: { authorization: `Bearer ${token}` } })
     await done
   }
-  const told = (): string[] =>
+  const warnings = (): string[] =>
     program
       .stderr()
       .split('\n')
       .filter((text) => text.startsWith('otel-token-relay: a call'))
-  await expect.poll(told).toHaveLength(2)
-  const [nobody, later] = told().toSorted((a) => (a.includes('as nobody') ? -1 : 1))
-  expect(nobody).toMatch(new RegExp(`; called at ${placeOf('lost.mjs', 'called as nobody')} < `))
+  await expect.poll(warnings).toHaveLength(2)
+  const [lost, later] = warnings().toSorted((a) => (a.includes('made without a caller') ? -1 : 1))
+  expect(lost).toMatch(new RegExp(`; called at ${placeOf('lost.mjs', 'called without a caller')} < `))
   expect(later).toContain('after the request of its caller has ended')
   const [called, kept] = ['called later', 'kept'].map((comment) => placeOf('lost.cjs', comment))
   expect(later).toMatch(new RegExp(`; called at ${called}; context kept at ${kept}$`))

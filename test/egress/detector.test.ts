@@ -1,4 +1,4 @@
-/** For development: calls to named destinations without a caller are told of, with their place, and without a secret. */
+/** In development, the detector warns of calls without a caller: it says where they are made, and repeats no secret. */
 
 import { get } from 'node:http'
 import { promisify } from 'node:util'
@@ -75,13 +75,13 @@ describe('a warning', () => {
     ['undici', async () => (await request(url())).body.dump()],
     ['undici 6', async () => (await request6(url())).body.dump()],
     ['axios', async () => axios.get(url())],
-  ])('tells where %s was called by nobody, once', async (_, way) => {
+  ])('says once where %s was called without a caller', async (_, way) => {
     for (let i = 0; i < 3; i += 1) await way()
-    expect(warnings).toEqual([expect.stringMatching(warning('made as nobody'))])
+    expect(warnings).toEqual([expect.stringMatching(warning('made without a caller'))])
     expect(service.sink.received).toHaveLength(3)
   })
 
-  it('G2 tells where an interval was set that outlives the request, and what it calls', async () => {
+  it('says where an interval was set that outlives the request, and what it calls [G2]', async () => {
     const done = deferred<Promise<string>>()
     await asAlice(() => {
       const interval = setInterval(() => {
@@ -97,7 +97,7 @@ describe('a warning', () => {
   it.each<[string, (fn: () => Promise<string>) => () => Promise<string>]>([
     ['bind', bind],
     ['wrapExecutor', (fn) => keep(fn)],
-  ])('G2 tells where %s has kept the context', async (_, keeping) => {
+  ])('says where %s has kept the context [G2]', async (_, keeping) => {
     let later: (() => Promise<string>) | undefined
     await asAlice(() => {
       later = keeping(call)
@@ -113,7 +113,7 @@ describe('a warning', () => {
     return () => tasks[0]?.() ?? Promise.reject(new Error('no task'))
   }
 
-  it('G1 tells of work for several callers, and where it was put together', async () => {
+  it('says where work for several callers was put together [G1]', async () => {
     let alice = ROOT_CONTEXT
     await asAlice(async () => {
       alice = context.active()
@@ -122,25 +122,25 @@ describe('a warning', () => {
     expect(warnings).toEqual([expect.stringMatching(warning('made for several callers', KEPT))])
   })
 
-  it('tells of tokens that nobody has verified', async () => {
+  it('is logged for a token that is not verified', async () => {
     const carrier = { authorization: `Bearer ${TOKEN}` }
     const extracted = service.relay.propagator.extract(ROOT_CONTEXT, carrier, defaultTextMapGetter)
     await asAlice(() => context.with(extracted, call))
     expect(warnings).toEqual([expect.stringMatching(warning('made with a token that is not verified'))])
   })
 
-  it('tells of carriers that the application fills', async () => {
+  it('is logged for a carrier that the application fills', async () => {
     await service[Symbol.asyncDispose]()
     const destinations = [{ to: 'kafka:orders', seal: false }]
     service = await startService({ options: { egress: { detector: 'warn' }, destinations } })
     const ctx = setDestination(ROOT_CONTEXT, 'kafka:orders')
     service.relay.propagator.inject(ctx, {}, defaultTextMapSetter)
     service.relay.propagator.inject(setDestination(ROOT_CONTEXT, 'kafka:others'), {}, defaultTextMapSetter)
-    const told = `^otel-token-relay: a call to kafka:orders was made as nobody, and carries no token; called at ${HERE}`
+    const told = `^otel-token-relay: a call to kafka:orders was made without a caller, and carries no token; called at ${HERE}`
     expect(warnings).toEqual([expect.stringMatching(told)])
   })
 
-  it('G4 repeats nothing of the token, or of the query', async () => {
+  it('repeats nothing of the token, or of the query [G4]', async () => {
     await call()
     await asAlice(() => runAsAll([context.active(), ROOT_CONTEXT], call))
     expect(warnings).toHaveLength(2)
@@ -151,44 +151,50 @@ describe('a warning', () => {
 })
 
 describe('no warning', () => {
-  afterEach(() => {
+  function expectQuiet(calls: number): void {
+    expect(service.sink.received).toHaveLength(calls)
     expect(warnings).toEqual([])
-    expect(service.sink.received.length).toBeGreaterThan(0)
-  })
+  }
 
-  it('for calls of callers', async () => {
+  it('is logged for the call of a caller', async () => {
     await asAlice(call)
     expect(service.sink.received[0]?.authorization).toEqual([`Bearer ${TOKEN}`])
+    expectQuiet(1)
   })
 
-  it("for work that may go on: detached: 'allow'", async () => {
+  it("is logged for work that may go on: detached: 'allow'", async () => {
     await restart(undefined, { detached: 'allow' })
     let later: (() => Promise<string>) | undefined
     await asAlice(() => {
       later = bind(call)
     })
     await later?.()
+    expectQuiet(1)
   })
 
-  it('for destinations that no rule names', async () => {
+  it('is logged for a destination that no rule names', async () => {
     await restart(undefined, null)
     await call()
+    expectQuiet(1)
   })
 
-  it('for calls that the application authorizes itself', async () => {
+  it('is logged for calls that the application authorizes itself', async () => {
     const own = { headers: { authorization: 'Basic eDp5' } }
     await (await fetch(url(), own)).text()
     await axios.get(url(), own)
+    expectQuiet(2)
   })
 
-  it('for calls of exporters', async () => {
+  it('is logged for calls of exporters', async () => {
     await context.with(suppressTracing(ROOT_CONTEXT), call)
+    expectQuiet(1)
   })
 
-  it('where it is off, which is the default; and nothing is replaced then', async () => {
+  it('is logged if the detector is off, which is the default; then nothing is replaced', async () => {
     await restart({})
     expect(globals()).toEqual(untouched)
     await call()
+    expectQuiet(1)
   })
 })
 

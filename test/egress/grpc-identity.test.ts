@@ -77,7 +77,7 @@ function look(client: Echo, kind: keyof typeof ECHO, metadata: Metadata): Promis
   })
 }
 
-describe('F12 interleaved callers on one channel', () => {
+describe('interleaved callers on one channel [F12]', () => {
   it.each(KINDS)('that is still connecting, of kind %s', async (kind) => {
     using client = clientOf(`127.0.0.1:${sink.port}`)
     expect(await asEveryUser((user) => look(client, kind, metadataOf(user)))).toEqual([])
@@ -143,7 +143,7 @@ describe('F12 interleaved callers on one channel', () => {
     expect(shared.get('authorization')).toEqual([])
   })
 
-  it('some of whom cancel, and some of whom are nobody', async () => {
+  it('some of which cancel, and some of which are without a caller', async () => {
     using client = clientOf(`127.0.0.1:${sink.port}`)
     const calls = tokens.map((token, user) => {
       const call = (): Promise<unknown> => {

@@ -48,7 +48,7 @@ async function callAsAlice(client: Echo): Promise<void> {
   client.close()
 }
 
-describe('F7 through a proxy that the environment names', () => {
+describe('through a proxy that the environment names [F7]', () => {
   let proxy: Server
   let proxyPort: number
   let seen: string

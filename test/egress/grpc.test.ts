@@ -110,12 +110,12 @@ describe('the caller’s token leaves with', () => {
     'LOCALHOST:PORT',
     'ipv4:127.0.0.1:PORT',
     'dns:127.0.0.1:PORT',
-  ])('F13 a target spelled %s', async (target) => {
+  ])('a target spelled %s [F13]', async (target) => {
     expect(await reasonOf(clientOf(target.replace('PORT', String(sink.port))))).toBe('forwarded')
     expect(sink.received[0]?.authorization).toEqual([`Bearer ${alice}`])
   })
 
-  it('F12 a retry that grpc-js makes, the same one', async () => {
+  it('a retry that grpc-js makes, the same one [F12]', async () => {
     await using flaky = await startGrpcSink({ failures: 2 })
     await relay.shutdown()
     const destinations = [{ to: `grpc://127.0.0.1:${flaky.port}` }]
@@ -136,23 +136,23 @@ describe('the caller’s token leaves with', () => {
 
 describe('the caller’s token is withheld', () => {
   it.each([
-    ['F13 unix:', () => `unix:${folder}/socket`, 'unix_socket'],
-    ['F13 unix-abstract:', () => 'unix-abstract:socket', 'unknown_destination'],
-    ['F13 xds:', () => `xds:///localhost:${sink.port}`, 'unknown_destination'],
-    ['F13 several addresses', () => `ipv4:127.0.0.1:${sink.port},127.0.0.1:${sink.port}`, 'unknown_destination'],
-    ['F13 a DNS server of its own', () => `dns://127.0.0.1/localhost:${sink.port}`, 'custom_connection'],
-    ['F13 another port', () => '127.0.0.1:1', 'not_named'],
-    ['F13 no port', () => '127.0.0.1', 'not_named'],
-    ['F4 userinfo', () => `alice@127.0.0.1:${sink.port}`, 'unknown_destination'],
-    ['F4 an escape', () => `127.0.0.1%2f:${sink.port}`, 'unknown_destination'],
-    ['F4 a trailing dot', () => `localhost.:${sink.port}`, 'not_named'],
-    ['F4 an IPv4-mapped address', () => `[::ffff:127.0.0.1]:${sink.port}`, 'not_named'],
+    ['unix: [F13]', () => `unix:${folder}/socket`, 'unix_socket'],
+    ['unix-abstract: [F13]', () => 'unix-abstract:socket', 'unknown_destination'],
+    ['xds: [F13]', () => `xds:///localhost:${sink.port}`, 'unknown_destination'],
+    ['several addresses [F13]', () => `ipv4:127.0.0.1:${sink.port},127.0.0.1:${sink.port}`, 'unknown_destination'],
+    ['a DNS server that the target names [F13]', () => `dns://127.0.0.1/localhost:${sink.port}`, 'custom_connection'],
+    ['another port [F13]', () => '127.0.0.1:1', 'not_named'],
+    ['no port [F13]', () => '127.0.0.1', 'not_named'],
+    ['userinfo [F4]', () => `alice@127.0.0.1:${sink.port}`, 'unknown_destination'],
+    ['an escape [F4]', () => `127.0.0.1%2f:${sink.port}`, 'unknown_destination'],
+    ['a trailing dot [F4]', () => `localhost.:${sink.port}`, 'not_named'],
+    ['an IPv4-mapped address [F4]', () => `[::ffff:127.0.0.1]:${sink.port}`, 'not_named'],
   ])('from %s', async (_, target, reason) => {
     expect(await reasonOf(clientOf(target()), { deadline: Date.now() + 300 })).toBe(reason)
     expect([...sink.received, ...unixSink.received].flatMap(({ authorization }) => authorization)).toEqual([])
   })
 
-  it('F13 from a channel in clear text where the rule wants TLS, and the other way round', async () => {
+  it('from a channel in clear text where the rule wants TLS, and the other way round [F13]', async () => {
     expect(await reasonOf(clientOf(`localhost:${secureSink.port}`))).toBe('not_named')
     expect(await reasonOf(clientOf(`localhost:${sink.port}`, ca), { deadline: Date.now() + 300 })).toBe('not_named')
   })
@@ -160,12 +160,12 @@ describe('the caller’s token is withheld', () => {
   it.each<readonly [string, ChannelOptions, string]>([
     ['grpc.default_authority', { 'grpc.default_authority': 'elsewhere.example' }, 'custom_connection'],
     ['grpc.ssl_target_name_override', { 'grpc.ssl_target_name_override': 'localhost' }, 'custom_connection'],
-  ])('F13 with %s', async (_, options, reason) => {
+  ])('with %s [F13]', async (_, options, reason) => {
     expect(await reasonOf(clientOf(`localhost:${secureSink.port}`, ca, options))).toBe(reason)
     expect(secureSink.received.map(({ authorization }) => authorization)).toEqual([[]])
   })
 
-  it('F13 with a host of the call’s own', async () => {
+  it('with a host of the call’s own [F13]', async () => {
     expect(await reasonOf(clientOf(`localhost:${sink.port}`), { host: 'elsewhere.example' })).toBe('custom_connection')
     expect(sink.received.map(({ authorization }) => authorization)).toEqual([[]])
   })
@@ -177,7 +177,7 @@ describe('the caller’s token is withheld', () => {
     expect(await reasonOf(clientOf(`localhost:${secureSink.port}`, own))).toBe('custom_connection')
   })
 
-  it('where tracing is suppressed, and where there is no caller', async () => {
+  it('if tracing is suppressed, or there is no caller', async () => {
     const client = clientOf(`127.0.0.1:${sink.port}`)
     const suppress = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
     await runWithToken(alice, () =>
@@ -196,14 +196,14 @@ describe('the caller’s token is withheld', () => {
     expect(sink.received.map(({ authorization }) => authorization)).toEqual([[]])
   })
 
-  it('where it would make the header section too large', async () => {
+  it('if it would make the header section too large', async () => {
     const metadata = new Metadata()
     metadata.set('x-large', 'x'.repeat(17_000))
     expect(await reasonOf(clientOf(`127.0.0.1:${sink.port}`), metadata)).toBe('header_too_large')
   })
 })
 
-describe('F10 a credential of the application stays, alone,', () => {
+describe('a credential of the application stays, alone, [F10]', () => {
   const basic = (): Metadata => {
     const metadata = new Metadata()
     metadata.set('authorization', 'Basic YTpi')
@@ -226,7 +226,7 @@ describe('F10 a credential of the application stays, alone,', () => {
   })
 })
 
-describe('F4 metadata that the application uses again', () => {
+describe('metadata that the application uses again [F4]', () => {
   it('is never written to', async () => {
     const client = clientOf(`127.0.0.1:${sink.port}`)
     const metadata = new Metadata()

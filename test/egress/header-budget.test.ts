@@ -54,7 +54,7 @@ async function call(client: string, bytes: number, target = '/sink/x'): Promise<
 }
 
 describe.each(Object.keys(CLIENTS))('%s', (client) => {
-  it('sends the token where there is room', async () => {
+  it('sends the token if there is room', async () => {
     expect(await call(client, 10_000)).toMatchObject({ status: 200, sent: true })
   })
 

@@ -49,7 +49,7 @@ async function finish(outgoing: ClientRequest): Promise<void> {
 const asCaller = (fn: () => Promise<void>): Promise<Verdicts> => runWithToken(token, () => verdictsOf(fn))
 const at = (sink: Sink): readonly (readonly string[])[] => sink.received.map(({ authorization }) => authorization)
 
-it('F11 a request never shows the token that it is sent with', async () => {
+it('a request never shows the token that it is sent with [F11]', async () => {
   const shown: string[] = []
   await asCaller(async () => {
     const outgoing = request(named.origin)
@@ -68,7 +68,7 @@ it('F11 a request never shows the token that it is sent with', async () => {
   expect(shown.join().toLowerCase()).not.toContain('authorization')
 })
 
-it('F11 nor before it is rendered, to those who print it', async () => {
+it('a request that is printed before it is rendered does not show the token [F11]', async () => {
   let printed = ''
   await asCaller(async () => {
     const outgoing = request(named.origin)
@@ -79,7 +79,7 @@ it('F11 nor before it is rendered, to those who print it', async () => {
   expect(at(named)).toEqual([[`Bearer ${token}`]])
 })
 
-it('F11 headers that are copied to a request elsewhere carry no token', async () => {
+it('headers that are copied to a request elsewhere carry no token [F11]', async () => {
   await asCaller(async () => {
     const first = request(named.origin)
     const copyOf = (headers: RequestOptions['headers']): ClientRequest =>
@@ -97,7 +97,7 @@ it.each([
   ['setHeader', (outgoing: ClientRequest) => outgoing.setHeader('Authorization', 'Basic dTpw')],
   ['appendHeader', (outgoing: ClientRequest) => outgoing.appendHeader('authorization', 'Basic dTpw')],
   ['setHeaders', (outgoing: ClientRequest) => outgoing.setHeaders(new Headers({ authorization: 'Basic dTpw' }))],
-])('F10 %s after the request was created: the application’s own wins, alone', async (_, set) => {
+])('%s after the request was created: the application’s own wins, alone [F10]', async (_, set) => {
   const verdicts = await asCaller(async () => {
     const outgoing = request(named.origin)
     set(outgoing)
@@ -107,7 +107,7 @@ it.each([
   expect(verdicts).toEqual(['own_credential'])
 })
 
-it('F6 a target that becomes absolute after the request was created is for a proxy', async () => {
+it('a target that becomes absolute after the request was created is for a proxy [F6]', async () => {
   const verdicts = await asCaller(async () => {
     const outgoing = request(named.origin)
     outgoing.path = `http://127.0.0.2:${other.port}/`
@@ -130,17 +130,27 @@ it.each([
   expect([verdicts, at(named)]).toEqual([['forwarded'], [[`Bearer ${token}`]]])
 })
 
-it('F12 keep-alive: each request is rendered for its own caller', async () => {
+it('keep-alive: each request is rendered for its own caller [F12]', async () => {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   const users = [token, await issuer.token({ sub: 'bob' }), await issuer.token({ sub: 'carol' })]
   // Created as one caller, sent from the context of another: who created it decides.
-  const created = await Promise.all(users.map((each) => runWithToken(each, () => [request(named.origin, { agent })])))
-  await runWithToken(users[0] ?? '', () => Promise.all(created.map(([outgoing]) => outgoing && finish(outgoing))))
+  const released = Promise.withResolvers<void>()
+  const created = users.map(() => Promise.withResolvers<ClientRequest>())
+  const open = users.map((each, i) =>
+    runWithToken(each, () => {
+      created[i]?.resolve(request(named.origin, { agent }))
+      return released.promise
+    }),
+  )
+  const requests = await Promise.all(created.map(({ promise }) => promise))
+  await runWithToken(users[0] ?? '', () => Promise.all(requests.map(finish)))
+  released.resolve()
+  await Promise.all(open)
   expect(at(named).flat().toSorted()).toEqual(users.map((each) => `Bearer ${each}`).toSorted())
   agent.destroy()
 })
 
-it('F1 follow-redirects: each hop is decided on its own', async () => {
+it('follow-redirects: each hop is decided on its own [F1]', async () => {
   const path = `/redirect/307?${encodeURIComponent(`${other.origin}/out`)}`
   await asCaller(async () => {
     const outgoing = followRedirects.http.request(`${named.origin}${path}`)

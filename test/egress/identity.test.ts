@@ -67,7 +67,7 @@ async function interleave(program: Program, way: string): Promise<Verdict> {
 }
 
 describe.each(OPENTELEMETRY)('on %s', (line) => {
-  it('F12 no way of calling mixes up twenty callers, and none loses one', async () => {
+  it('no way of calling mixes up twenty callers, and none loses one [F12]', async () => {
     await using program = startProgram('pools.cjs', {
       line,
       preload: ['--require', 'otel-token-relay/register'],

@@ -13,6 +13,7 @@ import { createCertificates } from '../support/certificates.ts'
 import { verdictsOf } from '../support/decisions.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
+import { fromNode24 } from '../support/node.ts'
 import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
 
@@ -75,7 +76,9 @@ async function decide(module: typeof http | typeof https, options: RequestOption
 
 const agentOf = (options: object): http.Agent => new http.Agent(options as AgentOptions)
 const port = (): number => named.port
-const cases: readonly [string, () => RequestOptions, string][] = [
+type Case = readonly [string, () => https.RequestOptions, string]
+
+const cases: readonly Case[] = [
   ['host', () => ({ host: '127.0.0.1', port: port() }), 'forwarded'],
   ['hostname', () => ({ hostname: '127.0.0.1', port: port() }), 'forwarded'],
   ['hostname before host', () => ({ hostname: '127.0.0.2', host: '127.0.0.1', port: port() }), 'not_named'],
@@ -91,7 +94,12 @@ const cases: readonly [string, () => RequestOptions, string][] = [
   ['no port', () => ({ host: '127.0.0.1' }), 'not_named'],
   ['defaultPort', () => ({ host: '127.0.0.1', defaultPort: port() }), 'forwarded'],
   ['defaultPort behind port', () => ({ host: '127.0.0.1', port: 9, defaultPort: port() }), 'not_named'],
-  ['defaultPort of an agent', () => ({ host: '127.0.0.1', agent: agentOf({ defaultPort: port() }) }), 'forwarded'],
+  // Agents have taken `defaultPort` and `protocol` from their options since Node 24.
+  ...fromNode24<Case>([
+    'defaultPort of an agent',
+    () => ({ host: '127.0.0.1', agent: agentOf({ defaultPort: port() }) }),
+    'forwarded',
+  ]),
   ['host of an agent', () => ({ host: '127.0.0.1', port: port(), agent: agentOf({ host: '127.0.0.2' }) }), 'not_named'],
   ['port of an agent', () => ({ host: '127.0.0.1', port: port(), agent: agentOf({ port: 9 }) }), 'not_named'],
   [
@@ -151,7 +159,7 @@ it.each(cases)('http: %s', async (_, options, verdict) => {
 })
 
 const ca = (): { ca: string } => ({ ca: certificates.ca })
-const secureCases: readonly [string, () => https.RequestOptions, string][] = [
+const secureCases: readonly Case[] = [
   ['host', () => ({ ...ca(), host: 'localhost', port: securePort, family: 4 }), 'forwarded'],
   [
     'servername',
@@ -173,13 +181,13 @@ const secureCases: readonly [string, () => https.RequestOptions, string][] = [
     () => ({ ...ca(), host: 'localhost', port: securePort, family: 4, headers: { host: `LOCALHOST:${securePort}` } }),
     'forwarded',
   ],
-  [
-    'F3 an http agent that only says https',
+  ...fromNode24<Case>([
+    'an http agent that only says https [F3]',
     () => ({ host: '127.0.0.1', port: port(), agent: agentOf({ protocol: 'https:' }) }),
     'unknown_destination',
-  ],
+  ]),
   [
-    'F3 an http agent, and a protocol to match it',
+    'an http agent, and a protocol to match it [F3]',
     () => ({ protocol: 'http:', host: '127.0.0.2', port: port(), agent: new http.Agent() }),
     'not_named',
   ],
@@ -194,7 +202,7 @@ it.each(secureCases)('https: %s', async (_, options, verdict) => {
   expect(await decide(https, options())).toEqual([verdict])
 })
 
-it('F3 https with an http agent is refused by Node, and sends nothing', async () => {
+it('https with an http agent is refused by Node, and sends nothing [F3]', async () => {
   const options = { host: '127.0.0.1', port: port(), agent: new http.Agent() }
   await expect(decide(https, options)).rejects.toMatchObject({ code: 'ERR_INVALID_PROTOCOL' })
 })

@@ -18,6 +18,7 @@ import type { Verdicts } from '../support/decisions.ts'
 import { verdictsOf } from '../support/decisions.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
+import { NODE_MAJOR } from '../support/node.ts'
 import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
 
@@ -106,7 +107,7 @@ const viaNode = async (module: typeof http | typeof https, url: string, agent: h
   agent.destroy()
 }
 
-describe.skipIf(Number(process.versions.node.split('.')[0]) < 24)('proxyEnv of Node’s own agents', () => {
+describe.skipIf(NODE_MAJOR < 24)('proxyEnv of Node’s own agents', () => {
   const proxied = (): object => ({ proxyEnv: { HTTP_PROXY: proxyUrl, HTTPS_PROXY: proxyUrl } })
 
   it('http: the proxy would read it', async () => {
@@ -149,7 +150,7 @@ describe.each(COPIES)('undici %s', (_version, undici) => {
         ]),
   ]
 
-  it.each(agents)('%s to an http destination: the proxy would read it', async (_, create) => {
+  it.each(agents)('%s to an http destination: the proxy would read it [F7]', async (_, create) => {
     expect(['proxied', 'custom_connection']).toContain(await verdictOf(() => send(named.origin, create())))
     expect(named.received.map(({ authorization }) => authorization)).toEqual([[]])
   })

@@ -38,7 +38,7 @@ it.each([
   ['6', undici6 as unknown as typeof undici8],
   ['7', undici7 as unknown as typeof undici8],
   ['8', undici8],
-])('F12 undici %s: a body that alice resumes lets bob and carol go, each with their own token', async (_, undici) => {
+])('undici %s: a body that alice resumes lets bob and carol go, each with their own token [F12]', async (_, undici) => {
   seen.length = 0
   const pool = new undici.Pool(origin, { connections: 1 })
   const agent = new undici.RetryAgent(pool)

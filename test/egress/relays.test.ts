@@ -64,7 +64,7 @@ describe.each([
     await body.text()
   }
 
-  it('a connection that is older than the relay carries the token where its peer can be told', async () => {
+  it('a connection that is older than the relay carries the token if its peer is known', async () => {
     const lookup: LookupFunction = (_name, { all }, done) =>
       all === true ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4)
     const byAddress = new undici.Client(named.origin)

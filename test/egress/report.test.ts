@@ -34,7 +34,7 @@ describe('report', () => {
     expect(service.sink.received.map(({ authorization }) => authorization)).toEqual([[], [], ['Basic eDp5']])
   })
 
-  it('tells the span what would have happened, and where', async () => {
+  it('records on the span what would have happened, and where', async () => {
     const events: (readonly [string, unknown])[] = []
     const span = Object.assign(trace.wrapSpanContext(INVALID_SPAN_CONTEXT), {
       isRecording: () => true,
@@ -69,7 +69,7 @@ describe('report', () => {
     ])
   })
 
-  it('remembers where callers went, the most frequent first, with the last verdict', async () => {
+  it('remembers the destinations of callers, the most frequent first, with the last verdict', async () => {
     await get(unnamed)
     await get(named)
     await get(named)
@@ -116,7 +116,7 @@ describe('what is remembered is bounded', () => {
     'https://*.internal.example',
     'https://*.example:8443',
     'http://*',
-  ])('F5 %s, which a hostile URL can name, does not become a rule for many', async (url) => {
+  ])('%s, which a hostile URL can name, does not become a rule for many [F5]', async (url) => {
     const { Agent, request } = await import('undici')
     const nowhere = new Agent({ connect: (_, done) => done(new Error('no network'), null) })
     await runWithToken(TOKEN, () => request(url, { dispatcher: nowhere })).catch(() => undefined)

@@ -87,7 +87,7 @@ describe.each([
   ['shared.mjs', '--require'],
   ['shared.mjs', '--import'],
 ])('%s behind %s', (file, preload) => {
-  it('F12 an undici that is loaded after the relay is covered as well', async () => {
+  it('an undici that is loaded after the relay is covered as well [F12]', async () => {
     await using program = startProgram(file, {
       preload: [preload, 'otel-token-relay/register'],
       env: {
@@ -119,7 +119,7 @@ describe.each([
   const as = (user: keyof typeof tokens, dispatcher: undici8.Dispatcher, path: string): Promise<string> =>
     runWithToken(tokens[user], async () => (await undici.request(`${origin}${path}`, { dispatcher })).body.text())
 
-  it.each(compositions)('F12 %s: bob never sees what alice was answered', async (_name, compose) => {
+  it.each(compositions)('%s: bob never sees what alice was answered [F12, F22]', async (_name, compose) => {
     for (const path of ['/public', '/moved', '/stale']) {
       const agent = new undici.Agent()
       const composed = agent.compose([...compose(undici)])
@@ -134,7 +134,7 @@ describe.each([
     }
   })
 
-  it('F12 the cache and the deduplication still work', async () => {
+  it('the cache and the deduplication still work [F12]', async () => {
     const agent = new undici.Agent().compose(undici.interceptors.cache())
     expect([await as('alice', agent, '/public'), await as('bob', agent, '/public')]).toEqual(['nobody', 'nobody'])
     expect(requests).toBe(1)

@@ -77,7 +77,7 @@ const clients: readonly [string, (url: string) => Promise<unknown>][] = [
 const isSentNamed = (name: string, text: string): boolean =>
   isNamed(name === 'undici' && URL.canParse(text) ? new URL(text).origin : text)
 
-it.each(clients)('%s: every spelling arrives where it should, with the token or without', async (name, client) => {
+it.each(clients)('%s: every spelling arrives at its server, with the token or without', async (name, client) => {
   const wrong: string[] = []
   const outcomes = { forwarded: 0, withheld: 0, refused: 0 }
   // One path is enough: what differs by client is the authority. At some addresses nobody answers, for seconds.

@@ -6,14 +6,15 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeProtectedHeader, jwtVerify } from 'jose'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ExchangeOptions, TokenSource } from '../../src/index.ts'
 import type { Certificates } from '../support/certificates.ts'
 import { createCertificates } from '../support/certificates.ts'
+import type { Rig } from '../support/exchange-rig.ts'
+import { outcome, startRig } from '../support/exchange-rig.ts'
+import { waitFor } from '../support/patience.ts'
 import type { TokenEndpoint, TokenQuestion } from '../support/token-endpoint.ts'
 import { startTokenEndpoint } from '../support/token-endpoint.ts'
-import type { Rig } from './rig.ts'
-import { outcome, startRig } from './rig.ts'
 
 let rig: Rig
 let folder: string
@@ -192,7 +193,7 @@ describe('tls_client_auth', () => {
     expect(last(secure).parameters.has('client_secret')).toBe(false)
   })
 
-  it('F17 the token endpoint is found in the metadata: on the host of the issuer, or where certificates are asked for', async () => {
+  it('the token endpoint is found in the metadata: on the host of the issuer, or on the one for certificates [F17]', async () => {
     const { tokenEndpoint: _, ...found } = await clientCalled('user-service')
     const attempt = async (metadata: object, changes: object = {}): Promise<unknown> => {
       for (const name of Object.keys(rig.issuer.metadata)) Reflect.deleteProperty(rig.issuer.metadata, name)
@@ -222,7 +223,7 @@ describe('tls_client_auth', () => {
     const ready = Promise.withResolvers<void>()
     secure.answer = { after: ready.promise }
     const underWay = ask()
-    await vi.waitFor(() => expect(secure.requests).toHaveLength(2))
+    await waitFor(() => expect(secure.requests).toHaveLength(2))
 
     const next = await certificates.client('second')
     // The certificate is there before its key: the old pair is used until both fit each other.

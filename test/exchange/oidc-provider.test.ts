@@ -8,11 +8,11 @@ import type { JWTPayload } from 'jose'
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
 import type { DestinationExchangeOptions, ExchangeOptions, TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, runAs, runWithToken } from '../../src/index.ts'
+import { claimsOf, outcome } from '../support/exchange-rig.ts'
 import type { OidcProvider } from '../support/oidc-provider.ts'
 import { startOidcProvider } from '../support/oidc-provider.ts'
 import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
-import { claimsOf, outcome } from './rig.ts'
 
 const USERS = 'https://users.example'
 const PROFILES = 'https://profiles.example'
@@ -76,7 +76,7 @@ async function send(token: string): Promise<string> {
   return sink.received.at(-1)?.authorization[0]?.slice(7) ?? ''
 }
 
-it('F15 the audience changes, the scopes become fewer, and each hop adds its actor in front of the others', async () => {
+it('the audience changes, the scopes become fewer, and each hop adds its actor in front of the others [F15]', async () => {
   start(USERS, { clientId: 'user-service', ...BY_KEY }, { audience: PROFILES, scope: 'profiles:read invoices:read' })
   const first = await send(await userToken())
   expect(claimsOf([first])).toMatchObject({
@@ -100,12 +100,12 @@ it('F15 the audience changes, the scopes become fewer, and each hop adds its act
   })
 })
 
-it('the actor that a service names with a token of its own is the one in the chain', async () => {
+it('the actor that a service names with its own token is the one in the chain', async () => {
   start(USERS, { clientId: 'user-service', ...BY_KEY, actor: true }, { audience: BILLING, scope: 'invoices:read' })
   expect(claimsOf([await send(await userToken())])).toMatchObject({ sub: 'alice', act: { sub: 'user-service' } })
 })
 
-it('F16 F17 what the server refuses is refused here: more scopes, unknown audiences, callers of others', async () => {
+it('what the server refuses is refused here: more scopes, unknown audiences, callers of others [F16, F17]', async () => {
   const exchange = { clientId: 'user-service', ...BY_KEY }
   for (const rule of [{ audience: BILLING, scope: 'invoices:write' }, { audience: 'https://unknown.example' }]) {
     start(USERS, exchange, rule)
@@ -149,7 +149,7 @@ it('a refresh token is rotated, and used once however many ask', async () => {
   const first = await Promise.all(Array.from({ length: 20 }, () => source.get()))
   expect(new Set(first).size).toBe(1)
   expect(first[0]).toMatchObject({ subject: 'alice', audience: [BILLING] })
-  // The server would take back everything if the first one were used twice.
+  // The server would revoke everything if the first one were used twice.
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 290_000 })
   try {
     const second = await source.get({ validForMillis: 20_000 })

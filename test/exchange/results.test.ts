@@ -1,10 +1,10 @@
 /** What the token endpoint may give: the token that was asked for, and nothing else. */
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { RelayChanges, Rig } from '../support/exchange-rig.ts'
+import { claimsOf, outcome, startRig } from '../support/exchange-rig.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 import type { TokenAnswer } from '../support/token-endpoint.ts'
-import type { RelayChanges, Rig } from './rig.ts'
-import { claimsOf, outcome, startRig } from './rig.ts'
 
 let rig: Rig
 beforeAll(async () => {
@@ -64,7 +64,7 @@ const jwt = (claims: object, header: Readonly<Record<string, unknown>> = {}): To
   members: { access_token: createSigner().token(goodClaims(rig.issuer.issuer, { aud: 'billing', ...claims }), header) },
 })
 
-describe('F16 is refused, and nothing leaves', () => {
+describe('is refused, and nothing leaves [F16]', () => {
   it.each<readonly [string, () => TokenAnswer, RelayChanges?]>([
     ['a wider scope than the caller has', () => ({ claims: { scope: 'invoices:read invoices:write' } })],
     ['a wider scope in the response only', () => ({ members: { scope: 'invoices:read admin' } })],
@@ -115,8 +115,8 @@ describe('F16 is refused, and nothing leaves', () => {
     ['null', () => ({ body: 'null' })],
     ['garbage', () => ({ body: '{"access_token":' })],
     ['nothing', () => ({ body: '' })],
-    ['F17 a page', () => ({ body: '<html>sign in</html>', headers: { 'content-type': 'text/html' } })],
-    ['F17 JSON that says it is a page', () => ({ headers: { 'content-type': 'text/html' } })],
+    ['a page [F17]', () => ({ body: '<html>sign in</html>', headers: { 'content-type': 'text/html' } })],
+    ['JSON that says it is a page [F17]', () => ({ headers: { 'content-type': 'text/html' } })],
   ])('%s', async (...row) => {
     const [, answer, changes] = row as unknown as readonly [string, () => TokenAnswer, RelayChanges?]
     if (changes !== undefined) await rig.relayWith(changes)
@@ -138,7 +138,7 @@ describe('F16 is refused, and nothing leaves', () => {
   })
 })
 
-describe('F17 a token endpoint that gives none', () => {
+describe('a token endpoint that gives none [F17]', () => {
   it.each<readonly [string, TokenAnswer, string]>([
     ['says invalid_grant', { status: 400, body: '{"error":"invalid_grant"}' }, 'ERR_TOKEN_EXCHANGE_REFUSED'],
     ['does not know the client', { status: 401, body: '{"error":"invalid_client"}' }, 'ERR_TOKEN_EXCHANGE_REFUSED'],
@@ -153,7 +153,7 @@ describe('F17 a token endpoint that gives none', () => {
     expect(await attempt(answer)).toEqual([code, []])
   })
 
-  it('redirects: nobody follows, and the secret goes nowhere else', async () => {
+  it('redirects are not followed, and the secret goes nowhere else', async () => {
     const location = `${rig.sink.origin}/token`
     const [prepared, tokens] = await attempt({ status: 307, headers: { location } })
     expect([prepared, tokens]).toEqual(['ERR_TOKEN_EXCHANGE_UNAVAILABLE', []])
@@ -172,7 +172,7 @@ describe('F17 a token endpoint that gives none', () => {
     expect(await attempt({})).toEqual(['ERR_TOKEN_EXCHANGE_UNAVAILABLE', []])
   })
 
-  it('is in the way of the caller’s own token only where the rule does not say otherwise', async () => {
+  it('keeps the caller’s own token back unless the rule says otherwise', async () => {
     await rig.relayWith({ rule: { onFailure: 'forward' } })
     rig.endpoint.answer = { status: 500 }
     const token = await rig.issuer.token()

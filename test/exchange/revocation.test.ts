@@ -1,9 +1,10 @@
 /** C5 What was revoked is exchanged for nothing, and nothing that it was exchanged for is used. */
 
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RevocationEntry } from '../../src/index.ts'
-import type { Rig } from './rig.ts'
-import { outcome, startRig } from './rig.ts'
+import type { Rig } from '../support/exchange-rig.ts'
+import { outcome, startRig } from '../support/exchange-rig.ts'
+import { waitFor } from '../support/patience.ts'
 
 let rig: Rig
 beforeAll(async () => {
@@ -29,7 +30,7 @@ const entries = (): readonly (readonly [string, RevocationEntry])[] => {
   ]
 }
 
-describe.each(['the token', 'its session', 'its subject'])('C5 the caller’s own: %s is revoked', (name) => {
+describe.each(['the token', 'its session', 'its subject'])('the caller’s own: %s is revoked [C5]', (name) => {
   const revoke = (): Promise<void> =>
     rig.relay.revoke(entries().find(([each]) => each === name)?.[1] as RevocationEntry)
   const token = () => rig.issuer.token({ jti: 'token-1', sid: 'session-1' })
@@ -54,7 +55,7 @@ describe.each(['the token', 'its session', 'its subject'])('C5 the caller’s ow
       const ready = Promise.withResolvers<void>()
       rig.endpoint.answer = { after: ready.promise }
       const [prepared, sent] = [prepare(), rig.send()]
-      await vi.waitFor(() => expect(asked()).toBe(1))
+      await waitFor(() => expect(asked()).toBe(1))
       await revoke()
       ready.resolve()
       expect([await prepared, await sent]).toEqual(['ERR_TOKEN_REVOKED', []])
@@ -62,7 +63,7 @@ describe.each(['the token', 'its session', 'its subject'])('C5 the caller’s ow
   })
 })
 
-describe('C5 the exchanged one is revoked', () => {
+describe('the exchanged one is revoked [C5]', () => {
   it('it does not leave any more, and neither does the caller’s own', async () => {
     await rig.relayWith({ rule: { onFailure: 'forward' } })
     rig.endpoint.answer = { claims: { jti: 'exchanged-1' } }
@@ -85,7 +86,7 @@ describe('C5 the exchanged one is revoked', () => {
   })
 })
 
-it('C5 a list that cannot be trusted: nothing is exchanged and nothing used', async () => {
+it('a list that cannot be trusted: nothing is exchanged and nothing used [C5]', async () => {
   let available = true
   const list = {
     isRevoked: () => false,

@@ -3,17 +3,19 @@
 import { context } from '@opentelemetry/api'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { OptionError, parseOptions } from '../../src/options.ts'
+import { OptionError } from '../../src/base/option-checks.ts'
+import { parseOptions } from '../../src/config/options.ts'
 import { isTracingSuppressed } from '../../src/telemetry/suppression.ts'
+import { claimsOf, outcome } from '../support/exchange-rig.ts'
+import { waitFor } from '../support/patience.ts'
 import { HAS_REDIS } from '../support/redis.ts'
 import { P256, randomSecret } from '../support/sealing.ts'
-import { claimsOf, outcome } from './rig.ts'
 import type { SharedRig } from './shared-rig.ts'
-import { startSharedRig, within } from './shared-rig.ts'
+import { startSharedRig } from './shared-rig.ts'
 
 const ENTRIES = { find: async () => undefined, keep: async () => undefined, release: async () => undefined }
 
-describe.runIf(HAS_REDIS)('F16 another process', () => {
+describe.runIf(HAS_REDIS)('another process [F16]', () => {
   let shared: SharedRig
   beforeAll(async () => {
     shared = await startSharedRig()
@@ -33,7 +35,7 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     return after.find((key) => !before.includes(key)) ?? ''
   }
 
-  it('uses what the first one got, and asks nobody', async () => {
+  it('uses what the first one got, and does not ask the issuer', async () => {
     const alice = await token()
     await exchanged(alice)
     const [sent] = await shared.rig.as(alice, () => shared.rig.send())
@@ -58,16 +60,16 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     expect([exchanges.length, await shared.outcomes()]).toEqual([1, { miss: 1 }])
   })
 
-  it('C3 never uses what is another caller’s: a value that was moved is replaced', async () => {
+  it('never uses what is another caller’s: a value that was moved is replaced [C3]', async () => {
     const [alice, bob] = [await token('alice'), await token('bob')]
     const [ofAlice, ofBob] = [await exchanged(alice), await exchanged(bob)]
     await shared.direct.set(ofBob, (await shared.direct.get(ofAlice)) ?? '')
     const [sent] = await shared.rig.as(bob, () => shared.rig.send())
     expect(claimsOf([sent ?? '']).sub).toBe('bob')
     expect([shared.asked(), await shared.outcomes()]).toEqual([3, { 'unusable ERR_TOKEN_SEAL': 1, miss: 1 }])
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       expect(await shared.direct.get(ofBob)).not.toBe(await shared.direct.get(ofAlice))
-    }, within)
+    })
     await shared.another()
     expect([await shared.prepare(bob), shared.asked(), await shared.outcomes()]).toEqual(['done', 3, { hit: 1 }])
   })
@@ -76,7 +78,7 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     ['is a token', () => `${'a'.repeat(40)}.${'b'.repeat(40)}.${'c'.repeat(40)}`],
     ['was cut', (kept) => kept.slice(0, -1)],
     ['is something else', (kept) => `${kept} `],
-  ])('H9 replaces what %s', async (_, change) => {
+  ])('replaces what %s [H9]', async (_, change) => {
     const alice = await token()
     const key = await exchanged(alice)
     await shared.direct.set(key, change((await shared.direct.get(key)) ?? ''))
@@ -84,7 +86,7 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     expect(await shared.outcomes()).toEqual({ 'unusable ERR_TOKEN_SEAL': 1, miss: 1 })
   })
 
-  it('H4 reads what was sealed with an older key, and seals with the newer one', async () => {
+  it('reads what was sealed with an older key, and seals with the newer one [H4]', async () => {
     const [alice, bob] = [await token('alice'), await token('bob')]
     const older = await exchanged(alice)
     const newKey = { kid: 'cache-2', secret: randomSecret() }
@@ -98,7 +100,7 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     await shared.outcomes()
     expect([await shared.prepare(alice), shared.asked()]).toEqual(['done', 3])
     expect(await shared.outcomes()).toEqual({ 'unusable ERR_TOKEN_SEAL': 1, miss: 1 })
-    await vi.waitFor(async () => expect(await kidAt(older)).toBe('cache-2'), within)
+    await waitFor(async () => expect(await kidAt(older)).toBe('cache-2'))
   })
 
   async function kidAt(key: string): Promise<unknown> {
@@ -106,7 +108,7 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     return (JSON.parse(Buffer.from(header, 'base64url').toString()) as { kid: unknown }).kid
   }
 
-  it('H7 seals with a secret, whatever key is first', async () => {
+  it('seals with a secret, whatever key is first [H7]', async () => {
     const alice = await token()
     const jwk = { kid: 'public-1', jwk: P256.jwk }
     await shared.another({ relay: { sealing: { keys: [jwk, shared.key] } } })
@@ -115,7 +117,7 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     expect(await kidAt(key)).toBe('cache-1')
   })
 
-  it('C5 uses nothing for a token that was revoked, and does not even look', async () => {
+  it('uses nothing for a token that was revoked, and does not even look [C5]', async () => {
     const alice = await token('alice', { jti: 'alice-1' })
     await exchanged(alice)
     const { issuer } = shared.rig.issuer
@@ -129,7 +131,7 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     find.mockRestore()
   })
 
-  it('C5 does not use what was revoked itself', async () => {
+  it('does not use what was revoked itself [C5]', async () => {
     shared.rig.endpoint.answer = () => ({ claims: { jti: `exchanged-${shared.asked()}` } })
     const alice = await token()
     await exchanged(alice)
@@ -162,7 +164,7 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     expect(shared.asked()).toBe(1)
   })
 
-  it('G5 asks Redis where no span sees it', async () => {
+  it('asks Redis without a span [G5]', async () => {
     const { call } = Redis.prototype
     const suppressed: boolean[] = []
     const spy = vi.spyOn(Redis.prototype, 'call').mockImplementation(function (this: Redis, ...words) {
@@ -174,7 +176,7 @@ describe.runIf(HAS_REDIS)('F16 another process', () => {
     expect(suppressed).toEqual([true, true])
   })
 
-  it('keeps nothing of what the issuer refuses, and nothing of its own tokens', async () => {
+  it('keeps no refusal of the issuer, and none of the service’s own tokens', async () => {
     shared.rig.endpoint.answer = { status: 400 }
     expect(await shared.prepare(await token())).toBe('ERR_TOKEN_EXCHANGE_REFUSED')
     shared.rig.endpoint.answer = {}
@@ -191,7 +193,7 @@ describe('a shared cache', () => {
   }
   const path = 'issuers[0].exchange.sharedCache'
 
-  it('H7 needs a secret: nobody with a public key may put tokens there', () => {
+  it('needs a secret: the holder of a public key may put no tokens there [H7]', () => {
     const [jwk, secret] = [
       { kid: 'a', jwk: P256.jwk },
       { kid: 'b', secret: randomSecret() },

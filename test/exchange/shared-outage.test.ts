@@ -2,14 +2,15 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { activeRelay } from '../../src/ingress/active-relay.ts'
+import { claimsOf } from '../support/exchange-rig.ts'
+import { waitFor } from '../support/patience.ts'
 import { HAS_REDIS } from '../support/redis.ts'
-import { claimsOf } from './rig.ts'
 import type { SharedRig } from './shared-rig.ts'
-import { startSharedRig, within } from './shared-rig.ts'
+import { startSharedRig } from './shared-rig.ts'
 
 const token = (shared: SharedRig, claims = {}): Promise<string> => shared.rig.issuer.token(claims)
 
-describe.runIf(HAS_REDIS)('C13 Redis', () => {
+describe.runIf(HAS_REDIS)('Redis [C13]', () => {
   let shared: SharedRig
   beforeAll(async () => {
     shared = await startSharedRig(100)
@@ -28,39 +29,39 @@ describe.runIf(HAS_REDIS)('C13 Redis', () => {
     }
     await calls(5)
     await shared.redis.kill()
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       await calls(1)
       expect(await shared.outcomes()).toHaveProperty('unavailable')
-    }, within)
+    })
     await calls(20)
     const { unavailable, ...others } = await shared.outcomes()
     expect(unavailable).toBeGreaterThanOrEqual(20)
     expect(others).toEqual({})
     await shared.redis.restart()
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       const again = await calls(1)
       await shared.another()
       await shared.prepare(again)
       expect(await shared.outcomes()).toHaveProperty('hit')
-    }, within)
+    })
   })
 
   it('does not answer: the issuer does', async () => {
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       await shared.prepare(await token(shared))
       expect(await shared.outcomes()).toHaveProperty('miss')
-    }, within)
+    })
     shared.redis.freeze()
     const sent = await shared.rig.as(await token(shared), () => shared.rig.send())
     expect(claimsOf(sent)).toMatchObject({ sub: 'alice', aud: 'billing' })
     shared.redis.thaw()
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       const again = await token(shared)
       await shared.prepare(again)
       await shared.another()
       await shared.prepare(again)
       expect(await shared.outcomes()).toHaveProperty('hit')
-    }, within)
+    })
   })
 
   it.each<readonly [string, () => unknown]>([
@@ -111,13 +112,13 @@ describe.runIf(HAS_REDIS)('what another process has got a while ago', () => {
     at(75)
     await shared.another()
     expect(await send(alice)).toBe('1')
-    await vi.waitFor(async () => expect(await send(alice)).toBe('2'), within)
-    await vi.waitFor(async () => expect(await shared.direct.get(key)).not.toBe(first), within)
+    await waitFor(async () => expect(await send(alice)).toBe('2'))
+    await waitFor(async () => expect(await shared.direct.get(key)).not.toBe(first))
     await shared.another()
     expect([await send(alice), shared.asked()]).toEqual(['2', 2])
   })
 
-  it('B5 is not used after its end, nor after that of the caller’s own, whatever Redis does', async () => {
+  it('is not used after its end, nor after that of the caller’s own, whatever Redis does [B5]', async () => {
     const alice = await longLived()
     const bob = await token(shared, { sub: 'bob', iat: NOW / 1000, exp: NOW / 1000 + 50 })
     expect([await send(alice), await send(bob)]).toEqual(['1', '2'])
@@ -136,6 +137,17 @@ describe.runIf(HAS_REDIS)('what another process has got a while ago', () => {
     expect(await shared.outcomes()).toEqual({ 'unusable ERR_TOKEN_SEAL': 1, miss: 1 })
   })
 
+  it.each([
+    30, 60, 3_600,
+  ])('is kept in Redis no longer than it can be opened: maxAgeSeconds of %i', async (maxAgeSeconds) => {
+    await shared.another({ relay: { sealing: { keys: [shared.key], maxAgeSeconds } } })
+    expect(await send(await longLived())).toBe('1')
+    const [key = ''] = await shared.kept(1)
+    const life = await shared.direct.pttl(key)
+    expect(life).toBeGreaterThan(0)
+    expect(life).toBeLessThanOrEqual(Math.min(maxAgeSeconds, 100) * 1_000)
+  })
+
   it('is replaced for a call that takes longer than it lasts', async () => {
     const alice = await longLived()
     expect(await send(alice)).toBe('1')
@@ -149,7 +161,7 @@ describe.runIf(HAS_REDIS)('what another process has got a while ago', () => {
     expect(shared.asked()).toBe(2)
   })
 
-  it('is replaced where a destination refuses it', async () => {
+  it('is replaced if a destination refuses it', async () => {
     const alice = await longLived()
     expect(await send(alice)).toBe('1')
     await shared.kept(1)

@@ -1,16 +1,17 @@
 /** A rig whose relay can be replaced by another process's: with an empty memory, and the same cache on a real Redis. */
 
 import { Redis } from 'ioredis'
-import { vi } from 'vitest'
 import type { RedisTokenCache } from '../../src/redis/index.ts'
 import { createRedisTokenCache } from '../../src/redis/index.ts'
+import type { RelayChanges, Rig } from '../support/exchange-rig.ts'
+import { outcome, startRig } from '../support/exchange-rig.ts'
 import type { RecordedMetrics } from '../support/metrics.ts'
 import { recordMetrics } from '../support/metrics.ts'
+import { waitFor } from '../support/patience.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { startRedis } from '../support/redis.ts'
+import { Resources } from '../support/resources.ts'
 import { randomSecret } from '../support/sealing.ts'
-import type { RelayChanges, Rig } from './rig.ts'
-import { outcome, startRig } from './rig.ts'
 
 export interface SharedRig extends AsyncDisposable {
   readonly rig: Rig
@@ -30,10 +31,8 @@ export interface SharedRig extends AsyncDisposable {
   clear(): Promise<void>
 }
 
-export const within = { timeout: 30_000, interval: 5 }
-
 export async function startSharedRig(timeoutMillis = 10_000): Promise<SharedRig> {
-  await using resources = new AsyncDisposableStack()
+  await using resources = new Resources()
   const redis = resources.use(await startRedis())
   const direct = new Redis(redis.url, { retryStrategy: () => 50 }).on('error', () => undefined)
   resources.defer(() => direct.disconnect())
@@ -65,11 +64,11 @@ export async function startSharedRig(timeoutMillis = 10_000): Promise<SharedRig>
     },
     prepare: (token) => rig.as(token, () => outcome(rig.relay.prepare(rig.sink.origin))),
     kept: (count) =>
-      vi.waitFor(async () => {
+      waitFor(async () => {
         const keys = await direct.keys('*:exchanged:*')
         if (keys.length !== count || keys.some((name) => name.endsWith(':asking'))) throw new Error(keys.join())
         return keys
-      }, within),
+      }),
     async outcomes() {
       const now: Record<string, number> = {}
       for (const [attributes, value] of await metrics.values('auth.exchange.cache')) {
@@ -88,7 +87,7 @@ export async function startSharedRig(timeoutMillis = 10_000): Promise<SharedRig>
       await sharedRig.another()
       await sharedRig.outcomes()
     },
-    [Symbol.asyncDispose]: () => moved.disposeAsync(),
+    [Symbol.asyncDispose]: () => moved[Symbol.asyncDispose](),
   }
   return sharedRig
 }

@@ -21,7 +21,7 @@ export interface FuzzOptions {
 }
 
 /** What must not happen, and with which input: its number, from which the same seed makes it again, and its text. */
-export interface Finding {
+interface Finding {
   readonly defect: 'crash' | 'untyped error' | 'false accept' | 'good refused'
   readonly kind: string
   readonly input: number

@@ -27,10 +27,10 @@ function createRelay(isGated: boolean): TokenRelay {
   const relay = createTokenRelay({
     issuers: [issuer, other].map(({ issuer }) => ({ issuer, audience: 'user-service' })),
     destinations: [{ to: named.origin }],
-    // So that the gate leaves to the adapters what they decide.
-    ingress: { mode: 'optional' },
+    // An optional gate leaves to the adapters what they decide.
+    ingress: { mode: isGated ? 'optional' : 'off' },
   })
-  if (isGated) relay.instrumentation.enable()
+  expect(relay.instrumentation.getConfig()).toEqual({ enabled: isGated })
   return relay
 }
 
@@ -70,7 +70,7 @@ describe.each([
       expect(app.handled()).toEqual([])
     })
 
-    it('G8 every kind of bad token gets one answer, whatever the mode', async () => {
+    it('every kind of bad token gets one answer, whatever the mode [G8]', async () => {
       const tokens = await Promise.all([
         issuer.token({ aud: 'another' }),
         issuer.token({ exp: 1_000_000, iat: 999_000 }),
@@ -90,7 +90,7 @@ describe.each([
       expect(await sendAs('/whoami', { sub: 'bob' })).toMatch(/^HTTP\/1\.1 200 [\s\S]*{"callers":\["bob"\]}/)
     })
 
-    it('optional: nobody is nobody', async () => {
+    it('optional: a request without a token has no caller', async () => {
       expect(await send('/optional')).toMatch(/^HTTP\/1\.1 200 [\s\S]*{"callers":\["nobody"\]}/)
       expect(await sendAs('/optional')).toContain('{"callers":["alice"]}')
     })
@@ -105,7 +105,7 @@ describe.each([
       expect((await sendAs('/stream')).match(/alice|nobody/g)).toEqual(Array(5).fill('alice'))
     })
 
-    it('a route that requires a scope says which, and lets nobody else in', async () => {
+    it('a route that requires a scope says which, and admits no other caller', async () => {
       expect(await sendAs('/scoped')).toContain('{"callers":["alice"]}')
       app.handled()
       for (const target of ['/admin', '/both']) {
@@ -120,7 +120,7 @@ describe.each([
       expect(app.handled()).toEqual(['/admin'])
     })
 
-    it('E1 two Authorization lines are no token, whichever is good', async () => {
+    it('two Authorization lines are no token, whichever is good [E1]', async () => {
       const good = bearer(await issuer.token())
       const bad = bearer(await issuer.token({ aud: 'another' }))
       for (const lines of [
@@ -138,7 +138,7 @@ describe.each([
       expect(app.handled()).toEqual([])
     })
 
-    it('E2 a list, quotes, parameters, a tab or latin-1 is no token', async () => {
+    it('a list, quotes, parameters, a tab or latin-1 is no token [E2]', async () => {
       const token = await issuer.token()
       const values = [`${token}, Bearer ${token}`, `"${token}"`, `${token} x`, `\t${token}`, `${token}\u00ff`, '']
       for (const value of values) {
@@ -147,7 +147,7 @@ describe.each([
       expect(app.handled()).toEqual([])
     })
 
-    it('E3 the scheme is Bearer in any case, and no other', async () => {
+    it('the scheme is Bearer in any case, and no other [E3]', async () => {
       const token = await issuer.token()
       const status = async (scheme: string) => statuses(await send('/whoami', [`Authorization: ${scheme} ${token}`]))[0]
       expect(await Promise.all(['bearer', 'BEARER', 'DPoP', 'Basic'].map(status))).toEqual([200, 200, 401, 401])
@@ -171,7 +171,7 @@ describe.each([
       expect(answer.endsWith('\r\n\r\n')).toBe(true)
     })
 
-    it('does not wait for the rest of a large body that nobody is going to read', async () => {
+    it('does not wait for the rest of a large body that is not going to be read', async () => {
       const fields = ['Connection: keep-alive', 'Content-Length: 10000000', 'Content-Type: text/x']
       const answer = await send('/body', fields, { method: 'POST' })
       expect(statuses(answer)).toEqual([401])
@@ -192,7 +192,7 @@ describe.each([
       expect(unnamed.received.map(({ authorization }) => authorization)).toEqual([[]])
     })
 
-    it('G1 interleaved callers are never taken for one another', async () => {
+    it('interleaved callers are never taken for one another [G1]', async () => {
       named.clear()
       const subjects = Array.from({ length: 100 }, (_, i) => `user-${i}`)
       const tokens = await Promise.all(subjects.map((sub) => issuer.token({ sub })))

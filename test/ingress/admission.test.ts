@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AdmissionOptions, AdmissionRequest, Admitted, Refused, TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
 import { optionsFor } from '../support/relay.ts'
-import { signer, tokenOf } from '../support/service.ts'
+import { deferred, signer, tokenOf } from '../support/service.ts'
 
 const TO = 'https://named.example'
 let relay: TokenRelay
@@ -42,7 +42,7 @@ describe('lets in', () => {
     expect(relay.admit(withToken(token))).not.toBeInstanceOf(Promise)
   })
 
-  it('nobody, where the mode is optional', async () => {
+  it('a request without a token, if the mode is optional', async () => {
     const { credential, run } = await admitted({ headers: {} }, { mode: 'optional' })
     expect(credential).toBeUndefined()
     expect(run(() => getActiveCredential())).toBeUndefined()
@@ -53,23 +53,29 @@ describe('lets in', () => {
 
 describe('refuses', () => {
   it.each<readonly [string, AdmissionRequest, AdmissionOptions | undefined, string, number]>([
-    ['nobody', { headers: {} }, undefined, 'ERR_TOKEN_MISSING', 401],
+    ['a request without a token', { headers: {} }, undefined, 'ERR_TOKEN_MISSING', 401],
     ['a bad token', withToken('a.b.c'), undefined, 'ERR_TOKEN_MALFORMED', 401],
     ['a bad token in mode optional', withToken('a.b.c'), { mode: 'optional' }, 'ERR_TOKEN_MALFORMED', 401],
-    ['nobody in a mode that there is not', { headers: {} }, { mode: 'Optional' as never }, 'ERR_TOKEN_MISSING', 401],
-    ['nobody in mode off', { headers: {} }, { mode: 'off' as never }, 'ERR_TOKEN_MISSING', 401],
-    ['nobody in no mode', { headers: {} }, null as never, 'ERR_TOKEN_MISSING', 401],
+    [
+      'a request without a token in an unknown mode',
+      { headers: {} },
+      { mode: 'Optional' as never },
+      'ERR_TOKEN_MISSING',
+      401,
+    ],
+    ['a request without a token in mode off', { headers: {} }, { mode: 'off' as never }, 'ERR_TOKEN_MISSING', 401],
+    ['a request without a token in no mode', { headers: {} }, null as never, 'ERR_TOKEN_MISSING', 401],
     ['what is no request', undefined as never, undefined, 'ERR_TOKEN_UNDECIDED', 503],
     ['what has no headers', {} as never, { mode: 'optional' }, 'ERR_TOKEN_UNDECIDED', 503],
     [
-      'E1 two lines of which the server shows one',
+      'two lines of which the server shows one [E1]',
       { ...withToken(), rawHeaders: ['Authorization', `Bearer ${tokenOf()}`, 'AUTHORIZATION', 'Basic eDp5'] },
       undefined,
       'ERR_TOKEN_REQUEST',
       400,
     ],
     [
-      'E1 two lines of which the server shows none',
+      'two lines of which the server shows none [E1]',
       { headers: {}, rawHeaders: ['authorization', 'a', 'authorization', 'b'] },
       { mode: 'optional' },
       'ERR_TOKEN_REQUEST',
@@ -81,7 +87,7 @@ describe('refuses', () => {
     expect(answer.status).toBe(status)
   })
 
-  it('H15 nobody, whatever Object.prototype says', async () => {
+  it('a request without a token, whatever Object.prototype says [H15]', async () => {
     const prototype = Object.prototype as unknown as Record<string, unknown>
     prototype['mode'] = 'optional'
     try {
@@ -94,7 +100,7 @@ describe('refuses', () => {
     }
   })
 
-  it('nobody as an answer that names no reason, a missing scope as one that names it', async () => {
+  it('a request without a token by an answer without a reason, a missing scope by one that names it', async () => {
     const nobody = await refused({ headers: {} })
     expect(nobody.answer.headers['www-authenticate']).toBe('Bearer')
     const { credential } = await admitted(withToken(tokenOf({ scope: 'a b' })))
@@ -110,12 +116,31 @@ describe('refuses', () => {
     'a\\b',
     'a\r\nx: y',
     'ä',
-  ])('F9 a scope that would break the challenge is left out: %j', async (scope) => {
+  ])('a scope that would break the challenge is left out: %j [F9]', async (scope) => {
     const { credential } = await admitted(withToken())
     const answer = relay.checkScopes(credential, [scope])?.answer
     expect(answer?.status).toBe(403)
     expect(answer?.headers['www-authenticate']).toBe('Bearer error="insufficient_scope"')
   })
+})
+
+it('two lines of Authorization that are found while the first is being verified refuse it', async () => {
+  await relay.shutdown()
+  const { issuers } = optionsFor([signer.jwk])
+  const [asked, resolved] = [deferred(), deferred()]
+  const resolveIssuer = async () => {
+    asked.resolve()
+    await resolved.promise
+    return issuers[0]
+  }
+  relay = createTokenRelay({ issuers: [], resolveIssuer } as never)
+  const { headers } = withToken()
+  const admission = relay.admit({ headers })
+  await asked.promise
+  const rawHeaders = ['Authorization', String(headers.authorization), 'authorization', 'Bearer other']
+  const second = relay.admit({ headers, rawHeaders })
+  resolved.resolve()
+  for (const each of [admission, second]) expect(await each).toMatchObject({ error: { code: 'ERR_TOKEN_REQUEST' } })
 })
 
 describe('the end of the request', () => {

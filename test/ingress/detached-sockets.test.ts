@@ -88,7 +88,7 @@ describe('HTTP/2', () => {
     return stream.on('error', () => undefined).resume()
   }
 
-  it('a stream that is open is its caller’s, one that has ended is nobody’s, each in one session', async () => {
+  it('a stream that is open has its caller, one that has ended has none, each in one session', async () => {
     const bob = tokenOf({ sub: 'bob' })
     const results: Promise<readonly (string | undefined)[]>[] = []
     await start((response) => {

@@ -13,6 +13,7 @@ import { close, listen } from '../support/issuer.ts'
 import { exchange, requestOf, statuses } from '../support/raw.ts'
 import type { Service } from '../support/service.ts'
 import { bearer, deferred, startService, tokenOf } from '../support/service.ts'
+import { LIFE_SECONDS } from '../support/signer.ts'
 
 const TOKEN = tokenOf()
 const ALICE = bearer(TOKEN)
@@ -87,7 +88,7 @@ const WAYS: readonly (readonly [string, (closed: Promise<unknown>) => Promise<st
 ]
 
 describe('work that goes on after the answer', () => {
-  it.each(WAYS)('G2 %s: has a caller, and sends no token', async (_, way) => {
+  it.each(WAYS)('%s: has a caller, and sends no token [G2]', async (_, way) => {
     let subject: string | undefined
     const sent = afterwards((closed) => {
       void closed.then(() => (subject = getActiveCredential()?.subject))
@@ -97,7 +98,7 @@ describe('work that goes on after the answer', () => {
     expect(subject).toBe('alice')
   })
 
-  it('is told so by explain, and was told otherwise before', async () => {
+  it('is what explain says, which said otherwise before', async () => {
     const { origin } = service.sink
     const [before, after] = await afterwards(async (closed) => {
       const early = service.relay.explain(origin)
@@ -108,19 +109,19 @@ describe('work that goes on after the answer', () => {
     expect(after).toMatchObject({ verdict: 'withhold', reason: 'detached', rule: origin })
   })
 
-  it.each(WAYS)("G2 %s: sends it where the rule says detached: 'allow'", async (_, way) => {
+  it.each(WAYS)("%s: sends it where the rule says detached: 'allow' [G2]", async (_, way) => {
     await service[Symbol.asyncDispose]()
     await start({ detached: 'allow' })
     expect(await afterwards(way)).toBe(TOKEN)
   })
 
-  it("B5 never after its expiry, detached: 'allow' or not", async () => {
+  it("never after its expiry, detached: 'allow' or not [B5]", async () => {
     await service[Symbol.asyncDispose]()
     await start({ detached: 'allow' })
     const now = Date.now()
     const sent = await afterwards(async (closed) => {
       await closed
-      vi.spyOn(Date, 'now').mockReturnValue(now + 301_000)
+      vi.spyOn(Date, 'now').mockReturnValue(now + (LIFE_SECONDS + 6) * 1000)
       return [await call(), service.relay.explain(service.sink.origin).reason]
     }).finally(() => vi.restoreAllMocks())
     expect(sent).toEqual([undefined, 'expired'])

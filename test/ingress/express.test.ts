@@ -6,7 +6,7 @@ import express from 'express'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
-import { authenticate, requireScope } from '../../src/ingress/express.ts'
+import { authenticate, requireScope } from '../../src/ingress/adapters/express.ts'
 import { close, listen } from '../support/issuer.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
@@ -139,7 +139,7 @@ it('another middleware may answer while a token is verified, and its answer stay
   expect(seen).toEqual([])
 })
 
-it('without Express, what `next` throws is for whoever has called the middleware', async () => {
+it('without Express, what `next` throws goes to the code that has called the middleware', async () => {
   const failure = new Error('of the application')
   const seen: unknown[] = []
   const server = createServer(async (message, response) => {
@@ -162,7 +162,7 @@ it('without Express, what `next` throws is for whoever has called the middleware
   expect(seen).toEqual([failure, failure])
 })
 
-it('without an active relay nobody passes', async () => {
+it('without an active relay no request passes', async () => {
   await relay.shutdown()
   const app = express()
   app.get('/', authenticate({ mode: 'optional' }), subject)
@@ -170,7 +170,7 @@ it('without an active relay nobody passes', async () => {
   app.use(((error, _, response, _next) => void response.status(500).send(error.message)) satisfies ErrorRequestHandler)
   try {
     for (const path of ['/', '/scoped']) {
-      expect(await request(app, path)).toMatchObject({ status: 500, text: 'no token relay is active in this process' })
+      expect(await request(app, path)).toMatchObject({ status: 500, text: 'no token relay is active in this thread' })
     }
   } finally {
     relay = createTokenRelay(optionsFor([signer.jwk]))

@@ -39,7 +39,7 @@ it('from the same request: the same caller, and what is sent is sent', async () 
   expect(sent()).toBe(1)
 })
 
-it('from headers that somebody has changed, or copied: nobody is verified by that', async () => {
+it('from headers that were changed, or copied: no caller is verified by that', async () => {
   handle = async (headers) => {
     expect(getCredential(extract({ ...headers }))).toBeUndefined()
     headers['authorization'] = `Bearer ${tokenOf({ sub: 'root' })}`
@@ -50,7 +50,7 @@ it('from headers that somebody has changed, or copied: nobody is verified by tha
   expect(sent()).toBe(0)
 })
 
-it('from a request that is over: nobody is verified any more', async () => {
+it('from a request that is over: the caller is not verified any more', async () => {
   const kept = deferred<object>()
   handle = async (headers) => kept.resolve(headers)
   expect(statuses(await service.send([bearer(ALICE)]))).toEqual([200])

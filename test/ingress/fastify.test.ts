@@ -6,7 +6,7 @@ import Fastify from 'fastify'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/index.ts'
-import { authenticate, fastifyTokenRelay, requireScope } from '../../src/ingress/fastify.ts'
+import { authenticate, fastifyTokenRelay, requireScope } from '../../src/ingress/adapters/fastify.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 
@@ -48,7 +48,7 @@ describe('app.inject', () => {
     expect(await get('/', bearer())).toMatchObject({ status: 200, body: 'alice alice' })
   })
 
-  it('E1 two Authorization values are no token', async () => {
+  it('two Authorization values are no token [E1]', async () => {
     app = Fastify()
     await app.register(fastifyTokenRelay, { mode: 'optional' })
     app.get('/', subject)
@@ -57,7 +57,7 @@ describe('app.inject', () => {
     expect((await get('/', `${bearer()}, ${bearer()}`)).status).toBe(400)
   })
 
-  it('G1 a request inside of another one is its own caller’s, or nobody’s', async () => {
+  it('a request inside of another one has its own caller, or none [G1]', async () => {
     app = Fastify()
     app.register(async (scope) => {
       scope.register(fastifyTokenRelay, { mode: 'optional' })
@@ -193,7 +193,7 @@ describe('hooks', () => {
     expect(lines).toEqual([])
   })
 
-  it('without an active relay nobody passes', async () => {
+  it('without an active relay no request passes', async () => {
     await relay.shutdown()
     app = Fastify()
     app.register(async (scope) => {

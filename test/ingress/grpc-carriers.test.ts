@@ -63,7 +63,7 @@ function call(...entries: readonly (readonly [string, string | Buffer])[]): Prom
   })
 }
 
-it('E9 one token, in any case of its key', async () => {
+it('one token, in any case of its key [E9]', async () => {
   expect(await call(['authorization', BEARER])).toBe(status.OK)
   expect(await call(['AUTHORIZATION', BEARER])).toBe(status.OK)
   expect(handled).toEqual(['alice', 'alice'])
@@ -95,7 +95,7 @@ it.each<readonly [string, readonly (readonly [string, string | Buffer])[]]>([
     ],
   ],
   ['a token above the limit', [['authorization', `Bearer ${'a'.repeat(9_000)}`]]],
-])('E9 %s: no handler runs', async (_, entries) => {
+])('%s: no handler runs [E9]', async (_, entries) => {
   // Two values do not even leave a client of grpc-js; `hostile-http2.test.ts` sends them.
   expect(await call(...entries)).toBe(
     entries.length > 1 && entries[0]?.[0] === entries[1]?.[0] ? status.INTERNAL : status.UNAUTHENTICATED,

@@ -8,9 +8,10 @@ import { credentials, Metadata, ServerInterceptingCall, status } from '@grpc/grp
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
-import { authenticate, requireScope } from '../../src/ingress/grpc.ts'
+import { authenticate, requireScope } from '../../src/ingress/adapters/grpc.ts'
 import type { Echo, GrpcSink } from '../support/grpc.ts'
 import { callEcho, ECHO, EchoClient, startGrpcSink } from '../support/grpc.ts'
+import { NODE_MAJOR } from '../support/node.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 
@@ -25,8 +26,9 @@ const slow = (): string => signer.token(goodClaims(`https://${crypto.randomUUID(
 let verifications = 0
 let decide: (() => void) | undefined
 let relay: TokenRelay
-beforeAll(() => {
+function createRelay(mode: 'require' | 'off'): void {
   relay = createTokenRelay({
+    ingress: { mode },
     ...optionsFor([signer.jwk], {
       claimRules: [
         () => {
@@ -41,7 +43,8 @@ beforeAll(() => {
         decide = () => resolve(undefined)
       }),
   })
-})
+}
+beforeAll(() => createRelay('off'))
 beforeEach(() => {
   verifications = 0
   decide = undefined
@@ -105,11 +108,12 @@ describe.each([
   ['without the gate', false],
   ['behind the gate', true],
 ])('%s', (_, gated) => {
-  beforeAll(() => {
-    if (gated) relay.instrumentation.enable()
-    else relay.instrumentation.disable()
-  })
-  afterAll(() => relay.instrumentation.disable())
+  const restart = async (mode: 'require' | 'off'): Promise<void> => {
+    await relay.shutdown()
+    createRelay(mode)
+  }
+  beforeAll(() => restart(gated ? 'require' : 'off'))
+  afterAll(() => restart('off'))
   /** The gate answers without a text. */
   const refusal = ([code, details, challenge]: readonly unknown[]): unknown[] => [code, gated ? '' : details, challenge]
 
@@ -130,7 +134,7 @@ describe.each([
     })
   })
 
-  it('E9 refuses what is not exactly one token', async () => {
+  it('refuses what is not exactly one token [E9]', async () => {
     await withServer([authenticate()], async (client, server) => {
       const list = metadataOf(`${good}, Bearer ${good}`)
       expect(await refusalOf(client, list)).toEqual(refusal(MALFORMED))
@@ -142,12 +146,13 @@ describe.each([
     })
   })
 
-  it.each([
+  // The client of Node 22 refuses to send a second one.
+  it.skipIf(NODE_MAJOR < 24).each([
     ['one good token', () => [`Bearer ${good}`], '0'],
     ['a good and a bad one', () => [`Bearer ${good}`, `Bearer ${bad}`], '16'],
     ['two good ones', () => [`Bearer ${good}`, `Bearer ${good}`], '16'],
     ['a token and another scheme', () => ['Basic YTpi', `Bearer ${good}`], '16'],
-  ])('E9 authorization fields as HTTP/2 has them: %s', async (_, fields, code) => {
+  ])('authorization fields as HTTP/2 has them: %s [E9]', async (_, fields, code) => {
     await withServer([authenticate()], async (_client, server) => {
       expect(await rawStatus(server.port, fields())).toBe(code)
       expect(server.received).toHaveLength(code === '0' ? 1 : 0)
@@ -174,7 +179,7 @@ describe('without the gate', () => {
     })
   })
 
-  it('`optional` lets a call without a token pass as nobody, and refuses a bad one', async () => {
+  it('`optional` lets a call without a token pass without a caller, and refuses a bad one', async () => {
     await withServer([authenticate({ mode: 'optional' })], async (client) => {
       expect(await callEcho(client, 'unary')).toEqual(['nobody'])
       expect(await callEcho(client, 'unary', metadataOf(good))).toEqual(['alice'])
@@ -243,7 +248,7 @@ describe('without the gate', () => {
     })
   })
 
-  it('nobody passes where no relay is active', async () => {
+  it('no call passes if no relay is active', async () => {
     await withServer([authenticate({ mode: 'optional' })], async (client, server) => {
       await relay.shutdown()
       const unavailable = [status.UNAVAILABLE, 'Service Unavailable', undefined]

@@ -129,41 +129,41 @@ describe.each(['compat', 'core'])('%s', (kind) => {
   })
 
   it.each<readonly [string, readonly Field[]]>([
-    ['E1 two tokens', [bearer(ALICE), bearer(BOB)]],
-    ['E1 the same token twice', [bearer(ALICE), bearer(ALICE)]],
-    ['E1 another scheme first', [['authorization', 'Basic eDp5'], bearer(ALICE)]],
-    ['E1 another scheme last', [bearer(ALICE), ['x', 'y'], ['authorization', 'Basic eDp5']]],
-    ['E1 an empty one', [bearer(ALICE), ['authorization', '']]],
-    ['E1 a name in upper case', [bearer(ALICE, 'Authorization')]],
-    ['E1 a name in upper case beside', [bearer(ALICE), bearer(BOB, 'AUTHORIZATION')]],
-    ['E2 a comma list', [['authorization', `Bearer ${ALICE}, Bearer ${BOB}`]]],
-    ['E2 a tab', [['authorization', `Bearer\t${ALICE}`]]],
-    ['E2 latin-1', [['authorization', `Bearer ${ALICE}\u00e4`]]],
-    ['E2 a no-break space', [['authorization', `Bearer \u00a0${ALICE}`]]],
-    ['E3 the scheme alone', [['authorization', 'Bearer']]],
-    ['E3 another scheme', [['authorization', `DPoP ${ALICE}`]]],
-    ['E4 proxy-authorization', [['proxy-authorization', `Bearer ${ALICE}`]]],
-    ['E4 a cookie', [['cookie', `access_token=${ALICE}`]]],
-    ['E5 CR LF in the value', [['authorization', `Bearer ${ALICE}\r\nx: y`]]],
-    ['E5 NUL in the value', [['authorization', `Bearer ${ALICE}\0`]]],
-    ['E5 a space before the name', [bearer(ALICE, ' authorization')]],
-    ['E5 a colon in the name', [bearer(ALICE, 'authorization:')]],
-    ['E5 an invented pseudo-header', [bearer(ALICE, ':authorization')]],
+    ['two tokens [E1]', [bearer(ALICE), bearer(BOB)]],
+    ['the same token twice [E1]', [bearer(ALICE), bearer(ALICE)]],
+    ['another scheme first [E1]', [['authorization', 'Basic eDp5'], bearer(ALICE)]],
+    ['another scheme last [E1]', [bearer(ALICE), ['x', 'y'], ['authorization', 'Basic eDp5']]],
+    ['an empty one [E1]', [bearer(ALICE), ['authorization', '']]],
+    ['a name in upper case [E1]', [bearer(ALICE, 'Authorization')]],
+    ['a name in upper case beside [E1]', [bearer(ALICE), bearer(BOB, 'AUTHORIZATION')]],
+    ['a comma list [E2]', [['authorization', `Bearer ${ALICE}, Bearer ${BOB}`]]],
+    ['a tab [E2]', [['authorization', `Bearer\t${ALICE}`]]],
+    ['latin-1 [E2]', [['authorization', `Bearer ${ALICE}\u00e4`]]],
+    ['a no-break space [E2]', [['authorization', `Bearer \u00a0${ALICE}`]]],
+    ['the scheme alone [E3]', [['authorization', 'Bearer']]],
+    ['another scheme [E3]', [['authorization', `DPoP ${ALICE}`]]],
+    ['proxy-authorization [E4]', [['proxy-authorization', `Bearer ${ALICE}`]]],
+    ['a cookie [E4]', [['cookie', `access_token=${ALICE}`]]],
+    ['CR LF in the value [E5]', [['authorization', `Bearer ${ALICE}\r\nx: y`]]],
+    ['NUL in the value [E5]', [['authorization', `Bearer ${ALICE}\0`]]],
+    ['a space before the name [E5]', [bearer(ALICE, ' authorization')]],
+    ['a colon in the name [E5]', [bearer(ALICE, 'authorization:')]],
+    ['an invented pseudo-header [E5]', [bearer(ALICE, ':authorization')]],
     [
-      'E6 a hint of its own',
+      'a hint about its token [E6]',
       [
         ['x-token-verified', 'true'],
         ['x-authenticated-user', 'root'],
       ],
     ],
     [
-      'E5 connection-specific fields',
+      'connection-specific fields [E5]',
       [
         ['connection', 'authorization'],
         ['transfer-encoding', 'chunked'],
       ],
     ],
-  ])('%s: nobody is let in', async (_, fields) => {
+  ])('lets no caller in: %s', async (_, fields) => {
     expect(await ask(request('/', ...fields))).not.toBe('200')
     expect(subjects).toEqual([])
   })
@@ -184,7 +184,7 @@ describe.each(['compat', 'core'])('%s', (kind) => {
     '/health\t',
     '\\health',
     '/HEALTH',
-  ])('a :path of %j is not public', async (path) => {
+  ])('a :path of %j is not public [E14]', async (path) => {
     expect(await ask(request(path))).not.toBe('200')
     expect(subjects).toEqual([])
     expect(await ask(request('/health'))).toBe('200')

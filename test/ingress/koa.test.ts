@@ -9,7 +9,7 @@ import Koa from 'koa'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
-import { authenticate, requireScope } from '../../src/ingress/koa.ts'
+import { authenticate, requireScope } from '../../src/ingress/adapters/koa.ts'
 import { close, listen } from '../support/issuer.ts'
 import { statusOverHttp2 } from '../support/raw-http2.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
@@ -86,7 +86,7 @@ it.each<[string, () => unknown]>([
   })
 })
 
-it('G1 one stream for two callers is nobody’s', async () => {
+it('one stream for two callers has none [G1]', async () => {
   const seen: string[] = []
   let pending = 2
   const shared = new Readable({
@@ -145,7 +145,7 @@ it('texts, buffers, objects, null and nothing are sent as Koa sends them', async
   expect(await serve(unanswered, (get) => get(token()))).toMatchObject({ status: 404, text: 'Not Found' })
 })
 
-it('E1 HTTP/2: two Authorization lines are no token', async () => {
+it('HTTP/2: two Authorization lines are no token [E1]', async () => {
   const server = createHttp2Server(answering(caller).callback())
   const port = await listen(server as unknown as Server)
   const line = () => ['authorization', `Bearer ${token()}`] as const
@@ -184,7 +184,7 @@ it('errors of the application take the way of Koa', async () => {
   })
 })
 
-it('without an active relay nobody passes', async () => {
+it('without an active relay no request passes', async () => {
   await relay.shutdown()
   try {
     await serve(answering(caller), async (get) => {

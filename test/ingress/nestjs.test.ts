@@ -149,7 +149,7 @@ describe.each(SETUPS)('%s', (_, preload, isGated) => {
   })
 })
 
-it('lets nobody pass where no relay is active', async () => {
+it('lets no request pass if no relay is active', async () => {
   await using program = startProgram('nest/dist/adapter.js')
   for (const [path, name] of [
     ['/whole/me', 'express whole'],

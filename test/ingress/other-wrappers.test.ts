@@ -8,35 +8,30 @@ import { bearer, startService, tokenOf } from '../support/service.ts'
 type Emit = (this: Server, event: string, ...args: unknown[]) => boolean
 
 let service: Service | undefined
-let unwrap: (() => void) | undefined
+let beforeRequest: ((server: Server) => void) | undefined
 afterEach(async () => {
+  beforeRequest = undefined
   await service?.[Symbol.asyncDispose]()
   service = undefined
-  unwrap?.()
-  unwrap = undefined
 })
 
-function wrapEmit(before: (server: Server) => void): void {
-  const previous = Server.prototype.emit as Emit
-  const emit: Emit = function (event, ...args) {
-    if (event === 'request') before(this)
-    return previous.call(this, event, ...args)
-  }
-  Server.prototype.emit = emit as never
-  unwrap = () => {
-    Server.prototype.emit = previous as never
-  }
+// Before there is a gate, which stays for the life of the process.
+const previous = Server.prototype.emit as Emit
+const emit: Emit = function (event, ...args) {
+  if (event === 'request') beforeRequest?.(this)
+  return previous.call(this, event, ...args)
 }
+Server.prototype.emit = emit as never
 
 it.each([
   ['takes all listeners away', (server: Server) => void server.removeAllListeners('request')],
   ['takes the events away', (server: Server) => void Reflect.deleteProperty(Reflect.get(server, '_events'), 'request')],
-])('one that %s does so for one emission, and lets nobody in', async (_, before) => {
+])('one that %s does so for one emission, and admits no caller [E12]', async (_, before) => {
   let armed = true
-  wrapEmit((server) => {
+  beforeRequest = (server) => {
     // On the stand-in that the gate shows to those who came before it.
     if (armed && Object.getPrototypeOf(server) !== Server.prototype) before(server)
-  })
+  }
   service = await startService()
   const unanswered = fetch(`http://127.0.0.1:${service.port}/`, { signal: AbortSignal.timeout(300) })
   await expect(unanswered).rejects.toThrow()
@@ -47,12 +42,12 @@ it.each([
 
 it('one that adds a listener is heard once for each request', async () => {
   let heard = 0
-  wrapEmit((server) => {
+  beforeRequest = (server) => {
     if (Object.getPrototypeOf(server) === Server.prototype) return
     server.on('request', () => {
       heard += 1
     })
-  })
+  }
   service = await startService()
   for (let request = 1; request <= 3; request += 1) {
     expect(await service.send([bearer(tokenOf())])).toMatch(/^HTTP\/1.1 200/)

@@ -52,7 +52,7 @@ it('is answered 401 by default', async () => {
   expect(handled).toEqual([])
 })
 
-describe('does not pass', () => {
+describe('does not pass [E15]', () => {
   it.each<readonly [string, string, readonly string[], string | undefined]>([
     ['the request that follows it', 'DELETE', ['Origin: https://app.example'], undefined],
     ['another method with its fields', 'GET', PREFLIGHT, undefined],
@@ -63,6 +63,7 @@ describe('does not pass', () => {
     ['OPTIONS with a body', 'OPTIONS', PREFLIGHT, 'x'],
     ['OPTIONS with a chunked body', 'OPTIONS', [...PREFLIGHT, 'Transfer-Encoding: chunked'], undefined],
     ['a method in disguise', 'OPTIONS', [...PREFLIGHT, 'X-HTTP-Method-Override: DELETE'], undefined],
+    ['a method in a shorter disguise', 'OPTIONS', [...PREFLIGHT, 'X-HTTP-Method: DELETE'], undefined],
     ['a method in another disguise', 'OPTIONS', [...PREFLIGHT, 'X-Method-Override: DELETE'], undefined],
   ])('%s', async (_, method, fields, body) => {
     expect(await send(method, fields, body)).not.toContain(200)
@@ -82,24 +83,38 @@ describe('does not pass', () => {
     expect(await send('CONNECT', PREFLIGHT)).not.toContain(200)
     expect(handled).toEqual([])
   })
+
+  it.each([
+    ['Connection: Upgrade', 'Upgrade: websocket'],
+    ['Connection: keep-alive, upgrade', 'Upgrade: h2c'],
+    ['Connection: upgrade'],
+    ['Upgrade: websocket'],
+    ['Expect: 100-continue'],
+  ])('one with %s %s, if only `request` is listened to', async (...fields) => {
+    const given = fields.filter((field) => field !== undefined)
+    expect(await send('OPTIONS', [...PREFLIGHT, ...given, 'Connection: close'])).toContain(401)
+    expect(handled).toEqual([])
+  })
 })
 
-it('HTTP/2: as HTTP/1', async () => {
+it('HTTP/2: as HTTP/1, and no body that no field announces [E15]', async () => {
   const server = http2.createServer((request, response) => {
     handled.push(`${request.method} ${getActiveCredential()?.subject}`)
     response.end()
   })
   const session = http2.connect(`http://127.0.0.1:${await listen(server as never)}`)
-  const request = (headers: http2.OutgoingHttpHeaders): Promise<unknown> =>
+  const request = (headers: http2.OutgoingHttpHeaders, endStream = true): Promise<unknown> =>
     new Promise((resolve) => {
-      const stream = session.request({ ':path': '/x', origin: 'https://app.example', ...headers })
+      const stream = session.request({ ':path': '/x', origin: 'https://app.example', ...headers }, { endStream })
       stream.on('response', (response) => resolve(response[':status'])).resume()
-      stream.end()
+      if (!endStream) stream.end('_method=POST&amount=1000000')
     })
   try {
     const asks = { 'access-control-request-method': 'DELETE', authorization: `Bearer ${tokenOf()}` }
     expect(await request({ ':method': 'OPTIONS', ...asks })).toBe(200)
     expect(await request({ ':method': 'OPTIONS' })).toBe(401)
+    const { authorization: _, ...asksAlone } = asks
+    expect(await request({ ':method': 'OPTIONS', ...asksAlone }, false)).toBe(401)
     expect(await request({ ':method': 'DELETE' })).toBe(401)
     expect(handled).toEqual(['OPTIONS undefined'])
   } finally {

@@ -2,7 +2,10 @@
 
 import type { Server } from 'node:http'
 import { createServer } from 'node:http'
-import { serve } from '@hono/node-server'
+import http2 from 'node:http2'
+import { getRequestListener, serve } from '@hono/node-server'
+import { All, Controller, Module, Req } from '@nestjs/common'
+import { NestFactory } from '@nestjs/core'
 import express from 'express'
 import fastify from 'fastify'
 import { Hono } from 'hono'
@@ -12,6 +15,7 @@ import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
 import { close, listen } from '../support/issuer.ts'
 import { exchange, requestOf, statuses } from '../support/raw.ts'
+import { statusOverHttp2 } from '../support/raw-http2.ts'
 import { optionsFor } from '../support/relay.ts'
 import { signer } from '../support/service.ts'
 
@@ -64,7 +68,24 @@ const ROUTERS: Readonly<Record<string, Start>> = {
     const { port } = server.address() as { port: number }
     return { port, stop: () => close(server) }
   },
+  nest: async () => {
+    class Controller_ {
+      all({ path }: { path: string }): string {
+        return routeOf(path)
+      }
+    }
+    All('*path')(Controller_.prototype, 'all', Object.getOwnPropertyDescriptor(Controller_.prototype, 'all') as never)
+    Req()(Controller_.prototype, 'all', 0)
+    Controller()(Controller_)
+    class Root {}
+    Module({ controllers: [Controller_] })(Root)
+    const app = await NestFactory.create(Root, { logger: false })
+    await app.listen(0, '127.0.0.1')
+    const { port } = app.getHttpServer().address() as { port: number }
+    return { port, stop: () => app.close() }
+  },
   // Routers that clean first, each in its own way.
+  'URL of Host and target': () => byHand((url, host) => new URL(`http://${host}${url}`).pathname),
   'WHATWG URL': () => byHand((url) => new URL(url, 'http://service').pathname),
   'WHATWG URL, decoded': () => byHand((url) => decodeURIComponent(new URL(url, 'http://service').pathname)),
   'decoded, then resolved': () =>
@@ -72,11 +93,11 @@ const ROUTERS: Readonly<Record<string, Start>> = {
   'parameters cut off': () => byHand((url) => new URL(url.replace(/;[^/?]*/g, ''), 'http://service').pathname),
 }
 
-function byHand(pathOf: (url: string) => string): ReturnType<Start> {
+function byHand(pathOf: (url: string, host: string) => string): ReturnType<Start> {
   return started(
-    createServer(({ url = '' }, response) => {
+    createServer(({ url = '', headers: { host = '' } }, response) => {
       try {
-        response.end(routeOf(pathOf(url)))
+        response.end(routeOf(pathOf(url, host)))
       } catch {
         response.writeHead(400).end('route=none')
       }
@@ -201,6 +222,54 @@ async function answers(port: number, targets: readonly string[]): Promise<Readon
   return known
 }
 
+const PLAIN_HOSTS = ['service', 'service:8080', 'a-b.example_c', '10.0.0.1:1', '[::1]', '[::1]:8080', 'xn--a-9ga']
+/** What is put before the target by routers that match the path of `http://` + Host + target. */
+const HOSTS = [
+  ...PLAIN_HOSTS,
+  // As long as what becomes of them: one letter outside of ASCII makes seven more, which a path may be.
+  ...Array.from({ length: 96 }, (_, i) => `${String.fromCharCode(0xa0 + i)}a/secret?`),
+  ...['/secret?', '/secret#', 'a/secret?', 'a/secret#', 'a?', 'a#', 'a\\secret?', 'a/secret/..', 'a/../secret?x='],
+  ...[
+    'user@a',
+    'a:b@c/secret?',
+    '@/secret?',
+    'a%2fsecret%3f',
+    'a%3f',
+    '%61',
+    'a b',
+    'a\tb',
+    'a,b',
+    "a'b",
+    'a"b',
+    'a;b',
+  ],
+  ...['[::1', '::1', '[::1]/secret?', '[a/secret?]', '[::1]secret', '[::1%25lo]', 'a:', 'a:b', 'a:80:80', ':80', ''],
+  ...[
+    'a:999999',
+    'http://a/secret?',
+    '//secret',
+    '*',
+    '.../secret?',
+    'a\u00ad/secret?',
+    '\u00df/secret?',
+    'a\u00b2/secret?',
+  ],
+]
+
+/** The answer to `/health` with each `Host`. */
+async function hostAnswers(port: number, hosts: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const known = new Map<string, string>()
+  const workers = Array.from({ length: 8 }, async (_, worker) => {
+    for (let i = worker; i < hosts.length; i += 8) {
+      const host = hosts[i] ?? ''
+      const message = `GET /health HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`
+      known.set(host, await exchange(port, message, () => false).catch(() => 'reset'))
+    }
+  })
+  await Promise.all(workers)
+  return known
+}
+
 describe.each(Object.keys(ROUTERS))('%s', (name) => {
   let server: Awaited<ReturnType<Start>>
   beforeAll(async () => {
@@ -227,12 +296,79 @@ describe.each(Object.keys(ROUTERS))('%s', (name) => {
     expect(refused).toBeGreaterThan(2_000)
   })
 
+  it(`no Host of ${HOSTS.length} opens anything else`, async () => {
+    const opened: string[] = []
+    const refused: string[] = []
+    for (const [host, answer] of await hostAnswers(server.port, HOSTS)) {
+      const handled = /route=(\w+)/.exec(answer)?.[1]
+      if (handled === undefined) refused.push(host)
+      else if (handled !== 'health') opened.push(host)
+    }
+    expect(opened).toEqual([])
+    // Nothing but one plain authority is public, also if the router does not look at it.
+    expect(refused.length).toBeGreaterThan(HOSTS.length - PLAIN_HOSTS.length - 1)
+    for (const host of PLAIN_HOSTS) expect(refused, host).not.toContain(host)
+  })
+
   it('a tunnel whose target looks like a public path stays shut', async () => {
     for (const target of ['/health', 'health:80', '/assets/x', '*']) {
       const answer = await exchange(server.port, requestOf(target, [], { method: 'CONNECT' }), () => false)
       expect(answer).not.toContain('route=')
       expect(statuses(answer)).not.toContain(200)
     }
+  })
+})
+
+it('two Host lines, none, and a target that brings its own host are not public [E14]', async () => {
+  const server = await (ROUTERS['express'] as Start)()
+  try {
+    for (const lines of ['Host: a\r\nHost: a\r\n', 'Host: a\r\nHost: b\r\n', 'HOST: a\r\nhost: a/secret?\r\n']) {
+      const answer = await exchange(
+        server.port,
+        `GET /health HTTP/1.1\r\n${lines}Connection: close\r\n\r\n`,
+        () => false,
+      )
+      expect(statuses(answer)[0]).toBeGreaterThanOrEqual(400)
+    }
+    expect(await exchange(server.port, 'GET /health HTTP/1.0\r\n\r\n', () => false)).toMatch(/^HTTP\/1.1 401/)
+    expect(await exchange(server.port, requestOf('http://service/health'), () => false)).toMatch(/^HTTP\/1.1 401/)
+  } finally {
+    await server.stop()
+  }
+})
+
+describe('HTTP/2', () => {
+  const handled: string[] = []
+  const server = http2.createServer(
+    getRequestListener(
+      new Hono()
+        .get('/health', (c) => c.text('health'))
+        .all('*', (c) => {
+          handled.push(c.req.path)
+          return c.text('secret')
+        }).fetch,
+    ),
+  )
+  let port: number
+  beforeAll(async () => {
+    port = await listen(server as never)
+  })
+  afterAll(() => new Promise((resolve) => void server.close(resolve)))
+
+  const get = (authority: string, more: readonly (readonly [string, string])[] = []): Promise<number | undefined> =>
+    statusOverHttp2(port, more, { path: '/health', authority }).catch(() => undefined)
+
+  it('one plain authority is public, also as Host beside it', async () => {
+    for (const host of PLAIN_HOSTS) expect(await get(host), host).toBe(200)
+    expect(await get('service', [['host', 'service']])).toBe(200)
+  })
+
+  it('no other one opens anything', async () => {
+    for (const host of HOSTS.slice(PLAIN_HOSTS.length)) expect(await get(host), host).not.toBe(200)
+    // nghttp2 drops this one: nothing but the authority is left.
+    await get('service', [['host', 'a/secret?']])
+    expect(await get('service', [['host', 'another']])).not.toBe(200)
+    expect(handled).toEqual([])
   })
 })
 

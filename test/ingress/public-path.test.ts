@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compilePublicPaths } from '../../src/ingress/public-path.ts'
+import { compilePublicPaths } from '../../src/ingress/http/public-path.ts'
 
 const isPublic = compilePublicPaths(['/health', '/a/b/public/*', '/*.html'])
 
@@ -22,7 +22,7 @@ describe('open', () => {
   })
 })
 
-describe('not open', () => {
+describe('not open [E14]', () => {
   it.each([
     ['another path', '/secret'],
     ['the root', '/'],
@@ -51,7 +51,7 @@ describe('not open', () => {
   })
 })
 
-describe('a path below a public one is not open where another router could read it as a path elsewhere', () => {
+describe('a path below a public one is not open where another router could read it as a path elsewhere [E14]', () => {
   it.each([
     ['a parent', '/a/b/public/../secret'],
     ['a parent at the end', '/a/b/public/..'],

@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TokenRelay, TokenRelayOptions } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
-import { createMemoryRevocationList } from '../../src/revocation/memory.ts'
+import { createMemoryRevocationList } from '../../src/revocation/entries.ts'
 import { startFaultyIssuer } from '../support/faulty-issuer.ts'
 import { close, listen } from '../support/issuer.ts'
 import { exchange, requestOf, statuses } from '../support/raw.ts'
@@ -63,55 +63,55 @@ describe('401', () => {
   const nested = `${'['.repeat(5_000)}${']'.repeat(5_000)}`
 
   it.each<[string, () => string]>([
-    ['A1 alg none', () => `${segment({ alg: 'none', typ: 'at+jwt' })}.${segment(goodClaims(ISSUER))}.`],
-    ['A1 alg none with a signature', () => good({}, { alg: 'none' })],
-    ['A2 HMAC over the public key', () => `${input}.${hmac}`],
-    ['A4 a key of its own', () => attacker.token(goodClaims(ISSUER), { jwk: attacker.jwk })],
-    ['A5 a key set of its own', () => attacker.token(goodClaims(ISSUER), { jku: 'http://127.0.0.1:1/jwks' })],
-    ['A6 a certificate of its own', () => attacker.token(goodClaims(ISSUER), { x5c: ['AAAA'] })],
-    ['A7 a kid that is a path', () => good({}, { kid: '../../dev/null' })],
-    ['A8 an unknown crit', () => good({}, { crit: ['x'], x: 1 })],
-    ['A9 an unencoded payload', () => good({}, { b64: false, crit: ['b64'] })],
-    ['A10 a deflated payload', () => good({}, { zip: 'DEF' })],
-    ['A11 an encrypted token', () => `${segment({ alg: 'RSA-OAEP', enc: 'A128GCM' })}.AA.AA.AA.AA`],
-    ['A12 an id token', () => good({}, { typ: 'JWT' })],
-    ['A12 a logout token', () => good({}, { typ: 'logout+jwt' })],
-    ['A13 a signature of zeros', () => spelled((text) => text.replace(/\.[^.]*$/, `.${'A'.repeat(86)}`))],
-    ['A15 padding', () => spelled((text) => `${text}=`)],
-    ['A15 trailing bits', () => spelled((text) => `${text.slice(0, -1)}${text.endsWith('A') ? 'B' : 'C'}`)],
-    ['A16 two segments', () => spelled((text) => text.slice(0, text.lastIndexOf('.')))],
-    ['A16 four segments', () => spelled((text) => `${text}.AA`)],
+    ['alg none [A1]', () => `${segment({ alg: 'none', typ: 'at+jwt' })}.${segment(goodClaims(ISSUER))}.`],
+    ['alg none with a signature [A1]', () => good({}, { alg: 'none' })],
+    ['HMAC over the public key [A2]', () => `${input}.${hmac}`],
+    ['its own key [A4]', () => attacker.token(goodClaims(ISSUER), { jwk: attacker.jwk })],
+    ['its own key set [A5]', () => attacker.token(goodClaims(ISSUER), { jku: 'http://127.0.0.1:1/jwks' })],
+    ['its own certificate [A6]', () => attacker.token(goodClaims(ISSUER), { x5c: ['AAAA'] })],
+    ['a kid that is a path [A7]', () => good({}, { kid: '../../dev/null' })],
+    ['an unknown crit [A8]', () => good({}, { crit: ['x'], x: 1 })],
+    ['an unencoded payload [A9]', () => good({}, { b64: false, crit: ['b64'] })],
+    ['a deflated payload [A10]', () => good({}, { zip: 'DEF' })],
+    ['an encrypted token [A11]', () => `${segment({ alg: 'RSA-OAEP', enc: 'A128GCM' })}.AA.AA.AA.AA`],
+    ['an id token [A12]', () => good({}, { typ: 'JWT' })],
+    ['a logout token [A12]', () => good({}, { typ: 'logout+jwt' })],
+    ['a signature of zeros [A13]', () => spelled((text) => text.replace(/\.[^.]*$/, `.${'A'.repeat(86)}`))],
+    ['padding [A15]', () => spelled((text) => `${text}=`)],
+    ['trailing bits [A15]', () => spelled((text) => `${text.slice(0, -1)}${text.endsWith('A') ? 'B' : 'C'}`)],
+    ['two segments [A16]', () => spelled((text) => text.slice(0, text.lastIndexOf('.')))],
+    ['four segments [A16]', () => spelled((text) => `${text}.AA`)],
     [
-      'A21 a header member twice',
+      'a header member twice [A21]',
       () => signer.token(goodClaims(ISSUER), '{"alg":"none","alg":"ES256","typ":"at+jwt"}'),
     ],
-    ['A22 a byte order mark', () => signer.token(Buffer.from(`\ufeff${JSON.stringify(goodClaims(ISSUER))}`))],
-    ['B1 an exp that is a text', () => good({ exp: String(now + 300) })],
+    ['a byte order mark [A22]', () => signer.token(Buffer.from(`\ufeff${JSON.stringify(goodClaims(ISSUER))}`))],
+    ['an exp that is a text [B1]', () => good({ exp: String(now + 300) })],
     [
-      'B2 an exp without end',
+      'an exp without end [B2]',
       () => signer.token(JSON.stringify(goodClaims(ISSUER, { exp: 7 })).replace(':7', ':1e999')),
     ],
-    ['B2 a token for too long', () => good({ exp: now + 90_000 })],
-    ['B3 no exp', () => good({ exp: undefined })],
-    ['B3 no sub', () => good({ sub: undefined })],
-    ['B4 a future iat', () => good({ iat: now + 3_600 })],
-    ['B4 not yet valid', () => good({ nbf: now + 60 })],
-    ['B5 expired', () => good({ exp: now - 60 })],
-    ['B7 another spelling of the issuer', () => good({ iss: `${ISSUER}/` })],
-    ['B8 an issuer that another one speaks for', () => other.key.token(goodClaims(ISSUER))],
-    ['B8 an issuer that speaks for another one', () => good({ iss: other.issuer })],
-    ['B9 another audience', () => good({ aud: 'profile-service' })],
+    ['a token for too long [B2]', () => good({ exp: now + 90_000 })],
+    ['no exp [B3]', () => good({ exp: undefined })],
+    ['no sub [B3]', () => good({ sub: undefined })],
+    ['a future iat [B4]', () => good({ iat: now + 3_600 })],
+    ['not yet valid [B4]', () => good({ nbf: now + 60 })],
+    ['expired [B5]', () => good({ exp: now - 60 })],
+    ['another spelling of the issuer [B7]', () => good({ iss: `${ISSUER}/` })],
+    ['an issuer that another one speaks for [B8]', () => other.key.token(goodClaims(ISSUER))],
+    ['an issuer that speaks for another one [B8]', () => good({ iss: other.issuer })],
+    ['another audience [B9]', () => good({ aud: 'profile-service' })],
     [
-      'B10 a claim twice',
+      'a claim twice [B10]',
       () => signer.token(JSON.stringify(goodClaims(ISSUER)).replace('{', '{"\\u0073ub":"mallory",')),
     ],
-    ['B12 five thousand lists in each other', () => signer.token(`{"a":${nested}}`)],
-    ['B13 bound to a key', () => good({ cnf: { jkt: 'x'.repeat(43) } })],
-    ['B14 an actor that is none', () => good({ act: 'root' })],
-    ['B15 an opaque text', () => 'mF_9.B5f-4.1JqM-but-longer'],
-    ['B15 an API key', () => 'sk_live_51Habc'],
+    ['five thousand lists in each other [B12]', () => signer.token(`{"a":${nested}}`)],
+    ['bound to a key [B13]', () => good({ cnf: { jkt: 'x'.repeat(43) } })],
+    ['an actor that is none [B14]', () => good({ act: 'root' })],
+    ['an opaque text [B15]', () => 'mF_9.B5f-4.1JqM-but-longer'],
+    ['an API key [B15]', () => 'sk_live_51Habc'],
     [
-      'C1 the signature of another token',
+      'the signature of another token [C1]',
       () => `${good({ sub: 'mallory' }).replace(/\.[^.]*$/, '')}.${good().split('.')[2]}`,
     ],
     ['a claim rule says no', () => good({ tenant: 'evil' })],
@@ -123,7 +123,7 @@ describe('401', () => {
     expect(served).toEqual(['alice'])
   })
 
-  it('A23 the answer says that the token is not valid, and not why', async () => {
+  it('the answer says that the token is not valid, and not why [A23]', async () => {
     const answer = await send(good({ aud: 'another' }))
     expect(statuses(answer)).toEqual([401])
     const [head = '', body] = answer.split('\r\n\r\n')
@@ -137,7 +137,7 @@ describe('401', () => {
     expect(body).toBe('{"type":"about:blank","title":"Unauthorized","status":401}')
   })
 
-  it('B16 what a good token says about itself breaks no line', async () => {
+  it('what a good token says about itself breaks no line [B16]', async () => {
     const hostile = ['a\r\nx: y', '\u001b[31mred', '%s%n%x jndi:ldap://x', 'x'.repeat(2_000), '<script>', '\ud800']
     for (const sub of hostile) {
       served.length = 0
@@ -171,20 +171,20 @@ it('403 names the scopes that are required, and 401 where to find the issuer', a
 
 describe('503 says when to come back, and asks for no other token', () => {
   it.each<[string, (origin: string) => TokenRelayOptions]>([
-    ['D2 the keys cannot be had', (origin) => ({ issuers: [{ issuer: origin, audience: null }] })],
+    ['the keys cannot be had [D2]', (origin) => ({ issuers: [{ issuer: origin, audience: null }] })],
     [
       'the resolver cannot answer',
       () => ({ issuers: [], resolveIssuer: () => Promise.reject(new Error('out of order')) }),
     ],
     [
-      'C13 the revocation list is not to be trusted',
+      'the revocation list is not to be trusted [C13]',
       (origin) => ({
         issuers: [{ issuer: origin, audience: null, jwks: { keys: [signer.jwk] } }],
         revocation: { list: { ...createMemoryRevocationList(), available: false } },
       }),
     ],
     [
-      'nobody can say whether an opaque token is active',
+      'the issuer cannot say whether an opaque token is active',
       (origin) => ({
         issuers: [
           {

@@ -1,9 +1,9 @@
-/** E11: a token that was refused is in nobody's context, and nothing leaves because of it, in every mode. */
+/** A token that was refused is in no context, and nothing leaves because of it, in every mode. */
 
 import { afterEach, describe, expect, it } from 'vitest'
 import type { TokenRelayOptions } from '../../src/index.ts'
 import { getActiveCredential } from '../../src/index.ts'
-import { createMemoryRevocationList } from '../../src/revocation/memory.ts'
+import { createMemoryRevocationList } from '../../src/revocation/entries.ts'
 import { findToken } from '../support/exports.ts'
 import { statuses } from '../support/raw.ts'
 import { ISSUER } from '../support/relay.ts'
@@ -43,8 +43,8 @@ async function nothingLeft(token: string, calls: number): Promise<void> {
   expect(findToken(service.sink.bytes(), token)).toBeUndefined()
 }
 
-describe.each(Object.entries(BAD))('E11 a token that is %s', (_, token) => {
-  it.each(['require', 'optional'] as const)('E11 mode %s: refused before anything runs', async (mode) => {
+describe.each(Object.entries(BAD))('a token that is %s [E11]', (_, token) => {
+  it.each(['require', 'optional'] as const)('mode %s: refused before anything runs [E11]', async (mode) => {
     const seen = await start({ mode })
     expect(statuses(await service.send([bearer(token)]))).toEqual([401])
     expect(seen).toEqual([])
@@ -54,23 +54,24 @@ describe.each(Object.entries(BAD))('E11 a token that is %s', (_, token) => {
   it.each<readonly [string, TokenRelayOptions['ingress'], string]>([
     ['mode off', { mode: 'off' }, '/'],
     ['a public path', { publicPaths: ['/open'] }, '/open'],
-  ])('E11 %s: the handler runs as nobody, and calls on as nobody', async (__, ingress, target) => {
+  ])('%s: the handler runs without a caller, and so do its calls [E11]', async (__, ingress, target) => {
     const seen = await start(ingress)
     expect(statuses(await service.send([bearer(token)], target))).toEqual([200])
     expect(seen).toEqual(['undefined'])
     await nothingLeft(token, 1)
   })
 
-  it('E11 without the gate: as nobody, and calls on as nobody', async () => {
+  it('an SDK that disables the instrumentation does not open the gate [E11]', async () => {
     const seen = await start({})
     service.relay.instrumentation.disable()
-    expect(statuses(await service.send([bearer(token)]))).toEqual([200])
-    expect(seen).toEqual(['undefined'])
-    await nothingLeft(token, 1)
+    service.relay.instrumentation.setConfig({ enabled: false })
+    expect(statuses(await service.send([bearer(token)]))).toEqual([401])
+    expect(seen).toEqual([])
+    await nothingLeft(token, 0)
   })
 })
 
-it('E11 a good token in mode off or on a public path is not verified, and does not leave', async () => {
+it('a good token in mode off or on a public path is not verified, and does not leave [E11]', async () => {
   for (const [ingress, target] of [
     [{ mode: 'off' }, '/'],
     [{ publicPaths: ['/open'] }, '/open'],
@@ -84,7 +85,7 @@ it('E11 a good token in mode off or on a public path is not verified, and does n
   await start({})
 })
 
-it('E11 a token that could not be checked does not leave', async () => {
+it('a token that could not be checked does not leave [E11]', async () => {
   const list = { ...createMemoryRevocationList(), available: false }
   const seen = await start({}, { revocation: { list } })
   expect(statuses(await service.send([bearer(tokenOf())]))).toEqual([503])

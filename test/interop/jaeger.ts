@@ -59,7 +59,7 @@ function configurationOf(otlp: number, query: number, queryGrpc: number): object
   }
 }
 
-/** In a module of its own, because that of Jaeger cannot be installed directly. */
+/** In its own module, because that of Jaeger cannot be installed directly. */
 function build(): string {
   const program = join(CACHE, `jaeger-${VERSION}`)
   if (existsSync(program)) return program

@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import type { DestinationExchangeOptions, ExchangeOptions, TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, runAs, runWithToken } from '../../src/index.ts'
-import { claimsOf, outcome } from '../exchange/rig.ts'
+import { claimsOf, outcome } from '../support/exchange-rig.ts'
 import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
 import type { Keycloak, TokenAnswer } from './keycloak.ts'
@@ -86,7 +86,7 @@ async function send(token: string): Promise<readonly string[]> {
   return (sink.received.at(-1)?.authorization ?? []).map((value) => value.slice(7))
 }
 
-it('F15 a token for one audience is exchanged for one for another audience, of the same subject and session', async () => {
+it('a token for one audience is exchanged for one for another audience, of the same subject and session [F15]', async () => {
   const { verify } = start({ audience: 'billing' })
   const { access_token: token } = await login()
   const { subject, sessionId } = await verify(token)
@@ -99,7 +99,7 @@ it.each(['client_secret_basic', 'client_secret_post'] as const)('the client prov
   expect(await send((await login()).access_token)).toHaveLength(1)
 })
 
-it('F16 scopes that Keycloak adds by itself are refused, unless they are named', async () => {
+it('scopes that Keycloak adds by itself are refused, unless they are named [F16]', async () => {
   const { access_token: token } = await login()
   for (const rule of [{ scope: 'profile' }, { audience: 'billing', scope: 'profile' }]) {
     const { prepare, shutdown } = start(rule)
@@ -115,7 +115,7 @@ it('F16 scopes that Keycloak adds by itself are refused, unless they are named',
   ).toEqual(['email', 'profile'])
 })
 
-it('F17 what Keycloak refuses is not sent: an unknown audience, a token of others, a wrong secret', async () => {
+it('what Keycloak refuses is not sent: an unknown audience, a token of others, a wrong secret [F17]', async () => {
   const { access_token: token } = await login()
   const other = (await login('elsewhere')).access_token
   for (const [text, rule, changes, audience] of [
@@ -130,7 +130,7 @@ it('F17 what Keycloak refuses is not sent: an unknown audience, a token of other
   }
 })
 
-it('C5 a session that was ended at Keycloak gets no other token', async () => {
+it('a session that was ended at Keycloak gets no other token [C5]', async () => {
   const { verify, prepare } = start({ audience: 'billing' })
   const { access_token: token } = await login()
   const { sessionId } = await verify(token)

@@ -1,8 +1,9 @@
 /** Tokens, keys and sessions of a real Keycloak. */
 
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { IssuerOptions, TokenRelay } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
+import { waitFor } from '../support/patience.ts'
 import { refusal, verdict } from '../support/relay.ts'
 import type { Keycloak, TokenAnswer } from './keycloak.ts'
 import { requestToken, startKeycloak } from './keycloak.ts'
@@ -113,14 +114,14 @@ describe('what is no access token for this service is refused', () => {
     expect(await verdict(start({ typ: null }).verify(token))).toBe('verified')
   })
 
-  it('A12 an ID token and a refresh token, whatever typ is', async () => {
+  it('an ID token and a refresh token, whatever typ is [A12]', async () => {
     const { id_token: idToken = '', refresh_token: refreshToken = '' } = await login()
     expect(idToken.split('.')).toHaveLength(3)
     expect(refreshToken.split('.')).toHaveLength(3)
     for (const typ of ['at+jwt', null]) {
       const { verify, shutdown } = start({ typ })
       expect(await verdict(verify(idToken))).toBe(typ === null ? 'ERR_TOKEN_AUDIENCE' : 'ERR_TOKEN_TYPE')
-      // Signed with a secret of the realm, for nobody but Keycloak itself.
+      // Signed with a secret of the realm, for Keycloak alone.
       expect(await verdict(verify(refreshToken))).toBe('ERR_TOKEN_ALGORITHM')
       await shutdown()
     }
@@ -138,7 +139,7 @@ describe('the keys of the realm', () => {
   const kidOf = (token: string): unknown =>
     (JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()) as { kid?: unknown }).kid
 
-  it('D12 are rotated: the first token of the new key is let in at once, and those of the old one as well', async () => {
+  it('are rotated: the first token of the new key is let in at once, and those of the old one as well [D12]', async () => {
     const { verify } = start()
     const { access_token: before } = await login()
     await verify(before)
@@ -149,20 +150,17 @@ describe('the keys of the realm', () => {
     expect(await verdict(verify(before))).toBe('verified')
   })
 
-  it('C6 are withdrawn: a remembered token of such a key is refused after maxAgeMillis', async () => {
+  it('are withdrawn: a remembered token of such a key is refused after maxAgeMillis [C6]', async () => {
     const id = String(await keycloak.admin('POST', components, providerOf('third', 300)))
     const { verify } = start()
     const { access_token: token } = await login()
     await verify(token)
     await keycloak.admin('DELETE', `${components}/${id}`)
-    await vi.waitFor(async () => expect(await verdict(verify(token))).toBe('ERR_TOKEN_KEY'), {
-      timeout: 30_000,
-      interval: 100,
-    })
+    await waitFor(async () => expect(await verdict(verify(token))).toBe('ERR_TOKEN_KEY'))
     expect(await verdict(verify((await login()).access_token))).toBe('verified')
   })
 
-  it('D3 serve on while Keycloak hangs', async () => {
+  it('serve on while Keycloak hangs [D3]', async () => {
     const { verify } = start({ keySet: { maxAgeMillis: 500, cooldownMillis: 200, timeoutMillis: 300 } })
     const tokens = await Promise.all(Array.from({ length: 5 }, () => login()))
     await verify(tokens[0]?.access_token ?? '')
@@ -178,7 +176,7 @@ describe('the keys of the realm', () => {
   })
 })
 
-it('C5 a session that was ended is refused, with every token of it and with no other', async () => {
+it('a session that was ended is refused, with every token of it and with no other [C5]', async () => {
   const { verify, revoke } = start()
   const { access_token: token, refresh_token: refreshToken = '' } = await login()
   const other = await login()
@@ -199,7 +197,7 @@ it('C5 a session that was ended is refused, with every token of it and with no o
   expect(await verdict(verify(other.access_token))).toBe('verified')
 })
 
-it('B13 a token that is bound to a key by DPoP (RFC 9449) is refused as a bearer token', async () => {
+it('a token that is bound to a key by DPoP (RFC 9449) is refused as a bearer token [B13]', async () => {
   const { generateKeyPair, exportJWK, SignJWT } = await import('jose')
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const proof = await new SignJWT({

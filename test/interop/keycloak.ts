@@ -32,7 +32,7 @@ export async function startKeycloak(): Promise<Keycloak> {
     join(home, 'bin', 'kc.sh'),
     ['start-dev', '--db=dev-mem', '--http-host=127.0.0.1', `--http-port=${port}`],
     {
-      // A group of its own: the script starts Java, and both must end.
+      // Its own process group: the script starts Java, and both must end.
       detached: true,
       stdio: 'ignore',
       env: { ...process.env, KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN, KC_BOOTSTRAP_ADMIN_PASSWORD: ADMIN },

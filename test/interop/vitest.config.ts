@@ -6,7 +6,6 @@ export default defineConfig({
   test: {
     include: ['test/interop/**/*.interop.ts'],
     globalSetup: ['test/support/global-setup.ts'],
-    setupFiles: ['test/support/patience.ts'],
     testTimeout: 120_000,
     hookTimeout: 300_000,
     maxWorkers: 1,

@@ -1,17 +1,18 @@
 /**
- * `npm run test:matrix -- [--node 22,24,26] [folder …]`: the tests that depend on Node and on OpenTelemetry, with each
- * version of Node from the registry's `node` package. Ends with exit code 1 where any of them fails.
+ * `npm run test:matrix -- [--node 22,24,26] [folder …]`: the tests that need nothing but Node, with each version of Node
+ * from the registry's `node` package. Ends with exit code 1 where any of them fails.
  */
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join, relative } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const CACHE = join(ROOT, 'node_modules', '.cache', 'node-matrix')
-const FOLDERS = ['ingress', 'egress', 'context', 'propagation', 'conformance', 'register', 'telemetry']
+/** Those that start brokers and other servers, and those that run programs with the Node of the repository. */
+const LEFT_OUT = ['deploy', 'examples', 'interop', 'messaging', 'readme', 'redis']
 /** The parts of a run: tests that are named after a line, and all others, which run on the current one. */
 const LINES = ['otel-3', 'otel-2', 'no line'] as const
 
@@ -47,7 +48,7 @@ function nodeOf(major: string): string {
   if (existsSync(binary)) return binary
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  // The binary comes with the package's own install script, and with nobody else's.
+  // The binary comes with the package's own install script, and with no other.
   const manifest = { private: true, allowScripts: { node: true } }
   writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest))
   execFileSync('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock', `node@${major}`], {
@@ -108,11 +109,22 @@ function countOf(outcomes: readonly Outcome[]): Count {
   return { passed: times('passed'), failed: times('failed') }
 }
 
+/** Every folder of tests that needs nothing but Node. */
+function foldersOf(): readonly string[] {
+  const tests = join(ROOT, 'test')
+  const folders = readdirSync(tests, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  return folders
+    .map(({ name }) => name)
+    .filter(
+      (name) => !LEFT_OUT.includes(name) && readdirSync(join(tests, name)).some((file) => file.endsWith('.test.ts')),
+    )
+}
+
 const { values, positionals } = parseArgs({
   options: { node: { type: 'string', default: '22,24,26' } },
   allowPositionals: true,
 })
-const folders = positionals.length === 0 ? FOLDERS : positionals
+const folders = positionals.length === 0 ? foldersOf() : positionals
 const runs = values.node.split(',').map((major) => run(major, folders))
 
 const cell = ({ passed, failed }: Count): string =>

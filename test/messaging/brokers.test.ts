@@ -1,4 +1,4 @@
-/** Real brokers between two processes: every message is worked on as its sender, and no token lies in the broker. */
+/** Real brokers between two processes handle every message as its sender, and hold no usable token. */
 
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { KINDS } from './kinds.ts'
@@ -13,7 +13,7 @@ afterAll(() => sink[Symbol.asyncDispose]())
 
 describe.each(KINDS)('$client', (kind) => {
   it.runIf(kind.available)(
-    'G3 H1 H2 H4 H9 F5 F6 F7 every message is its sender’s, and what is not good is nobody’s, with one event each',
+    'handles every message as its sender, rejects every bad token, and records each verdict [G3, H1, H2, H4, H9, F5, F6, F7]',
     async () => {
       await using broker = await kind.start()
       await expectEachItsOwn(kind, broker, sink, 3)

@@ -1,4 +1,7 @@
-/** Jobs of BullMQ that share what bullmq-otel has injected, and jobs that are attempted again: as whom they run. */
+/**
+ * Jobs of BullMQ that share one injected token, and jobs that are attempted again, run as the right caller or not at
+ * all.
+ */
 
 import { context, propagation, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -7,13 +10,15 @@ import { TracerProvider } from '@opentelemetry/sdk-trace'
 import type { Job } from 'bullmq'
 import { Queue, Worker } from 'bullmq'
 import { BullMQOtel } from 'bullmq-otel'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/index.ts'
 import { addAsCaller, asCaller } from '../../src/messaging/bullmq.ts'
+import { waitFor } from '../support/patience.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
+import { Resources } from '../support/resources.ts'
 import { randomSecret } from '../support/sealing.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 
@@ -35,19 +40,19 @@ describe.runIf(HAS_REDIS)('bullmq', () => {
   })
 
   let relay: TokenRelay
-  let resources: AsyncDisposableStack
+  let resources: Resources
   beforeEach(() => {
-    resources = new AsyncDisposableStack()
+    resources = new Resources()
   })
   afterEach(async () => {
-    await resources.disposeAsync()
+    await resources[Symbol.asyncDispose]()
     propagation.disable()
     await relay.shutdown()
   })
 
   interface Opened {
     readonly queue: Queue
-    /** Who each job has run as, or why it has not. */
+    /** The caller of each job, or the error code. */
     readonly seen: string[]
   }
 
@@ -72,13 +77,13 @@ describe.runIf(HAS_REDIS)('bullmq', () => {
     return { queue, seen }
   }
 
-  it('G3 H2 jobs of one bulk share one sealed token, which opens once: one runs as its caller, the others as nobody', async () => {
+  it('jobs of one bulk share one sealed token, which opens once: one job runs as its caller, the others are rejected [G3, H2]', async () => {
     const { queue, seen } = await open('shared')
     await runWithToken(tokenOf('alice'), () => queue.addBulk([1, 2, 3].map((data) => ({ name: 'ship', data }))))
-    await vi.waitFor(() => expect(seen.toSorted()).toEqual(['ERR_TOKEN_SEAL', 'ERR_TOKEN_SEAL', 'alice']))
+    await waitFor(() => expect(seen.toSorted()).toEqual(['ERR_TOKEN_SEAL', 'ERR_TOKEN_SEAL', 'alice']))
   })
 
-  it('G3 jobs of one bulk that were each given their own run as their callers, whoever adds them', async () => {
+  it('jobs of one bulk with their own tokens run as their callers, whatever caller adds them [G3]', async () => {
     const { queue, seen } = await open('own')
     const jobs = await Promise.all(
       ['alice', 'bob', 'bob', 'carol'].map((sub) =>
@@ -86,29 +91,29 @@ describe.runIf(HAS_REDIS)('bullmq', () => {
       ),
     )
     await runWithToken(tokenOf('mallory'), () => queue.addBulk(jobs))
-    await vi.waitFor(() => expect(seen.toSorted()).toEqual(['alice', 'bob', 'bob', 'carol']))
+    await waitFor(() => expect(seen.toSorted()).toEqual(['alice', 'bob', 'bob', 'carol']))
   })
 
   it.each([
     [3, ['alice', 'not yet', 'alice', 'not yet', 'alice']],
     [2, ['alice', 'not yet', 'alice', 'not yet', 'ERR_TOKEN_SEAL']],
     [1, ['alice', 'not yet', 'ERR_TOKEN_SEAL']],
-  ])('H2 H9 a job that is attempted three times opens its token %i times, and fails for good after that', async (maxOpenings, expected) => {
+  ])('a job that is attempted three times opens its token %i times, and fails for good after that [H2, H9]', async (maxOpenings, expected) => {
     const { queue, seen } = await open(`attempts-${maxOpenings}`, { maxOpenings, failures: 2 })
     await runWithToken(tokenOf('alice'), () => queue.add('ship', {}, { attempts: 3 }))
-    await vi.waitFor(() => expect(seen).toEqual(expected))
-    await vi.waitFor(async () => expect(await queue.getActiveCount()).toBe(0))
+    await waitFor(() => expect(seen).toEqual(expected))
+    await waitFor(async () => expect(await queue.getActiveCount()).toBe(0))
     expect(await queue.getFailedCount()).toBe(maxOpenings === 3 ? 0 : 1)
   })
 
   it.each([
     [2, 'alice'],
     [1, 'ERR_TOKEN_SEAL'],
-  ])('H2 H9 a job that somebody retries after it has failed, with %i openings: %s', async (maxOpenings, expected) => {
+  ])('a job that is retried after it failed, with %i openings, gets %s [H2, H9]', async (maxOpenings, expected) => {
     const { queue, seen } = await open(`retried-${maxOpenings}`, { maxOpenings, failures: 1 })
     const job = await runWithToken(tokenOf('alice'), () => queue.add('ship', {}))
-    await vi.waitFor(() => expect(seen).toEqual(['alice', 'not yet']))
-    await vi.waitFor(() => job.retry())
-    await vi.waitFor(() => expect(seen).toEqual(['alice', 'not yet', expected]))
+    await waitFor(() => expect(seen).toEqual(['alice', 'not yet']))
+    await waitFor(() => job.retry())
+    await waitFor(() => expect(seen).toEqual(['alice', 'not yet', expected]))
   })
 })

@@ -1,4 +1,4 @@
-/** A message is worked on as whoever sent it; what is done where its token has ended is for the rule to say. */
+/** A message is handled as its caller; the rule decides about an expired, revoked or missing token. */
 
 import { context } from '@opentelemetry/api'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -6,9 +6,10 @@ import type { DestinationOptions } from '../../src/index.ts'
 import { getActiveCredential, runWithToken } from '../../src/index.ts'
 import type { ConsumeOptions, Delivery } from '../../src/messaging/index.ts'
 import { consume, produce } from '../../src/messaging/index.ts'
-import type { Rig } from '../exchange/rig.ts'
-import { startRig } from '../exchange/rig.ts'
+import type { Rig } from '../support/exchange-rig.ts'
+import { startRig } from '../support/exchange-rig.ts'
 import { P256, randomSecret } from '../support/sealing.ts'
+import { LIFE_SECONDS } from '../support/signer.ts'
 
 const NOW = Date.parse('2026-01-02T03:04:05Z')
 const SOURCE = 'kafka:orders'
@@ -30,7 +31,7 @@ afterEach(() => {
 })
 afterAll(() => rig[Symbol.asyncDispose]())
 
-/** A relay whose rule for the queue has these members beside its name. */
+/** Creates a relay whose rule for the queue has these members. */
 async function ruled(rule: Partial<DestinationOptions>, maxOpenings = 1): Promise<void> {
   const destinations: DestinationOptions[] = [{ to: SOURCE, ...rule }, { to: rig.sink.origin }]
   await rig.relayWith({ relay: { destinations, sealing: { keys, maxOpenings } } })
@@ -63,8 +64,8 @@ const rejected = (code: string): Worked => ({ verdict: 'rejected', code })
 const caller = { verdict: 'handled', as: 'caller', subject: 'alice', origin: undefined }
 const pass = (seconds: number): void => void vi.setSystemTime(Date.now() + seconds * 1000)
 
-describe('a good token', () => {
-  it('G3 is the caller of its own message, whoever is calling where the consumer was started', async () => {
+describe('a message with a good token', () => {
+  it('runs as its caller, whatever caller was active when the consumer started [G3]', async () => {
     await ruled({}, 100)
     const messages = await Promise.all(['alice', 'bob', 'carol'].map((sub) => send({ sub })))
     await runWithToken(await rig.issuer.token({ sub: 'mallory' }), async () => {
@@ -75,7 +76,7 @@ describe('a good token', () => {
     })
   })
 
-  it('goes on to the destinations of the consumer, and not any more once the handler is done', async () => {
+  it('sends its token to the destinations of the consumer until the handler ends', async () => {
     await ruled({})
     const headers = await send()
     let late: (() => Promise<readonly string[]>) | undefined
@@ -86,20 +87,20 @@ describe('a good token', () => {
     expect(await late?.()).toEqual([])
   })
 
-  it('is found in headers of bytes, whatever the case of their names', async () => {
+  it('may have headers of bytes, with names in any case', async () => {
     await ruled({})
     const { authorization = '', ...others } = await send()
     const headers = { ...others, Authorization: Buffer.from(authorization) }
     expect(await work(headers as unknown as Headers)).toEqual(caller)
   })
 
-  it('H2 is opened once', async () => {
+  it('opens its token once [H2]', async () => {
     await ruled({})
     const headers = await send()
     expect([await work(headers), await work({ ...headers })]).toEqual([caller, rejected('ERR_TOKEN_SEAL')])
   })
 
-  it('H1 is not opened elsewhere, nor where there are two', async () => {
+  it('does not open elsewhere, or with two tokens [H1]', async () => {
     await ruled({})
     const headers = await send()
     expect(await work(headers, {}, 'kafka:shipping')).toEqual(rejected('ERR_TOKEN_SEAL'))
@@ -107,7 +108,7 @@ describe('a good token', () => {
     expect(await work(twice)).toMatchObject({ verdict: 'rejected' })
   })
 
-  it('H9 with one bit changed, 10,000 times, is rejected each time with one verdict, and asks nobody', {
+  it('gets the same rejection for each of 10,000 changed bits, without a request to the issuer [H9]', {
     timeout: 120_000,
   }, async () => {
     await ruled({}, 100)
@@ -117,7 +118,7 @@ describe('a good token', () => {
     const verdicts = new Map<string, number>()
     for (let i = 0; i < 10_000; i += 1) {
       const flipped = Buffer.from(sealed)
-      // Behind `Sealed `: another scheme is another case.
+      // After `Sealed `: another scheme is another test.
       const bit = 7 * 8 + (i % ((sealed.length - 7) * 8))
       flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
       const { verdict, code } = await work({ ...headers, authorization: flipped.toString('latin1') })
@@ -129,7 +130,7 @@ describe('a good token', () => {
     expect(await work(headers)).toEqual(caller)
   })
 
-  it('is handed over with what the handler returns, and its errors are its own', async () => {
+  it('returns the result of its handler, or throws its error', async () => {
     await ruled({}, 2)
     const headers = await send()
     const mine = new Error('mine')
@@ -139,16 +140,16 @@ describe('a good token', () => {
   })
 })
 
-describe('no token', () => {
-  it.each(['reject', 'nobody'] as const)('where the rule says %s', async (onMissing) => {
+describe('a message without a token', () => {
+  it.each(['reject', 'no-caller'] as const)('follows the rule: %s', async (onMissing) => {
     await ruled({ consume: { onMissing } })
-    const nobody = { verdict: 'handled', as: 'nobody', subject: undefined, origin: undefined }
-    const expected = onMissing === 'nobody' ? nobody : rejected('ERR_TOKEN_MISSING')
+    const worked = { verdict: 'handled', as: 'no-caller', subject: undefined, origin: undefined }
+    const expected = onMissing === 'no-caller' ? worked : rejected('ERR_TOKEN_MISSING')
     expect([await work({}), await work(undefined)]).toEqual([expected, expected])
   })
 
-  it('is no reason to let in what is not good', async () => {
-    await ruled({ consume: { onMissing: 'nobody' } })
+  it('is the only message that onMissing admits: a bad token is rejected', async () => {
+    await ruled({ consume: { onMissing: 'no-caller' } })
     expect(await work({ authorization: 'Sealed x' })).toEqual(rejected('ERR_TOKEN_SEAL'))
     expect(await work({ authorization: `Bearer ${await rig.issuer.token()}` })).toEqual(rejected('ERR_TOKEN_SEAL'))
   })
@@ -159,28 +160,28 @@ describe('no token', () => {
   })
 })
 
-describe('a token that has expired meanwhile', () => {
+describe('a message whose token has expired', () => {
   it('is rejected', async () => {
     await ruled({})
     const headers = await send()
-    pass(400)
+    pass(LIFE_SECONDS + 100)
     expect(await work(headers)).toEqual(rejected('ERR_TOKEN_EXPIRED'))
   })
 
-  it('is exchanged for a fresh one of the same subject, where the rule says so', async () => {
+  it('gets a fresh token of the same subject if the rule says exchange', async () => {
     await ruled({ consume: { onExpired: 'exchange' } })
     const headers = await send()
-    pass(400)
+    pass(LIFE_SECONDS + 100)
     const expected = { verdict: 'handled', as: 'exchanged', subject: 'alice', origin: 'alice' }
     expect(await work(headers)).toEqual(expected)
     expect(await work({ ...headers })).toEqual(rejected('ERR_TOKEN_SEAL'))
     expect(rig.endpoint.requests.map(({ parameters }) => parameters.get('audience'))).toEqual(['user-service'])
   })
 
-  it('is not exchanged for one of somebody else, nor for anything else that the issuer should not give', async () => {
+  it('is rejected if the issuer returns a token of another subject or any other wrong answer', async () => {
     await ruled({ consume: { onExpired: 'exchange' } }, 100)
     const headers = await send()
-    pass(400)
+    pass(LIFE_SECONDS + 100)
     rig.endpoint.answer = { claims: { sub: 'mallory' } }
     expect(await work(headers)).toEqual(rejected('ERR_TOKEN_EXCHANGE_RESULT'))
     pass(6)
@@ -188,10 +189,10 @@ describe('a token that has expired meanwhile', () => {
     expect(await work({ ...headers })).toMatchObject({ verdict: 'rejected' })
   })
 
-  it('is worked on as the service itself, where the rule says so, with the caller as history', async () => {
+  it('runs as the service itself if the rule says workload, with the caller as origin', async () => {
     await ruled({ consume: { onExpired: 'workload' } })
     const headers = await send()
-    pass(400)
+    pass(LIFE_SECONDS + 100)
     const expected = { verdict: 'handled', as: 'workload', subject: 'service', origin: 'alice' }
     expect(await work(headers)).toEqual(expected)
     expect(rig.endpoint.requests.map(({ parameters }) => parameters.get('grant_type'))).toEqual(['client_credentials'])
@@ -200,10 +201,10 @@ describe('a token that has expired meanwhile', () => {
   it.each([
     'exchange',
     'workload',
-  ] as const)('H7 is rejected where it may have been sealed late: %s', async (onExpired) => {
+  ] as const)('is rejected if the token may have been sealed after it expired: %s [H7]', async (onExpired) => {
     await ruled({ seal: 'shipping-1', consume: { onExpired } })
     const headers = await send()
-    pass(400)
+    pass(LIFE_SECONDS + 100)
     expect(await work(headers)).toEqual(rejected('ERR_TOKEN_EXPIRED'))
     await ruled({ seal: false, consume: { onExpired } })
     const clear = { authorization: `Bearer ${await rig.issuer.token({ exp: Date.now() / 1000 - 60 })}` }
@@ -212,30 +213,49 @@ describe('a token that has expired meanwhile', () => {
   })
 })
 
-describe('a token that was revoked meanwhile', () => {
+describe('a message whose token was revoked', () => {
   it.each<readonly [NonNullable<DestinationOptions['consume']>['onExpired'], Worked]>([
     ['reject', rejected('ERR_TOKEN_REVOKED')],
     ['exchange', rejected('ERR_TOKEN_REVOKED')],
     ['workload', { verdict: 'handled', as: 'workload', subject: 'service', origin: 'alice' }],
-  ])('where the rule says %s', async (onExpired = 'reject', expected) => {
+  ])('follows the rule: %s', async (onExpired = 'reject', expected) => {
     await ruled({ consume: { onExpired } })
     const headers = await send()
     await revokeAlice()
     expect(await work(headers)).toEqual(expected)
   })
 
-  it('and has expired since, is not exchanged', async () => {
+  it('is undecided if its token has expired and the revocation list is unavailable', async () => {
+    let available = true
+    const list = {
+      isRevoked: () => false,
+      get available() {
+        return available
+      },
+      revoke: () => Promise.resolve(),
+    }
+    const destinations: DestinationOptions[] = [{ to: SOURCE, consume: { onExpired: 'exchange' } }]
+    await rig.relayWith({ relay: { destinations, sealing: { keys }, revocation: { list } } })
+    const headers = await send()
+    pass(LIFE_SECONDS + 100)
+    available = false
+    const expected = { verdict: 'undecided', code: 'ERR_TOKEN_REVOCATION_UNAVAILABLE' }
+    expect(await work(headers, { undecidedMillis: 0 })).toEqual(expected)
+    expect(rig.endpoint.requests).toEqual([])
+  })
+
+  it('gets no exchanged token, also after the token has expired', async () => {
     await ruled({ consume: { onExpired: 'exchange' } })
     const headers = await send()
     await revokeAlice()
-    pass(400)
+    pass(LIFE_SECONDS + 100)
     expect(await work(headers)).toEqual(rejected('ERR_TOKEN_REVOKED'))
     expect(rig.endpoint.requests).toEqual([])
   })
 })
 
-describe('while nobody can say whether a token is good', () => {
-  it('its message is undecided, and not used up', async () => {
+describe('while no decision is possible', () => {
+  it('a message is undecided, and its opening does not count', async () => {
     await ruled({})
     const headers = await send()
     await ruled({})
@@ -246,7 +266,7 @@ describe('while nobody can say whether a token is good', () => {
     expect(await work(headers)).toEqual(caller)
   })
 
-  it('its message waits, and is worked on as soon as they can', async () => {
+  it('a message waits, and is handled as soon as a decision is possible', async () => {
     let down = true
     const replayWindow = { count: () => (down ? Promise.reject(new Error('down')) : 1) }
     const destinations: DestinationOptions[] = [{ to: SOURCE }]

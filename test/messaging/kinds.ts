@@ -1,4 +1,4 @@
-/** The brokers that messages travel through, and the clients that they are tested with. */
+/** The brokers and broker clients that the tests run. */
 
 import type { AddressInfo } from 'node:net'
 import { Redis } from 'ioredis'

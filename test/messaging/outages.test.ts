@@ -1,4 +1,4 @@
-/** Brokers and issuers that go away in the middle, and keys that change: all runs as its sender, and nothing is lost. */
+/** Messages are handled as their sender, and none is lost, while brokers, issuers and keys come and go. */
 
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { KINDS } from './kinds.ts'
@@ -13,25 +13,25 @@ afterAll(() => sink[Symbol.asyncDispose]())
 
 describe.each(KINDS)('$client', (kind) => {
   it.runIf(kind.available)(
-    'H2 G3 the broker ends and comes back: every message is its sender’s, and none is lost',
+    'handles every message as its sender after a restart of the broker, and loses none [H2, G3]',
     async () => {
       await using broker = await kind.start()
       await expectToSurvive({ ...kind, queues: ['orders'] }, broker, sink)
     },
   )
 
-  // A message of MQTT is delivered once: whoever cannot be asked in time costs it (see README).
+  // MQTT delivers a message once: an issuer that is down too long costs the message (see README).
   it.runIf(kind.available && kind.client !== 'mqtt')(
-    'G3 the issuer cannot be asked: nothing runs, and all does as its sender when it can',
+    'runs no handler while the issuer is down, and every handler as its sender afterwards [G3]',
     async () => {
       await using broker = await kind.start()
       await expectToWait({ ...kind, queues: ['orders'] }, broker, sink)
     },
   )
 
-  // Rings do not know brokers: one of each manner, pushed and pulled.
+  // Key rings do not depend on the broker: one that pushes and one that is polled are enough.
   it.runIf(kind.available && ['nats', 'rabbitmq'].includes(kind.client))(
-    'H4 keys change while messages are on their way: none is refused',
+    'refuses no message while sealing keys rotate [H4]',
     async () => {
       await using broker = await kind.start()
       await expectToRotate({ ...kind, queues: ['orders'] }, broker, sink)

@@ -1,4 +1,4 @@
-/** Messages that come back from a dead-letter queue: bound to the queue they were sent to, and opened as often as is allowed. */
+/** Messages from a dead-letter queue stay bound to their original queue, and open only as often as allowed. */
 
 import type { AddressInfo } from 'node:net'
 import type { Message, QueueAttributeName } from '@aws-sdk/client-sqs'
@@ -14,7 +14,7 @@ import {
 import type { ChannelModel, ConfirmChannel, ConsumeMessage } from 'amqplib'
 import amqplib from 'amqplib'
 import { createSqsServer } from 'local-aws-sqs'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/index.ts'
 import { asCaller } from '../../src/messaging/amqplib.ts'
@@ -23,6 +23,7 @@ import { produce } from '../../src/messaging/index.ts'
 import type { Broker } from '../support/brokers.ts'
 import { HAS_RABBITMQ, startRabbitMq } from '../support/brokers.ts'
 import { close } from '../support/issuer.ts'
+import { waitFor } from '../support/patience.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { randomSecret } from '../support/sealing.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
@@ -56,7 +57,7 @@ describe.runIf(HAS_RABBITMQ)('RabbitMQ', () => {
     await broker[Symbol.asyncDispose]()
   })
 
-  /** A channel with empty queues: what `orders` refuses, and what is not taken from `slow` at once, is in `dead`. */
+  /** A channel with empty queues. Messages that `orders` refuses, or that stay in `slow`, go to `dead`. */
   async function open(): Promise<ConfirmChannel> {
     const channel = await connection.createConfirmChannel()
     const dead = { deadLetterExchange: '', deadLetterRoutingKey: 'dead' }
@@ -72,7 +73,7 @@ describe.runIf(HAS_RABBITMQ)('RabbitMQ', () => {
     await channel.waitForConfirms()
   }
 
-  /** Who the next message of `queue` is worked on as, or why it is not. The handler fails where it is told to. */
+  /** Returns the caller of the next message of `queue`, or the error code. The handler fails if requested. */
   async function work(channel: ConfirmChannel, queue: string, fails = false): Promise<string> {
     const worked = Promise.withResolvers<string>()
     const handler = (): void => {
@@ -86,9 +87,9 @@ describe.runIf(HAS_RABBITMQ)('RabbitMQ', () => {
     return outcome
   }
 
-  /** As a shovel does, or a person: the same content and headers into the queue where it came from. */
+  /** Puts the same content and headers back into the original queue, as a shovel or a person does. */
   async function putBack(channel: ConfirmChannel): Promise<void> {
-    const letter = await vi.waitFor(async () => {
+    const letter = await waitFor(async () => {
       const message = await channel.get('dead', { noAck: true })
       if (message === false) throw new Error('not there yet')
       return message
@@ -97,7 +98,9 @@ describe.runIf(HAS_RABBITMQ)('RabbitMQ', () => {
     await channel.waitForConfirms()
   }
 
-  it.each(BACK)('H2 H9 put back after its handler has failed, with %i openings: %s', async (maxOpenings, expected) => {
+  it.each(
+    BACK,
+  )('a message that is put back after its handler failed, with %i openings, gets %s [H2, H9]', async (maxOpenings, expected) => {
     relayWith(maxOpenings)
     const channel = await open()
     await send(channel)
@@ -107,7 +110,7 @@ describe.runIf(HAS_RABBITMQ)('RabbitMQ', () => {
     await channel.close()
   })
 
-  it('H2 put back before anybody has opened it, runs as its caller', async () => {
+  it('a message that is put back before it was opened runs as its caller [H2]', async () => {
     relayWith(1)
     const channel = await open()
     await send(channel)
@@ -118,7 +121,7 @@ describe.runIf(HAS_RABBITMQ)('RabbitMQ', () => {
     await channel.close()
   })
 
-  it('H1 read from the dead-letter queue itself, is nobody’s: it was sent to another one', async () => {
+  it('a message that is read from the dead-letter queue is refused: it was sealed for another queue [H1]', async () => {
     relayWith(9)
     const channel = await open()
     await send(channel)
@@ -136,7 +139,7 @@ describe('SQS', () => {
     readonly url: string
   }
 
-  /** Messages of `orders` that were received once and not deleted within a second are in `dead`. */
+  /** Messages of `orders` that are received once and not deleted within a second go to `dead`. */
   async function open(): Promise<Queues> {
     const server = await createSqsServer({ port: 0, hostname: '127.0.0.1', region: 'eu-central-1' })
     const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -155,7 +158,7 @@ describe('SQS', () => {
       ),
     )
   const receive = ({ sqs, url }: Queues, queue: string): Promise<readonly Message[]> =>
-    vi.waitFor(async () => {
+    waitFor(async () => {
       const request = { QueueUrl: `${url}/${queue}`, MessageAttributeNames: ['All'] }
       const { Messages = [] } = await sqs.send(new ReceiveMessageCommand(request))
       if (Messages.length === 0) throw new Error('not there yet')
@@ -179,13 +182,15 @@ describe('SQS', () => {
   }
 
   const isDead = ({ sqs, url }: Queues): Promise<void> =>
-    vi.waitFor(async () => {
+    waitFor(async () => {
       const AttributeNames: QueueAttributeName[] = ['ApproximateNumberOfMessages']
       const request = new GetQueueAttributesCommand({ QueueUrl: `${url}/dead`, AttributeNames })
       expect((await sqs.send(request)).Attributes).toMatchObject({ ApproximateNumberOfMessages: '1' })
     })
 
-  it.each(BACK)('H2 H9 redriven after its handler has failed, with %i openings: %s', async (maxOpenings, expected) => {
+  it.each(
+    BACK,
+  )('a message that is redriven after its handler failed, with %i openings, gets %s [H2, H9]', async (maxOpenings, expected) => {
     relayWith(maxOpenings)
     await using queues = await open()
     await send(queues)
@@ -195,7 +200,7 @@ describe('SQS', () => {
     expect(await work(queues, 'orders')).toBe(expected)
   })
 
-  it('H1 read from the dead-letter queue itself, is nobody’s, unless the reader says where it was sent to', async () => {
+  it('a message that is read from the dead-letter queue is refused, unless the reader names its original queue [H1]', async () => {
     relayWith(9)
     await using queues = await open()
     for (const [source, expected] of [

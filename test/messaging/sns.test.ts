@@ -1,4 +1,4 @@
-/** From a topic of SNS to a queue of SQS, as they are or in an envelope; and never an eleventh attribute. */
+/** Messages go from a topic of SNS to a queue of SQS, raw or in an envelope, and never get an eleventh attribute. */
 
 import type { AddressInfo } from 'node:net'
 import { ReceiveMessageCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
@@ -52,7 +52,7 @@ async function startQueue(): Promise<Queue> {
   return { sqs, url: `${endpoint}/123456789012/orders`, [Symbol.asyncDispose]: () => close(server) }
 }
 
-/** Puts a message into a real queue, takes it out again, and tells who it is worked on as. */
+/** Sends a message through a real queue, and returns the caller that it is handled as. */
 async function travel(message: object, source?: string): Promise<string> {
   await using queue = await startQueue()
   const QueueUrl = queue.url
@@ -67,24 +67,24 @@ async function travel(message: object, source?: string): Promise<string> {
   return failed.length === 0 ? subject : String((failed[0]?.reason as { readonly code?: unknown }).code)
 }
 
-describe('published to a topic', () => {
-  it('H1 a message is its sender’s, in the envelope of SNS or raw, where the consumer names the topic', async () => {
+describe('a message to a topic', () => {
+  it('runs as its sender, in the envelope of SNS or raw, if the consumer names the topic [H1]', async () => {
     const [first, second, third, other] = await publish({}, {}, {}, { topic: 'other' })
     if (first === undefined || second === undefined || third === undefined || other === undefined) throw new Error()
     await withRelay(options, async () => {
       expect(await travel({ MessageBody: envelopeOf(first) }, 'aws_sns:orders')).toBe('alice')
       expect(await travel({ MessageAttributes: rawAttributesOf(second) }, 'aws_sns:orders')).toBe('alice')
-      // Where it names another one, or nothing but its own queue, it is nobody's.
+      // If the consumer names another topic, or only its own queue, the message is refused.
       const [wrapped, raw] = [{ MessageBody: envelopeOf(third) }, { MessageAttributes: rawAttributesOf(third) }]
       expect(await travel(wrapped, 'aws_sns:other')).toBe('ERR_TOKEN_SEAL')
       expect(await travel(raw)).toBe('ERR_TOKEN_SEAL')
-      // Whoever may write to the queue writes bodies as he likes: an envelope is looked into for topics only.
+      // An attacker who can write to the queue controls bodies: envelopes are read for topics only.
       expect(await travel(wrapped)).toBe('ERR_TOKEN_MISSING')
       expect(await travel({ MessageBody: envelopeOf(other) }, 'aws_sns:other')).toBe('ERR_TOKEN_MISSING')
     })
   })
 
-  it('F7 H9 an envelope with anything in it is at most rejected', async () => {
+  it('is at most rejected, whatever its envelope holds [F7, H9]', async () => {
     await withRelay(options, async () => {
       const bodies = [
         '',
@@ -102,7 +102,7 @@ describe('published to a topic', () => {
     })
   })
 
-  it('F5 with ten attributes or fewer: the token is left out before the trace is', async () => {
+  it('has at most ten attributes: the token is left out before the trace [F5]', async () => {
     const published = await publish(
       { own: 0 },
       { own: 8 },
@@ -115,7 +115,7 @@ describe('published to a topic', () => {
     expect(published.map(added)).toEqual([
       ['traceparent', 'authorization'],
       ['traceparent', 'authorization'],
-      // The instrumentation keeps two places free for a trace, or adds none.
+      // The instrumentation reserves two attributes for a trace, or adds none.
       [],
       [],
       ['traceparent', 'tracestate', 'authorization'],
@@ -124,13 +124,13 @@ describe('published to a topic', () => {
   })
 })
 
-describe('sent with sendAsCaller', () => {
+describe('sendAsCaller', () => {
   const ownOf = (count: number) =>
     Object.fromEntries(Array.from({ length: count }, (_, i) => [`own${i}`, { DataType: 'String', StringValue: 'x' }]))
   const addedTo = (own: Readonly<Record<string, unknown>>): Promise<string[]> =>
     runWithToken(alice, () => sendAsCaller('orders', (caller) => Object.keys(caller), own))
 
-  it('F5 a message has no eleventh attribute', async () => {
+  it('adds no eleventh attribute to a message [F5]', async () => {
     await withRelay(options, async () => {
       expect(await Promise.all([0, 9, 10].map((count) => addedTo(ownOf(count))))).toEqual([
         ['authorization'],
@@ -140,7 +140,7 @@ describe('sent with sendAsCaller', () => {
     })
   })
 
-  it('F5 yesterday’s attributes get a token of today', async () => {
+  it('replaces the token of attributes that are used again [F5]', async () => {
     await withRelay(options, async () => {
       const { authorization } = await runWithToken(alice, () => sendAsCaller('orders', (caller) => caller))
       const own = { ...ownOf(9), authorization }

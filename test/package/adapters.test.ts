@@ -8,7 +8,7 @@ interface Case {
   readonly installed: readonly string[]
   /** A program without type errors. */
   readonly right: string
-  /** Lines that are errors, each for a reason of its own. */
+  /** Lines that are errors, each for a different reason. */
   readonly wrong: readonly string[]
 }
 
@@ -122,12 +122,12 @@ const CASES: readonly Case[] = [
 ]
 
 describe.each(CASES)('otel-token-relay/$framework', ({ framework, installed, right, wrong }) => {
-  it('has types that fit the framework, and asks for no other one', () => {
+  it('has types that fit the framework, and needs no other framework', () => {
     using application = createStandalone(installed)
     expect(application.compile({ 'main.mts': CREDENTIAL + right })).toEqual([])
   })
 
-  it('has types that catch mistakes', () => {
+  it('has types that refuse mistakes', () => {
     using application = createStandalone(installed)
     const text = `${CREDENTIAL}${right}\n${wrong.join('\n')}`
     const first = text.split('\n').length - wrong.length + 1
@@ -135,7 +135,7 @@ describe.each(CASES)('otel-token-relay/$framework', ({ framework, installed, rig
     expect([...new Set(lines)]).toEqual(wrong.map((_, i) => first + i))
   })
 
-  it('is loaded without any framework', () => {
+  it('can be loaded without any framework', () => {
     using application = createStandalone()
     const names =
       framework === 'fastify' ? ['authenticate', 'fastifyTokenRelay', 'requireScope'] : ['authenticate', 'requireScope']

@@ -97,10 +97,17 @@ const files = readdirSync(PACKED, { recursive: true, withFileTypes: true })
   .map((entry) => relative(PACKED, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
 const manifest = JSON.parse(readFileSync(join(PACKED, 'package.json'), 'utf8')) as {
   readonly name: string
-  readonly exports: Readonly<Record<string, unknown>>
+  readonly exports: Readonly<Record<string, string | { readonly default: string }>>
+  readonly bin: Readonly<Record<string, string>>
   readonly dependencies: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>
 }
+
+/** The modules that users name; the others are shared by these. */
+const ENTRY_MODULES = [
+  ...Object.values(manifest.exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.default.slice(2)])),
+  ...Object.values(manifest.bin),
+]
 
 function readPacked(file: string): string {
   return readFileSync(join(PACKED, file), 'utf8')
@@ -142,25 +149,31 @@ function run(args: readonly string[], env: Readonly<Record<string, string>> = {}
 }
 
 describe('the tarball', () => {
-  it('holds the build, the manifest and the documents, and nothing else', () => {
-    const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json']
-    const build = readSources().flatMap(({ path }) =>
-      ['.d.ts', '.js'].map((extension) => `dist/${path.replace(/\.ts$/, extension)}`),
-    )
-    expect(files.toSorted()).toEqual([...documents, ...build].toSorted())
+  it('holds only the build, the manifest, the JSON Schema and the documents', () => {
+    const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'config.schema.json', 'package.json']
+    const declarations = readSources().map(({ path }) => `dist/${path.replace(/\.ts$/, '.d.ts')}`)
+    const shared = files.filter((file) => /^dist\/shared\/[\w-]+\.js$/.test(file))
+    expect(files.toSorted()).toEqual([...documents, ...declarations, ...ENTRY_MODULES, ...shared].toSorted())
+  })
+
+  it('names its functions, so that its stack traces can be read', () => {
+    const modules = files.filter((file) => file.endsWith('.js')).map(readPacked)
+    expect(modules.join('\n')).toMatch(/^async function findVerifyingKey\(text, alg, keys\) \{$/m)
   })
 
   it.each(['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md'])('holds %s as it is in the repository', (name) => {
     expect(readPacked(name)).toBe(readDocument(name))
   })
 
-  it('bundles nothing: what it imports are its dependencies, its peers, and Node.js', () => {
+  it('imports only its dependencies, its peers and Node.js', () => {
     const known = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies)]
     const imported = files
       .filter((file) => /\.(js|d\.ts)$/.test(file))
       .flatMap((file) => importsOf(sourceFile(file, readPacked(file))))
     expect(imported).toContain('@opentelemetry/api')
-    const others = imported.filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
+    const others = imported
+      .filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
+      .map((specifier) => /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier)
     expect([...new Set(others)].filter((specifier) => !known.includes(specifier))).toEqual([])
     expect(manifest).not.toHaveProperty('bundleDependencies')
   })
@@ -175,7 +188,7 @@ describe('the tarball', () => {
     expect(exportedNames(readPacked('dist/register/index.d.ts'))).toEqual([])
   })
 
-  it('has these entries', () => {
+  it('has exactly these entries', () => {
     const parts = ['.', './register', './client', './revocation', './redis']
     const servers = ['./express', './fastify', './koa', './hono', './grpc', './nestjs']
     const clients = ['amqplib', 'aws-sqs', 'bullmq', 'kafkajs', 'mqtt', 'nats', 'platformatic-kafka']
@@ -239,7 +252,7 @@ describe('loading it', () => {
     expect(JSON.parse(stdout)).toEqual(VALUES)
   })
 
-  it('require and import give the same functions', () => {
+  it('gives the same functions to require and import', () => {
     const text = `
       import { createRequire } from 'node:module'
       import * as imported from 'otel-token-relay'
@@ -260,10 +273,10 @@ describe('loading it', () => {
     expect(run(['pure.cjs']).stdout).toBe('true\n')
   })
 
-  it('gives the manifest, and nothing that is not exported', () => {
+  it('exposes the manifest, and no file that is not exported', () => {
     const text = `
       console.log(require('otel-token-relay/package.json').name)
-      try { require('otel-token-relay/dist/relay.js') } catch (error) { console.log(error.code) }`
+      try { require('otel-token-relay/dist/relay/relay.js') } catch (error) { console.log(error.code) }`
     scratch.write({ 'paths.cjs': text })
     expect(run(['paths.cjs']).stdout).toBe('otel-token-relay\nERR_PACKAGE_PATH_NOT_EXPORTED\n')
   })

@@ -147,7 +147,7 @@ describe('otel-token-relay/grpc', () => {
     expect(own(compile({ 'grpc.mts': text }))).toEqual([])
   })
 
-  it.each(wrong)('has types that catch %s', (statement) => {
+  it.each(wrong)('has types that refuse %s', (statement) => {
     expect(own(compile({ 'grpc.mts': `${text}\n${statement}` }))).toHaveLength(1)
   })
 })

@@ -1,4 +1,4 @@
-/** A service that answers at once, and calls somebody when its response has been closed. */
+/** A service that answers at once, and calls a service when its response has been closed. */
 
 const http = require('node:http')
 const { call, listen, whoami } = require('./routes.cjs')

@@ -11,7 +11,7 @@ const { listen } = require('./routes.cjs')
 
 const call = (url) => fetch(url).then((response) => response.text())
 
-/** Runs what all have left here at once, in the timer of whoever came first. */
+/** Runs what all have left here at once, in the timer of the first caller. */
 const callbacks = []
 function later(callback) {
   if (callbacks.push(callback) === 1) setTimeout(() => callbacks.splice(0).map((each) => each()), 3)
@@ -19,12 +19,12 @@ function later(callback) {
 
 const emitter = bindEmitter(new EventEmitter()).setMaxListeners(0)
 
-/** Calls whatever it is fed; each step runs as whoever takes it. */
+/** Calls whatever it is fed; each step runs as the caller that takes it. */
 async function* caller() {
   for (let url = yield; ; ) url = yield await call(url)
 }
 
-/** A queue as many write it: whoever finishes starts the next one. */
+/** A queue as many write it: each task starts the next one when it ends. */
 class Queue {
   waiting = []
   running = 0
@@ -81,7 +81,7 @@ const ways = {
   DataLoader: (url) => loader().load(url),
 }
 
-/** A batch of several callers is nobody's. */
+/** A batch of several callers has no caller. */
 const shared = new DataLoader((urls) => Promise.all(urls.map(call)), { batchScheduleFn: (run) => setTimeout(run, 5) })
 const ambiguous = { 'a shared DataLoader': (url) => shared.load(url) }
 

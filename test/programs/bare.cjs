@@ -1,4 +1,4 @@
-/** The relay without any SDK: no tracer, no instrumentation, no context manager of somebody else. */
+/** The relay without any SDK: no tracer, no instrumentation, no other context manager. */
 
 const { createTokenRelay } = require('otel-token-relay')
 

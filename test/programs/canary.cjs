@@ -1,11 +1,15 @@
 /** A service in canary mode that tells a token in the ways it is asked to, or in none. */
 
+const { spawn } = require('node:child_process')
 const { generateKeyPairSync, sign } = require('node:crypto')
+const fs = require('node:fs')
+const { Worker } = require('node:worker_threads')
+const pino = require('pino')
 const { createTokenRelay } = require('otel-token-relay')
 const { createCanary } = require('otel-token-relay/testing')
 
 const ways = process.argv.slice(2)
-const canary = createCanary()
+const canary = createCanary(ways.includes('reported') ? { unseen: 'report' } : {})
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'a', alg: 'ES256', use: 'sig' }
@@ -31,6 +35,28 @@ const TELL = {
       throw new Error(`bad header: Bearer ${token}`)
     }),
   reject: () => void Promise.reject(Object.assign(new Error('bad header'), { headers: { authorization: token } })),
+  end: () => process.stdout.end(token),
+  'by descriptor': () => fs.writeSync(1, token),
+  'by descriptor, later': () => fs.write(1, Buffer.from(`..${token}`), 2, () => undefined),
+  'by name': () => fs.appendFileSync('/dev/stdout', token),
+  raw: () => process._rawDebug(token),
+  'character by character': () => print(...token),
+  'a character a line': () => print(...[...token].map((char) => `${char}\n`)),
+  'in pieces': () => print(...token.match(/.{1,5}/g)),
+  'base64 in pieces': () => print(...Buffer.from(token).toString('base64')),
+  decoded: () => process.stdout.write(Buffer.from(token).toString('hex'), 'hex'),
+  pino: () => pino().info({ token }),
+  'pino, destination': () => pino(pino.destination(1)).info({ token }),
+  'pino, at the exit': () => {
+    const destination = pino.destination({ dest: 1, sync: false, minLength: 4_096 })
+    pino(destination).info({ token })
+    // What is not ready when the process ends is a separate error.
+    destination.on('ready', () => setImmediate(() => undefined))
+  },
+  'pino, transport': () => pino({ transport: { target: 'pino/file', options: { destination: 1 } } }).info({ token }),
+  worker: () => new Worker('1', { eval: true }),
+  child: () => spawn(process.execPath, ['--version'], { stdio: 'inherit' }),
+  'child with pipes': () => spawn(process.execPath, ['--version']),
   stop: () => {
     canary.stop()
     process.stdout.write(`${token}\n`)

@@ -9,7 +9,7 @@ const sdk = new NodeSDK({
   instrumentations: [new HttpInstrumentation(), new UndiciInstrumentation()],
 })
 sdk.start()
-// As the API has it: whoever comes third is refused.
+// As the API has it: the third one is refused.
 if (require('@opentelemetry/api').context.setGlobalContextManager({})) throw new Error('registered twice')
 process.on('SIGTERM', () => sdk.shutdown().finally(() => process.exit(0)))
 require('./service.cjs')

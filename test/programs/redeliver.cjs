@@ -14,7 +14,7 @@ const messages = JSON.parse(process.env.MESSAGES)
 const deliveries = Number(process.env.DELIVERIES)
 
 async function deliver(headers) {
-  // Each delivery has headers of its own, as from a broker.
+  // Each delivery has its own headers, as from a broker.
   const message = { source: 'kafka:orders', headers: { ...headers } }
   const { verdict, error } = await consume(message, () => undefined, { undecidedMillis: 0 })
   return error?.code ?? verdict

@@ -13,16 +13,23 @@ const LANES = 4
 const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
 const byName = new Map(clients.map((client) => [client.name, client]))
 const held = new Map()
+/** Calls that should have succeeded: what the sink has received of them says nothing. */
+const failures = []
 
-async function call({ client, way, url, headers, abortMillis, suppressed }) {
+async function call({ client, way, url, headers, abortMillis, suppressed, mustSucceed }) {
   const controller = new AbortController()
   const signal = abortMillis === undefined ? undefined : controller.signal
   if (abortMillis !== undefined) setTimeout(() => controller.abort(), abortMillis)
   const run = async () => byName.get(client).call(url, { headers: headers ?? {}, signal, limited: true })
   const start = () => ways[way](run)
-  // What goes wrong here is the plan's intention or shows at the sink.
   const started = suppressed ? context.with(context.active().setValue(SUPPRESS_TRACING, true), start) : start()
-  await started.catch(() => undefined)
+  // What else goes wrong is the plan's intention or shows at the sink.
+  await started.catch((error) => mustSucceed && reportFailure(client, error))
+}
+
+function reportFailure(client, error) {
+  failures.push(`${client} ${error.cause ?? error}`)
+  process.stdout.write(`${JSON.stringify({ failures: failures.slice(0, 20) })}\n`)
 }
 
 async function carryOut({ calls, until, hold }, response) {

@@ -1,4 +1,4 @@
-/** What the test services do: say who calls, read a body, call somebody, start work that outlives the request. */
+/** What the test services do: say who calls, read a body, call a service, start work that outlives the request. */
 
 const http = require('node:http')
 const https = require('node:https')
@@ -81,7 +81,9 @@ async function answer(request, response, overrides) {
 
 const handled = []
 
+/** Idle connections stay open: a test on a busy machine may write on one just when Node closes it. */
 function listen(server, name = 'port') {
+  if ('keepAliveTimeout' in server) server.keepAliveTimeout = 0
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => {
       process.stdout.write(`${JSON.stringify({ [name]: server.address().port })}\n`)

@@ -1,4 +1,4 @@
-/** A server of `ws`, on a port of its own, that calls somebody for each message. It knows nothing of tokens. */
+/** A server of `ws`, on its own port, that calls a service for each message. It knows nothing of tokens. */
 
 import { WebSocketServer } from 'ws'
 

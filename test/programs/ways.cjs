@@ -1,4 +1,4 @@
-/** How code gets from a handler to a call: each way runs `fn` later, in the context of whoever asked for it. */
+/** How code gets from a handler to a call: each way runs `fn` later, in the context in which it was requested. */
 
 const { AsyncLocalStorage, AsyncResource } = require('node:async_hooks')
 const { EventEmitter, once } = require('node:events')
@@ -7,7 +7,7 @@ const { Readable } = require('node:stream')
 const { finished, pipeline } = require('node:stream/promises')
 const timers = require('node:timers/promises')
 
-/** One emitter for all callers, which nobody's timer drives. */
+/** One emitter for all callers, driven by a timer without a caller. */
 const shared = new EventEmitter().setMaxListeners(0)
 setInterval(() => shared.emit('tick'), 1).unref()
 

@@ -42,7 +42,7 @@ describe.each(
   })
   afterAll(() => program[Symbol.asyncDispose]())
 
-  it.each(['fetch', 'undici', 'http'])('E8 %s', async (client) => {
+  it.each(['fetch', 'undici', 'http'])('%s sends no token of the baggage [E8]', async (client) => {
     const [token, upstream, own] = await Promise.all([1, 2, 3].map(() => issuer.token()))
     sink.clear()
     const url = `http://127.0.0.1:${await program.report<number>('port')}/?client=${client}&url=${encodeURIComponent(`${sink.origin}/x`)}&mistake=${own}`

@@ -63,7 +63,7 @@ const OTHERS = [
   '...',
 ]
 
-describe('E8 incoming', () => {
+describe('incoming [E8]', () => {
   it.each(TOKENS)('a token %s is dropped, and the rest stays', (_, value) => {
     expect(namesIn(`a=1,t=${encodeURIComponent(value)};p=1,b=2`)).toEqual(['a', 'b'])
   })
@@ -79,7 +79,7 @@ describe('E8 incoming', () => {
   })
 })
 
-describe('E8 outgoing', () => {
+describe('outgoing [E8]', () => {
   it.each(TOKENS)('a token %s that the application has put there does not leave', (_, value) => {
     const field = fieldOf({ a: { value: '1' }, t: { value }, b: { value: '2' } })
     expect(field).toBe('a=1,b=2')
@@ -121,7 +121,7 @@ describe('never throws, and never changes what it cannot read', () => {
   it('keeps every member of any field without a token, byte by byte', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (baggage) => {
-        const carrier = { baggage }
+        const carrier: { baggage?: string } = { baggage }
         relay.propagator.inject(ROOT_CONTEXT, carrier, defaultTextMapSetter)
         expect(carrier.baggage).toBe(baggage)
       }),
@@ -136,8 +136,12 @@ describe('never throws, and never changes what it cannot read', () => {
     ['e.e.e,'.repeat(170_000)],
     ['%25'.repeat(330_000)],
     [`${segment({ alg: 'x'.repeat(100_000) })}.`.repeat(7)],
-  ])('a megabyte of almost-tokens is read in linear time (%#)', (baggage) => {
-    // Quadratic work would take minutes, and end this test by its time-out.
-    for (let i = 0; i < 3; i += 1) relay.propagator.inject(ROOT_CONTEXT, { baggage }, defaultTextMapSetter)
+  ])('reads a megabyte of almost-tokens within the time of this test, which quadratic work would exceed (%#)', (baggage) => {
+    for (let i = 0; i < 3; i += 1) {
+      const carrier: { baggage?: string } = { baggage }
+      relay.propagator.inject(ROOT_CONTEXT, carrier, defaultTextMapSetter)
+      // Whole, or dropped as a whole.
+      expect([baggage.length, undefined]).toContain(carrier.baggage?.length)
+    }
   })
 })

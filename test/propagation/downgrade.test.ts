@@ -79,7 +79,7 @@ describe('no downgrade', () => {
     expect(String(await outcomeOf(consume({ authorization }, 'kafka:clear')))).toMatch(/^ERR_TOKEN_(SEAL|REQUEST)$/)
   })
 
-  it('a sealed token is none to a server, or to whoever does not say where it was read from', async () => {
+  it('a sealed token is none to a server, or to code that does not say where it was read from', async () => {
     const { authorization } = produce()
     const headers = { authorization: String(authorization) }
     expect(await relay.admit({ headers })).toMatchObject({ admitted: false, error: { code: 'ERR_TOKEN_MISSING' } })

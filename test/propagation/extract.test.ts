@@ -4,7 +4,7 @@ import type { Context, TextMapGetter } from '@opentelemetry/api'
 import { createContextKey, defaultTextMapGetter, propagation, ROOT_CONTEXT } from '@opentelemetry/api'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { getSlot } from '../../src/context/credential-context.ts'
+import { callerOf } from '../../src/context/credential-context.ts'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getCredential, setCredential } from '../../src/index.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
@@ -26,14 +26,14 @@ afterEach(() => relay.shutdown())
 
 const extract = (carrier: unknown, getter: TextMapGetter = defaultTextMapGetter): Context =>
   relay.propagator.extract(bobs, carrier, getter)
-const stateOf = (ctx: Context): unknown => getSlot(ctx)?.state
+const stateOf = (ctx: Context): unknown => callerOf(ctx)?.state
 
 describe('a token', () => {
   it.each([
     ['as a text', `Bearer ${TOKEN}`],
     ['as the only value of a list', [`Bearer ${TOKEN}`]],
-    ['E3 with the scheme in another case', `bEARER ${TOKEN}`],
-  ])('%s waits to be verified, and is not a credential until then', (_, authorization) => {
+    ['with the scheme in another case [E3]', `bEARER ${TOKEN}`],
+  ])('waits to be verified, and is not a credential until then: %s', (_, authorization) => {
     const ctx = extract({ authorization })
     expect(stateOf(ctx)).toMatchObject({ status: 'unverified' })
     expect(getCredential(ctx)).toBeUndefined()
@@ -46,7 +46,7 @@ describe('a token', () => {
     expect(ctx.getValue(OTHER)).toBe('kept')
   })
 
-  it('E8 is looked for in one field only', () => {
+  it('is looked for in one field only [E8]', () => {
     const asked: string[] = []
     const getter: TextMapGetter = { keys: () => ['authorization'], get: (_, key) => void asked.push(key) }
     extract({}, getter)
@@ -61,7 +61,7 @@ describe('a token', () => {
     'baggage',
     'tracestate',
     'x-token-verified',
-  ])('E4 E6 is not taken from %s', (name) => {
+  ])('is not taken from %s [E4, E6]', (name) => {
     expect(stateOf(extract({ [name]: `Bearer ${TOKEN}` }))).toBeUndefined()
   })
 
@@ -81,7 +81,7 @@ describe('a carrier without a token deletes what the context held', () => {
     ['empty', {}],
     ['undefined value', { authorization: undefined }],
     ['no values', { authorization: [] }],
-    ['E3 another scheme', { authorization: 'Basic YTpi' }],
+    ['another scheme [E3]', { authorization: 'Basic YTpi' }],
     ['an array', []],
     ['a Map', new Map([['authorization', `Bearer ${TOKEN}`]])],
     ['null', null],
@@ -100,13 +100,13 @@ describe('a carrier without a token deletes what the context held', () => {
 
 describe('a carrier with something else in its place is refused', () => {
   it.each<readonly [string, unknown]>([
-    ['E1 two tokens', [`Bearer ${TOKEN}`, `Bearer ${TOKEN}`]],
-    ['E2 a comma list', `Bearer ${TOKEN}, Bearer ${TOKEN}`],
-    ['E3 the scheme alone', 'Bearer'],
-    ['E10 bytes', Buffer.from(`Bearer ${TOKEN}`)],
-    ['E10 a nested object', { value: `Bearer ${TOKEN}` }],
-    ['E10 a number', 7],
-    ['E10 a list in a list', [[`Bearer ${TOKEN}`]]],
+    ['two tokens [E1]', [`Bearer ${TOKEN}`, `Bearer ${TOKEN}`]],
+    ['a comma list [E2]', `Bearer ${TOKEN}, Bearer ${TOKEN}`],
+    ['the scheme alone [E3]', 'Bearer'],
+    ['bytes [E10]', Buffer.from(`Bearer ${TOKEN}`)],
+    ['a nested object [E10]', { value: `Bearer ${TOKEN}` }],
+    ['a number [E10]', 7],
+    ['a list in a list [E10]', [[`Bearer ${TOKEN}`]]],
     ['a promise', Promise.resolve(`Bearer ${TOKEN}`)],
     ['a symbol', Symbol('Bearer')],
   ])('%s', (_, authorization) => {
@@ -115,7 +115,7 @@ describe('a carrier with something else in its place is refused', () => {
     expect(getCredential(ctx)).toBeUndefined()
   })
 
-  it('B12 a token above the limit', () => {
+  it('a token above the limit [B12]', () => {
     expect(stateOf(extract({ authorization: `Bearer ${'a'.repeat(100_000)}` }))).toMatchObject({
       status: 'rejected',
       error: { code: 'ERR_TOKEN_TOO_LARGE' },
@@ -143,7 +143,7 @@ describe('never throws', () => {
     expect(ctx.getValue(OTHER)).toBe('kept')
   })
 
-  it('whatever is in the field: the former caller is gone, and nobody is verified', () => {
+  it('whatever is in the field: the former caller is gone, and no caller is verified', () => {
     fc.assert(
       fc.property(fc.anything({ withProxies: false, withNullPrototype: true } as never), (authorization) => {
         expect(getCredential(extract({ authorization }))).toBeUndefined()

@@ -4,7 +4,7 @@ import { Metadata } from '@grpc/grpc-js'
 import type { TextMapGetter } from '@opentelemetry/api'
 import { defaultTextMapGetter, ROOT_CONTEXT } from '@opentelemetry/api'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { getSlot } from '../../src/context/credential-context.ts'
+import { callerOf } from '../../src/context/credential-context.ts'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
 import { optionsFor } from '../support/relay.ts'
@@ -18,12 +18,12 @@ beforeAll(() => {
 })
 afterAll(() => relay.shutdown())
 
-/** What becomes of a carrier: the status of its slot, or `nobody`. */
+/** What becomes of a carrier: the status of its caller, or `no caller`. */
 function read(carrier: unknown, getter: TextMapGetter = defaultTextMapGetter): string {
-  return getSlot(relay.propagator.extract(ROOT_CONTEXT, carrier, getter))?.state.status ?? 'nobody'
+  return callerOf(relay.propagator.extract(ROOT_CONTEXT, carrier, getter))?.state.status ?? 'no caller'
 }
 
-describe('E9 gRPC metadata', () => {
+describe('gRPC metadata [E9]', () => {
   // As OpenTelemetry's instrumentation reads it: all values of a key.
   const getter: TextMapGetter = {
     keys: (carrier) => Object.keys((carrier as Metadata).getMap()),
@@ -41,16 +41,16 @@ describe('E9 gRPC metadata', () => {
     ['two values', metadata(['authorization', BEARER], ['authorization', BEARER]), 'rejected'],
     ['two values of two schemes', metadata(['authorization', 'Basic eDp5'], ['authorization', BEARER]), 'rejected'],
     ['a key in two cases', metadata(['authorization', BEARER], ['Authorization', BEARER]), 'rejected'],
-    ['bytes', metadata(['authorization-bin', Buffer.from(BEARER)]), 'nobody'],
-    ['another key', metadata(['x-authorization', BEARER]), 'nobody'],
+    ['bytes', metadata(['authorization-bin', Buffer.from(BEARER)]), 'no caller'],
+    ['another key', metadata(['x-authorization', BEARER]), 'no caller'],
     ['more than fits', metadata(['authorization', `Bearer ${'a'.repeat(9_000)}`]), 'rejected'],
-    ['nothing', metadata(), 'nobody'],
-  ])('E9 %s', (_, carrier, status) => {
+    ['nothing', metadata(), 'no caller'],
+  ])('%s [E9]', (_, carrier, status) => {
     expect(read(carrier, getter)).toBe(status)
   })
 })
 
-describe('E10 headers of messages', () => {
+describe('headers of messages [E10]', () => {
   // As the instrumentation of Kafka reads them: whatever the case, bytes as text.
   const kafka: TextMapGetter = {
     keys: Object.keys,
@@ -66,9 +66,9 @@ describe('E10 headers of messages', () => {
     ['a list of one', { authorization: [Buffer.from(BEARER)] }, 'unverified'],
     ['a list of two', { authorization: [BEARER, BEARER] }, 'rejected'],
     ['latin-1 bytes', { authorization: Buffer.from(`${BEARER}\u00e4`, 'latin1') }, 'rejected'],
-    ['a nested object', { authorization: { value: BEARER } }, 'nobody'],
-    ['a property of another name', { 'access-token': BEARER, token: BEARER }, 'nobody'],
-  ])('E10 read by the getter of Kafka: %s', (_, carrier, status) => {
+    ['a nested object', { authorization: { value: BEARER } }, 'no caller'],
+    ['a property of another name', { 'access-token': BEARER, token: BEARER }, 'no caller'],
+  ])('read by the getter of Kafka: %s [E10]', (_, carrier, status) => {
     expect(read(carrier, kafka)).toBe(status)
   })
 
@@ -85,12 +85,12 @@ describe('E10 headers of messages', () => {
     ['a nested object', { authorization: { toString: () => BEARER } }, 'rejected'],
     ['a list in a list', { authorization: nested(2) }, 'rejected'],
     ['a very deep list', { authorization: nested(1_000) }, 'rejected'],
-    ['a sparse list', { authorization: new Array(1) }, 'nobody'],
+    ['a sparse list', { authorization: new Array(1) }, 'no caller'],
     ['a list without end', { authorization: new Array(4_294_967_295) }, 'rejected'],
     ['a list that says it is short', { authorization: Object.assign([BEARER, BEARER], { length: 2 }) }, 'rejected'],
     ['an object like a list', { authorization: { 0: BEARER, length: 1 } }, 'rejected'],
     ['a megabyte', { authorization: `Bearer ${'a'.repeat(1_000_000)}` }, 'rejected'],
-    ['a megabyte of nothing', { authorization: ' '.repeat(1_000_000) }, 'nobody'],
+    ['a megabyte of nothing', { authorization: ' '.repeat(1_000_000) }, 'no caller'],
     ['no prototype', Object.assign(Object.create(null) as object, { authorization: BEARER }), 'unverified'],
     [
       'names of Object.prototype',
@@ -106,11 +106,11 @@ describe('E10 headers of messages', () => {
       })(),
       'unverified',
     ],
-  ])('E10 read as it is: %s', (_, carrier, status) => {
+  ])('read as it is: %s [E10]', (_, carrier, status) => {
     expect(read(carrier)).toBe(status)
   })
 
-  it('E10 a value that changes between two readings is read once', () => {
+  it('a value that changes between two readings is read once [E10]', () => {
     let readings = 0
     const carrier = {
       get authorization() {

@@ -64,7 +64,7 @@ describe.each(OTEL_LINES)('%s', (line) => {
     'off',
     'none',
     'late',
-  ])('F5 F6 G3 a token goes to queues that a rule names, sealed: %s', async (mode) => {
+  ])('a token goes to queues that a rule names, sealed: %s [F5, F6, G3]', async (mode) => {
     const { kafka = [], sqs: attributes = [], bullmq = [] } = await produced(line, mode)
     // Named; not named, with the same headers; named, as somebody else; in clear text; nobody calling; suppressed.
     const expected = ['Sealed', '-', 'Sealed', 'Bearer', '-', '-']

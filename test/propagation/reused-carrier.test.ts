@@ -24,7 +24,7 @@ async function callOf(token: string | undefined, destination = CLEAR): Promise<C
   return setDestination(ctx, destination)
 }
 
-describe('F12 the next message with the same carrier', () => {
+describe('the next message with the same carrier [F12]', () => {
   let carrier: Record<string, unknown>
   beforeEach(async () => {
     carrier = { id: 1 }
@@ -82,13 +82,13 @@ function putting(entry: (key: string, value: string) => object): TextMapSetter {
   return { set: (carrier: object, key, value) => void Object.assign(carrier, entry(key, value)) }
 }
 
-describe.each(SETTERS)('F12 where the setter writes %s', (_, create, setter) => {
+describe.each(SETTERS)('where the setter writes %s [F12]', (_, create, setter) => {
   const textOf = (carrier: object): string => {
     const entries = carrier instanceof Map || carrier instanceof Headers ? [...carrier] : Object.entries(carrier)
     return JSON.stringify(entries.map(([name, value]) => [name, Buffer.isBuffer(value) ? value.toString() : value]))
   }
 
-  it('the next message of nobody carries no token', async () => {
+  it('the next message without a caller carries no token', async () => {
     const carrier = create()
     relay.propagator.inject(await callOf(alice), carrier, setter)
     expect(textOf(carrier)).toContain(alice)
@@ -107,7 +107,7 @@ describe.each(SETTERS)('F12 where the setter writes %s', (_, create, setter) => 
 it.each<readonly [string, () => Map<string, string> | Headers]>([
   ['a Map', () => new Map([['authorization', 'Basic YTpi']])],
   ['Headers', () => new Headers({ authorization: 'Basic YTpi' })],
-])('F10 a credential of the application in %s stays', async (_, create) => {
+])('a credential of the application in %s stays [F10]', async (_, create) => {
   const carrier = create()
   const setter: TextMapSetter<Map<string, string> | Headers> = { set: (c, key, value) => void c.set(key, value) }
   relay.propagator.inject(await callOf(alice), carrier, setter)

@@ -124,7 +124,7 @@ describe('a producer', () => {
     expect(relay.explain('kafka:orders')).toMatchObject({ verdict: 'forward', rule: 'kafka:orders' })
   })
 
-  it('F12 forgets the sealed token of an earlier message in a carrier that is used again', async () => {
+  it('forgets the sealed token of an earlier message in a carrier that is used again [F12]', async () => {
     const headers = produce()
     propagation.inject(setDestination(ROOT_CONTEXT, 'kafka:orders'), headers, defaultTextMapSetter)
     expect(headers).not.toHaveProperty('authorization')
@@ -133,13 +133,13 @@ describe('a producer', () => {
     expect(headers).not.toHaveProperty('authorization')
   })
 
-  it('F10 leaves a credential of the application', () => {
+  it('leaves a credential of the application [F10]', () => {
     expect(produce('kafka:orders', alices, { Authorization: 'Basic YTpi' })).not.toHaveProperty('authorization')
   })
 })
 
 describe('a consumer', () => {
-  it.each(['kafka:orders', 'kafka:shipping'])('of %s runs as whoever sent the message', async (queue) => {
+  it.each(['kafka:orders', 'kafka:shipping'])('of %s runs as the sender of the message', async (queue) => {
     expect(await outcomeOf(consume(produce(queue), queue))).toBe('alice')
   })
 
@@ -160,18 +160,18 @@ describe('a consumer', () => {
     expect(await outcomeOf(consume(headers))).toBe('alice')
   })
 
-  it('H1 elsewhere runs nothing', async () => {
+  it('elsewhere runs nothing [H1]', async () => {
     expect(await outcomeOf(consume(produce(), 'kafka:shipping'))).toBe('ERR_TOKEN_SEAL')
   })
 
-  it('H1 in another message runs nothing', async () => {
+  it('in another message runs nothing [H1]', async () => {
     const other = produce('kafka:orders', trace.setSpan(alices, spanOf('1'.repeat(32))))
     const moved = { ...other, authorization: produce()['authorization'] }
     expect(await outcomeOf(consume(moved))).toBe('ERR_TOKEN_SEAL')
     expect(await outcomeOf(consume({ authorization: produce()['authorization'] }))).toBe('ERR_TOKEN_SEAL')
   })
 
-  it('H2 of the same message again runs nothing', async () => {
+  it('of the same message again runs nothing [H2]', async () => {
     const headers = produce()
     expect(await outcomeOf(consume({ ...headers }))).toBe('alice')
     expect(await outcomeOf(consume({ ...headers }))).toBe('ERR_TOKEN_SEAL')
@@ -189,7 +189,7 @@ describe('a consumer', () => {
     expect(await outcomeOf(consume(headers))).toBe('ERR_TOKEN_REVOKED')
   })
 
-  it('H2 whose issuer is down has not used up its message', async () => {
+  it('whose issuer is down has not used up its message [H2]', async () => {
     const headers = produce()
     await relay.shutdown()
     let isDown = true
@@ -206,7 +206,7 @@ describe('a consumer', () => {
     expect(await outcomeOf(consume({ ...headers }))).toBe('ERR_TOKEN_SEAL')
   })
 
-  it('that works on a message again, later, does so as whoever its token is still good for', async () => {
+  it('that works on a message again, later, does so only as long as its token is good', async () => {
     const ctx = consume(produce())
     expect(await outcomeOf(ctx)).toBe('alice')
     expect(await outcomeOf(ctx)).toBe('alice')
@@ -214,7 +214,7 @@ describe('a consumer', () => {
     expect(await outcomeOf(ctx)).toBe('ERR_TOKEN_REVOKED')
   })
 
-  it('H7 verifies what anybody sealed with the public key', async () => {
+  it('verifies what anybody sealed with the public key [H7]', async () => {
     await relay.shutdown()
     const jwk = publicPart(P256.jwk)
     await start({
@@ -230,7 +230,7 @@ describe('a consumer', () => {
     expect(await outcomeOf(consume(headers, 'kafka:shipping'))).toBe('ERR_TOKEN_AUDIENCE')
   })
 
-  it('is nobody for a message without a token, and does not run as a former caller', async () => {
+  it('has no caller for a message without a token, and does not run as a former caller', async () => {
     expect(await outcomeOf(consume({}))).toBe('ERR_TOKEN_MISSING')
     expect(await outcomeOf(consume({}, 'kafka:orders', alices))).toBe('ERR_TOKEN_MISSING')
     expect(await outcomeOf(consume({ authorization: 'Basic YTpi' }, 'kafka:orders', alices))).toBe('ERR_TOKEN_MISSING')

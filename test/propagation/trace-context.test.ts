@@ -5,7 +5,7 @@ import { defaultTextMapGetter, propagation, ROOT_CONTEXT, trace } from '@opentel
 import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { getSlot } from '../../src/context/credential-context.ts'
+import { callerOf } from '../../src/context/credential-context.ts'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
 import { optionsFor } from '../support/relay.ts'
@@ -41,7 +41,7 @@ function compare(carrier: Readonly<Record<string, unknown>>): Trace {
   for (const authorization of [undefined, AUTHORIZATION, 'Bearer', [AUTHORIZATION, AUTHORIZATION]]) {
     const ctx = withRelay.extract(ROOT_CONTEXT, { ...carrier, authorization }, defaultTextMapGetter)
     expect(traceOf(ctx)).toEqual(expected)
-    const status = getSlot(ctx)?.state.status
+    const status = callerOf(ctx)?.state.status
     expect(status).toBe(
       authorization === undefined ? undefined : authorization === AUTHORIZATION ? 'unverified' : 'rejected',
     )
@@ -167,8 +167,8 @@ const BAGGAGES: readonly string[] = [
   'auth.token.verified=true',
 ]
 
-describe('E7 traceparent', () => {
-  it.each(TRACEPARENTS.map((value) => [value.slice(0, 80), value] as const))('E7 %j', (_, traceparent) => {
+describe('traceparent [E7]', () => {
+  it.each(TRACEPARENTS.map((value) => [value.slice(0, 80), value] as const))('%j [E7]', (_, traceparent) => {
     compare({ traceparent })
     compare({ traceparent, tracestate: 'foo=1', baggage: 'a=1' })
     compare({ traceparent: [traceparent, GOOD] })
@@ -181,22 +181,22 @@ describe('E7 traceparent', () => {
   })
 })
 
-describe('E7 tracestate', () => {
-  it.each(TRACESTATES.map((value) => [value.slice(0, 80), value] as const))('E7 %j', (_, tracestate) => {
+describe('tracestate [E7]', () => {
+  it.each(TRACESTATES.map((value) => [value.slice(0, 80), value] as const))('%j [E7]', (_, tracestate) => {
     compare({ traceparent: GOOD, tracestate })
     compare({ traceparent: GOOD, tracestate: [tracestate, 'foo=1'] })
     compare({ tracestate })
   })
 })
 
-describe('E7 baggage', () => {
-  it.each(BAGGAGES.map((value) => [value.slice(0, 80), value] as const))('E7 %j', (_, baggage) => {
+describe('baggage [E7]', () => {
+  it.each(BAGGAGES.map((value) => [value.slice(0, 80), value] as const))('%j [E7]', (_, baggage) => {
     compare({ traceparent: GOOD, baggage })
     compare({ baggage: [baggage, 'a=1'] })
   })
 })
 
-it('E7 anything at all', () => {
+it('anything at all [E7]', () => {
   const field = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.constantFrom(...TRACEPARENTS, ...TRACESTATES, ...BAGGAGES.slice(0, 12)),
@@ -209,7 +209,7 @@ it('E7 anything at all', () => {
   )
 })
 
-it('E7 64 fields of 8 KiB, and a megabyte in one, cost the token path nothing', () => {
+it('of 64 fields of 8 KiB only authorization is read, and a megabyte in it is no token [E7]', () => {
   const fields = Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`x-${i}`, 'x'.repeat(8_192)]))
   compare({ ...fields, traceparent: GOOD })
   const asked: string[] = []
@@ -226,6 +226,6 @@ it('E7 64 fields of 8 KiB, and a megabyte in one, cost the token path nothing', 
     part.repeat(1_000_000 / part.length),
   )) {
     const ctx = relay.propagator.extract(ROOT_CONTEXT, { authorization: huge }, defaultTextMapGetter)
-    expect(getSlot(ctx)?.state.status).not.toBe('unverified')
+    expect(callerOf(ctx)?.state.status).not.toBe('unverified')
   }
 })

@@ -141,7 +141,7 @@ interface Running extends AsyncDisposable {
 
 /** Runs `command` in a shell and resolves when it listens. */
 async function start(command: string, folder: string): Promise<Running> {
-  // In a process group of its own, because a shell may or may not replace itself with its last command.
+  // In its own process group, because a shell may or may not replace itself with its last command.
   const child = spawn('sh', ['-c', command], { cwd: folder, env: quietEnvironment(), detached: true })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
@@ -205,19 +205,19 @@ async function drive(text: string, nodeOptions: readonly string[], env: Record<s
 }
 
 describe('the README', () => {
-  it('has no block that is not run', () => {
+  it('runs every code block', () => {
     expect(unrunnable(blocks)).toEqual([])
     expect(blocks.flatMap(({ file }) => file ?? []).toSorted()).toEqual(RUN.toSorted())
   })
 
-  it.each(commandsOfKind('script'))('%s: the script is there, and the files that it names', (command) => {
+  it.each(commandsOfKind('script'))('%s: the script exists, and so do the files that it names', (command) => {
     const script = manifest.scripts[/npm (?:run )?(\S+)$/.exec(command)?.[1] ?? '']
     expect(script).toBeDefined()
     const files = script?.match(/[\w./-]+\.(?:ts|js|mjs|json)\b/g) ?? []
     expect(files.filter((file) => !existsSync(join(ROOT, file)))).toEqual([])
   })
 
-  it('installs the package and its peers, and nothing else: frameworks are there already', () => {
+  it('installs the package and its peers, and nothing else', () => {
     const installed = commandsOfKind('install').flatMap((command) => command.split(' ').slice(2))
     const peers = Object.keys(manifest.peerDependencies).filter((name) => name.startsWith('@opentelemetry/'))
     expect(installed.toSorted()).toEqual([manifest.name, ...peers].toSorted())
@@ -230,7 +230,7 @@ describe('the README', () => {
     expect(running.output()).toBe('')
   })
 
-  it.each(commandsOfKind('server'))('%s: verifies and forwards, with servers that exist', async (command) => {
+  it.each(commandsOfKind('server'))('%s: verifies and forwards, with servers on this machine', async (command) => {
     await using running = await start(localized(command), local.folder)
     profiles.clear()
     const token = await issuer.token()
@@ -243,7 +243,7 @@ describe('the README', () => {
     expect(running.output()).toBe('')
   })
 
-  it('express.mjs: one path is open, one is for callers with a scope, the others are for callers', async () => {
+  it('express.mjs: opens one path, requires a scope for one, and a caller for all others', async () => {
     await using running = await start('node express.mjs', local.folder)
     expect(await (await get('/health')).text()).toBe('open to all')
     expect(await (await get('/me', await issuer.token())).text()).toBe('alice')
@@ -286,7 +286,7 @@ describe('the README', () => {
     expect([stdout, status]).toEqual(['', 0])
   })
 
-  it('profiles.ts calls as whoever calls, and falls back', async () => {
+  it('profiles.ts calls as the caller, and falls back', async () => {
     profiles.clear()
     const token = await issuer.token()
     const driver = `
@@ -305,7 +305,7 @@ describe('the README', () => {
     ])
   })
 
-  it('async.mjs: whatever callers share, each call is that of its caller, and a batch of several is that of nobody', async () => {
+  it('async.mjs: callers that share things keep their own calls, and a batch of several has no caller', async () => {
     profiles.clear()
     const tokens = await Promise.all(['alice', 'bob'].map((sub) => issuer.token({ sub })))
     const driver = `
@@ -319,8 +319,11 @@ describe('the README', () => {
         view(i)
       })
       const both = await sendViews()
-      await runWithToken(tokens[0], () => view(2))
-      console.log(JSON.stringify([both, await sendViews()]))
+      const mine = await runWithToken(tokens[0], async () => {
+        view(2)
+        return sendViews()
+      })
+      console.log(JSON.stringify([both, mine]))
       process.exit()`
     expect(await drive(driver, [], { TOKENS: JSON.stringify(tokens) })).toEqual([200, 200])
     const sent = profiles.received.map(({ target, authorization }) => [target, authorization[0]?.split(' ')[1]])
@@ -424,7 +427,7 @@ describe('the README', () => {
     expect(endpoint.requests.map(({ parameters }) => parameters.get('audience'))).toEqual(['billing', 'user-service'])
   })
 
-  it('orders.mjs works on a message of sealing.config.mjs as whoever sent it, once', async () => {
+  it('orders.mjs handles a message of sealing.config.mjs as its sender, once', async () => {
     const driver = `
       import { createTokenRelay, runWithToken } from 'otel-token-relay'
       import { propagation } from '@opentelemetry/api'
@@ -444,7 +447,7 @@ describe('the README', () => {
     expect(await drive(driver, [], { TOKEN: await issuer.token() })).toEqual(['Sealed e', 'alice', 'SealError'])
   })
 
-  it.runIf(HAS_REDIS)('fleet.config.mjs has a fleet exchange once, and open a message once', async () => {
+  it.runIf(HAS_REDIS)('fleet.config.mjs makes a fleet exchange once, and open a message once', async () => {
     await using redis = await startRedis()
     billing.clear()
     endpoint.requests.length = 0
@@ -477,7 +480,7 @@ describe('the README', () => {
     expect(endpoint.requests).toHaveLength(1)
   })
 
-  it('shipping.mjs ships an order as whoever ordered it, and tells what it did not', async () => {
+  it('shipping.mjs ships an order as the customer, and reports what it could not ship', async () => {
     const driver = `
       import { createTokenRelay, runWithToken } from 'otel-token-relay'
       import options from './sealing.config.mjs'
@@ -494,7 +497,7 @@ describe('the README', () => {
     ])
   })
 
-  it('gallery.mjs has thumbnails.mjs work in a thread as whoever wants it done', async () => {
+  it('gallery.mjs runs thumbnails.mjs in a thread as the caller', async () => {
     const driver = `
       import { runWithToken } from 'otel-token-relay'
       const { thumbnail } = await import('./gallery.mjs')
@@ -509,7 +512,7 @@ describe('the README', () => {
       TOKEN_RELAY_DESTINATIONS: 'worker:thumbnails',
     }
     const made = await drive(driver, ['--import', 'otel-token-relay/register'], env)
-    expect(made).toEqual(['a for alice', 'b for alice', 'c for nobody'])
+    expect(made).toEqual(['a for alice', 'b for alice', 'c for no caller'])
   })
 
   it.each(commandsOfKind('tool'))('%s: verifies the trail of audited.config.mjs', async (command) => {
@@ -526,16 +529,16 @@ describe('the README', () => {
     const tool = join(PACKED, 'dist', 'cli', 'main.js')
     const here = command.replace('npx otel-token-relay', `node ${tool}`).replace('/run/secrets/audit', 'audit-key')
     const run = () => spawnSync('sh', ['-c', here], { cwd: local.folder, env: quietEnvironment(), encoding: 'utf8' })
-    expect(run()).toMatchObject({ status: 0, stdout: expect.stringContaining('1 lines are what was written') })
+    expect(run()).toMatchObject({ status: 0, stdout: expect.stringContaining('1 lines are intact') })
     const file = join(local.folder, 'audit.jsonl')
     writeFileSync(file, readFileSync(file, 'utf8').replace('verified', 'rejected'))
     expect(run()).toMatchObject({
       status: 1,
-      stdout: expect.stringContaining('audit.jsonl:1: is not what was written'),
+      stdout: expect.stringContaining('audit.jsonl:1: was changed'),
     })
   })
 
-  it.each([true, false])('canary.mjs proves that no token is told, redacted: %s', async (isRedacted) => {
+  it.each([true, false])('canary.mjs finds a token that is exported; redacted: %s', async (isRedacted) => {
     const text = readFileSync(join(local.folder, 'canary.mjs'), 'utf8')
     const careless = text.replace(/relay\.redact\((.*)\)\] \}\)/, '$1] })')
     expect(careless).not.toBe(text)
@@ -557,7 +560,7 @@ describe('the README', () => {
     )
   })
 
-  it('message.mjs throws where the token cannot be checked', async () => {
+  it('message.mjs throws if the token cannot be checked', async () => {
     issuer.setDown(true)
     const driver = `
       import { senderOf } from './message.mjs'
@@ -589,7 +592,7 @@ describe('the checks catch', () => {
     expect(() => unrunnable(readBlocks(`\`\`\`sh\n${command}\n\`\`\`\n`))).toThrow(command)
   })
 
-  it('commands over several lines, and several in one block', () => {
+  it('commands over several lines, and several commands in one block', () => {
     const [block] = readBlocks('```sh\nA=1 \\\nB=2 \\\n  node --require a b.js\nnpm install c\n```\n')
     expect(block && commandsOf(block)).toEqual(['A=1 B=2 node --require a b.js', 'npm install c'])
   })

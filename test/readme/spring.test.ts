@@ -4,10 +4,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createScratch, quietEnvironment } from '../package/scratch.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
+import { waitFor } from '../support/patience.ts'
 import { readBlocks, readDocument } from './markdown.ts'
 
 const blocks = readBlocks(readDocument('docs/spring.md'))
@@ -50,7 +51,7 @@ beforeAll(async () => {
       stdio: ['ignore', 'inherit', 'inherit'],
     }),
   )
-  await vi.waitFor(async () => (await fetch(userService)).text(), { timeout: 30_000, interval: 50 })
+  await waitFor(async () => (await fetch(userService)).text())
 })
 afterAll(async () => {
   for (const child of children) {
@@ -73,12 +74,12 @@ async function user(token: string | undefined, userId = '42'): Promise<readonly 
   return [response.status, text === '' ? undefined : JSON.parse(text)]
 }
 
-it('has a file for every block that is not of the other side', () => {
+it('has a file for every block of this package’s side', () => {
   const ours = blocks.filter(({ language }) => !['java', 'yaml'].includes(language))
   expect(ours.map(({ file }) => file)).toEqual(['profile-client.mjs', 'user-service.mjs'])
 })
 
-it('the caller’s token is asked for, and travels', async () => {
+it('requires the caller’s token, and sends it on', async () => {
   expect((await user(undefined))[0]).toBe(401)
   expect((await user(await issuer.token({ scope: 'mail' })))[0]).toBe(403)
   expect(asked).toEqual([])
@@ -87,14 +88,14 @@ it('the caller’s token is asked for, and travels', async () => {
   expect(asked).toEqual([{ method: 'GET', target: '/profiles/42', authorization: `Bearer ${token}` }])
 })
 
-it('a parameter stays in its place', async () => {
+it('keeps a parameter in its place', async () => {
   expect((await user(await issuer.token(), '..%2f..%2fadmin'))[0]).not.toBe(200)
   expect(asked).toEqual([])
   await user(await issuer.token(), 'a%2fb')
   expect(asked.map(({ target }) => target)).toEqual(['/profiles/a%2Fb'])
 })
 
-it('what passes is tried again, as the same caller; what does not pass falls back', async () => {
+it('retries temporary failures as the same caller, and falls back after permanent ones', async () => {
   const token = await issuer.token({ sub: 'bob' })
   answer = (response, attempt) => (attempt < 3 ? json(response, 503, {}) : json(response, 200, { name: 'Bob' }))
   expect(await user(token)).toEqual([200, { name: 'Bob' }])
@@ -103,30 +104,27 @@ it('what passes is tried again, as the same caller; what does not pass falls bac
   expect(asked.map(({ authorization }) => authorization)).toEqual(Array.from({ length: 6 }, () => `Bearer ${token}`))
 })
 
-it('a refusal is the caller’s to know, with its code and without a body', async () => {
+it('passes a refusal on to the caller, with its code and without a body', async () => {
   const challenge = 'Bearer error="insufficient_scope", scope="profiles:secret"'
   answer = (response) => json(response, 403, { secret: 'body' }, { 'www-authenticate': challenge })
   expect(await user(await issuer.token())).toEqual([403, { code: 'ERR_SERVICE_SCOPE' }])
   expect(asked).toHaveLength(1)
 })
 
-it('a service that does not answer is waited for as long as was said', async () => {
+it('waits for a service that does not answer, for the configured time', async () => {
   const held: ServerResponse[] = []
   answer = (response) => held.push(response)
   expect(await user(await issuer.token())).toEqual([200, { name: 'unknown' }])
   for (const response of held) response.destroy()
 })
 
-it('a service that is down is left alone', async () => {
+it('stops calling a service that is down', async () => {
   answer = (response) => json(response, 500, {})
   const token = await issuer.token()
-  await vi.waitFor(
-    async () => {
-      const before = asked.length
-      await user(token)
-      expect(asked.length).toBe(before)
-    },
-    { timeout: 30_000, interval: 0 },
-  )
+  await waitFor(async () => {
+    const before = asked.length
+    await user(token)
+    expect(asked.length).toBe(before)
+  })
   expect(asked.length).toBeGreaterThan(0)
 })

@@ -2,13 +2,15 @@
 
 import { Redis } from 'ioredis'
 import { decodeJwt } from 'jose'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createCanaries } from '../../src/testing/pieces.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { startIssuer } from '../support/issuer.ts'
+import { waitFor } from '../support/patience.ts'
 import { startProgram } from '../support/process.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
+import { Resources } from '../support/resources.ts'
 import { randomSecret } from '../support/sealing.ts'
 import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
@@ -57,7 +59,7 @@ describe.runIf(HAS_REDIS)('a fleet', () => {
   /** The tokens with which the calls of each caller arrived. */
   async function run(callers: readonly Caller[]): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
     const env = environment(callers)
-    await using programs = new AsyncDisposableStack()
+    await using programs = new Resources()
     const fleet = Array.from({ length: PROCESSES }, () => programs.use(startProgram('cache.cjs', { env })))
     await Promise.all(fleet.map((program) => program.report('ready')))
     await Promise.all(fleet.map((program) => program.ask('called')))
@@ -69,13 +71,13 @@ describe.runIf(HAS_REDIS)('a fleet', () => {
     )
   }
 
-  it('F16 of 4 processes with 25 callers of one token costs one exchange', async () => {
+  it('of 4 processes with 25 callers of one token costs one exchange [F16]', async () => {
     const tokens = await run([await caller('alice')])
     expect(endpoint?.requests).toHaveLength(1)
     expect([...(tokens.get('alice') ?? [])].map((token) => decodeJwt(token).aud)).toEqual(['billing'])
   })
 
-  it('F16 costs one exchange per token: neither two subjects nor two sessions of one share', async () => {
+  it('costs one exchange per token: neither two subjects nor two sessions of one share [F16]', async () => {
     const callers = await Promise.all([caller('alice'), caller('bob'), caller('bob-again', { sub: 'bob' })])
     const tokens = await run(callers)
     expect(endpoint?.requests).toHaveLength(3)
@@ -84,7 +86,7 @@ describe.runIf(HAS_REDIS)('a fleet', () => {
     expect(new Set(sent.flat()).size).toBe(3)
   })
 
-  it('G5 H8 leaves no piece of a token in Redis, however it is read', async () => {
+  it('leaves no piece of a token in Redis, however it is read [G5, H8]', async () => {
     const callers = await Promise.all(['first', 'second'].map((name) => caller(`${name}-marked-subject-of-a-token`)))
     const canaries = createCanaries()
     const tokens = await run(callers)
@@ -97,7 +99,7 @@ describe.runIf(HAS_REDIS)('a fleet', () => {
     for (const value of values) expect(outsideOf(value)).toEqual(OUTSIDE)
     const found = async () => {
       const texts = Object.entries((await redis?.stored()) ?? {})
-      // What stands on the outside is told by the test above: its times are those of the token.
+      // The test above covers what stands on the outside: its times are those of the token.
       const inside = (text: string) => values.reduce((rest, value) => rest.replaceAll(headerOf(value), ''), text)
       for (const [how, text] of texts) expect([how, values.every((value) => text.includes(value))]).toEqual([how, true])
       return Object.fromEntries(texts.map(([how, text]) => [how, canaries.find(inside(text)) !== undefined]))
@@ -128,12 +130,12 @@ const outsideOf = (value: string): unknown => JSON.parse(Buffer.from(headerOf(va
 
 async function keptIn(url: string) {
   const client = new Redis(url)
-  // Nobody waits for what is kept until it is.
-  const keys = await vi.waitFor(async () => {
+  // No request waits until a token is stored.
+  const keys = await waitFor(async () => {
     const found = await client.keys('*:exchanged:*')
     expect(found.filter((key) => key.endsWith(':asking'))).toEqual([])
     return found
-  }, 30_000)
+  })
   const values = (await Promise.all(keys.map((key) => client.get(key)))).map(String)
   return { client, values, [Symbol.asyncDispose]: async () => void (await client.quit()) }
 }

@@ -7,6 +7,7 @@ import { startProgram } from '../support/process.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
+import { Resources } from '../support/resources.ts'
 import { randomSecret } from '../support/sealing.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 
@@ -21,7 +22,7 @@ describe.runIf(HAS_REDIS)('a fleet of consumers', () => {
   })
   afterEach(() => redis[Symbol.asyncDispose]())
 
-  it.each([1, 3])('H2 opens each of 10 messages %i times, of 200 deliveries in 4 processes', async (maxOpenings) => {
+  it.each([1, 3])('opens each of 10 messages %i times, of 200 deliveries in 4 processes [H2]', async (maxOpenings) => {
     const signer = createSigner()
     const options = {
       ...optionsFor([signer.jwk]),
@@ -35,7 +36,7 @@ describe.runIf(HAS_REDIS)('a fleet of consumers', () => {
       MESSAGES: JSON.stringify(messages),
       DELIVERIES: String(DELIVERIES),
     }
-    await using programs = new AsyncDisposableStack()
+    await using programs = new Resources()
     const fleet = Array.from({ length: PROCESSES }, () => programs.use(startProgram('redeliver.cjs', { env })))
     await Promise.all(fleet.map((program) => program.report('ready')))
     const outcomes = await Promise.all(fleet.map((program) => program.ask<string[][]>('outcomes')))

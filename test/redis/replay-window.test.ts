@@ -3,18 +3,23 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { connect } from 'node:net'
+import { context, createContextKey, diag } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { createClientPool, createCluster, createSentinel } from 'redis'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { RedisReplayWindow, RedisReplayWindowOptions } from '../../src/redis/index.ts'
 import { createRedisReplayWindow } from '../../src/redis/index.ts'
+import { isTracingSuppressed } from '../../src/telemetry/suppression.ts'
+import { waitFor } from '../support/patience.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
 import { opened, SECRET, sealed, sealingWith } from '../support/sealing.ts'
 import { CLIENTS } from './clients.ts'
 import { startWay } from './way.ts'
 
-const within = { timeout: 30_000, interval: 10 }
 const soon = (): number => Date.now() + 60_000
+const allowAll = (direct: Redis): Promise<unknown> => direct.call('ACL', 'SETUSER', 'default', '+@all')
 
 describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
   let redis: RedisServer
@@ -38,7 +43,7 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     return window
   }
 
-  it('H2 counts the openings of a message by all, and those of others apart', async () => {
+  it('counts the openings of a message by all, and those of others apart [H2]', async () => {
     const [first, second] = [open(), open()]
     const id = crypto.randomUUID()
     const counts = await Promise.all(
@@ -48,14 +53,14 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     expect(await second.count(crypto.randomUUID(), soon())).toBe(1)
   })
 
-  it('H2 another prefix is another fleet', async () => {
+  it('another prefix is another fleet [H2]', async () => {
     const id = crypto.randomUUID()
     expect(await open().count(id, soon())).toBe(1)
     expect(await open({ prefix: 'another' }).count(id, soon())).toBe(1)
     expect(await open().count(id, soon())).toBe(2)
   })
 
-  it('H2 a sealed message opens as often as maxOpenings says, whoever opens it', async () => {
+  it('a sealed message opens as often as maxOpenings says, in all consumers together [H2]', async () => {
     for (const maxOpenings of [1, 3]) {
       const [first, second] = [open(), open()].map((replayWindow) =>
         sealingWith([SECRET.key], { maxOpenings, replayWindow }),
@@ -95,22 +100,22 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     expect(await window.count('a-key 4711', soon())).toBeGreaterThan(1_000)
   })
 
-  it('C13 H2 while Redis does not answer nothing is opened, and nothing used up: afterwards it opens once', async () => {
+  it('while Redis does not answer nothing is opened, and nothing used up: afterwards it opens once [C13, H2]', async () => {
     const [slow, other] = [open({ timeoutMillis: 50 }), open()]
     const id = crypto.randomUUID()
-    await vi.waitFor(() => slow.count('warm', soon()), within)
+    await waitFor(() => slow.count('warm', soon()))
     await other.count('warm', soon())
     redis.freeze()
     const lost = Array.from({ length: 5 }, () => slow.count(id, soon()))
     expect((await Promise.allSettled(lost)).map(({ status }) => status)).toEqual(lost.map(() => 'rejected'))
     redis.thaw()
     // All that was asked meanwhile arrives now, and counts for nothing.
-    await vi.waitFor(() => slow.count('warm', soon()), within)
+    await waitFor(() => slow.count('warm', soon()))
     expect(await other.count(id, soon())).toBe(1)
-    expect(await vi.waitFor(() => slow.count(id, soon()), within)).toBeGreaterThan(1)
+    expect(await waitFor(() => slow.count(id, soon()))).toBeGreaterThan(1)
   })
 
-  it('C13 an opening whose answer was lost with the connection counts once, or not at all', async () => {
+  it('an opening whose answer was lost with the connection counts once, or not at all [C13]', async () => {
     const ends: Record<'near' | 'far', Socket[]> = { near: [], far: [] }
     await using way = await startWay(redis.port, (socket, end) => ends[end].push(socket))
     const window = open({ client: clientFor(`redis://127.0.0.1:${way.port}`) })
@@ -118,28 +123,28 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     await direct.flushall()
     for (const answers of ends.far) answers.unpipe()
     const counted = Promise.resolve(window.count('a-key 1', soon())).catch(() => 0)
-    const [key = ''] = await vi.waitFor(async () => {
+    const [key = ''] = await waitFor(async () => {
       const keys = await direct.keys('*')
       expect(keys).toHaveLength(1)
       return keys
-    }, within)
+    })
     // Clients either send it again, or say that it has failed.
     for (const socket of Object.values(ends).flat()) socket.destroy()
     const count = await counted
     expect([0, 1]).toContain(count)
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       const [, ...scores] = await direct.zrange(key, 0, '-1', 'WITHSCORES')
       expect(scores).toEqual([String(count)])
-    }, within)
+    })
   })
 
-  it('C13 an opening that arrives after it was taken back counts for nothing', async () => {
+  it('an opening that arrives after it was withdrawn counts for nothing [C13]', async () => {
     const questions: Socket[] = []
     await using way = await startWay(redis.port, (socket, end) => end === 'near' && questions.push(socket))
     const window = open({ client: clientFor(`redis://127.0.0.1:${way.port}`), timeoutMillis: 100 })
-    await vi.waitFor(() => window.count('warm', soon()), within)
+    await waitFor(() => window.count('warm', soon()))
     await direct.flushall()
-    // What is sent on this connection stays on its way, with what takes it back.
+    // What is sent on this connection stays on its way, with what withdraws it.
     const [slow] = questions
     const bytes: Buffer[] = []
     slow
@@ -147,10 +152,10 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
       .on('data', (chunk: Buffer) => bytes.push(chunk))
       .resume()
     await expect(window.count('a-key 1', soon())).rejects.toThrow('Redis does not answer')
-    await vi.waitFor(() => expect(String(Buffer.concat(bytes))).toContain('for i = 2'), within)
-    // It is taken back on the next connection, before what was sent on this one arrives.
+    await waitFor(() => expect(String(Buffer.concat(bytes))).toContain('for i = 2'))
+    // It is withdrawn on the next connection, before what was sent on this one arrives.
     slow?.destroy()
-    const key = await vi.waitFor(async () => (await onlyKey()) ?? Promise.reject(new Error('not taken back')), within)
+    const key = await waitFor(async () => (await onlyKey()) ?? Promise.reject(new Error('not withdrawn')))
     const late = connect(redis.port, '127.0.0.1')
     late.end(Buffer.concat(bytes)).resume()
     await once(late, 'close')
@@ -160,35 +165,93 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
 
   const onlyKey = async () => (await direct.keys('*'))[0]
 
-  it('C13 what is taken back before it arrives does not count when it does', async () => {
+  it('what is withdrawn before it arrives does not count when it does [C13]', async () => {
     const window = open({ timeoutMillis: 50 })
-    await vi.waitFor(() => window.count('warm', soon()), within)
+    await waitFor(() => window.count('warm', soon()))
     await direct.flushall()
     redis.freeze()
     await expect(window.count('a-key 1', soon())).rejects.toThrow('Redis does not answer')
     redis.thaw()
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       const [key = ''] = await direct.keys('*')
       expect(await direct.zrange(key, 0, '-1', 'WITHSCORES')).toEqual([expect.any(String), '0'])
-    }, within)
+    })
   })
 
-  it('C13 without Redis a message is undecided, and once it is back it opens', async () => {
+  it('an opening that is asked about again and again while Redis does not answer is one opening [C13]', async () => {
+    const window = open({ timeoutMillis: 10 })
+    await waitFor(() => window.count('warm', soon()))
+    await direct.flushall()
+    redis.freeze()
+    for (let delivery = 0; delivery < 50; delivery += 1) {
+      await expect(window.count('a-key 1', soon())).rejects.toThrow('Redis does not answer')
+    }
+    redis.thaw()
+    await waitFor(async () => expect(await direct.zcard((await onlyKey()) ?? '')).toBe(1))
+    expect(await waitFor(() => window.count('a-key 1', soon()))).toBe(1)
+  })
+
+  it.each<readonly [string, (direct: Redis) => Promise<unknown>, (direct: Redis) => Promise<unknown>]>([
+    ['OOM', (raw) => raw.config('SET', 'maxmemory', '1'), (raw) => raw.config('SET', 'maxmemory', '0')],
+    ['READONLY', (raw) => raw.replicaof('127.0.0.1', 1), (raw) => raw.replicaof('NO', 'ONE')],
+    [
+      'NOREPLICAS',
+      (raw) => raw.config('SET', 'min-replicas-to-write', '1'),
+      (raw) => raw.config('SET', 'min-replicas-to-write', '0'),
+    ],
+    ['NOPERM', (raw) => raw.call('ACL', 'SETUSER', 'default', '-zadd'), allowAll],
+    ['NOPERM, when it would have counted', (raw) => raw.call('ACL', 'SETUSER', 'default', '-pexpire'), allowAll],
+  ])('a Redis that refuses to write (%s) is asked once per delivery, and counts nothing [C13]', async (_, refuse, allow) => {
+    const said: string[] = []
+    const hear = (text: string): void => void said.push(text)
+    const window = open()
+    await window.count('warm', soon())
+    await direct.flushall()
+    await refuse(direct)
+    await direct.config('RESETSTAT')
+    diag.setLogger({ error: hear, warn: hear, info: () => undefined, debug: () => undefined, verbose: () => undefined })
+    said.length = 0
+    try {
+      for (let delivery = 0; delivery < 200; delivery += 1) {
+        await expect(window.count('a-key 1', soon())).rejects.toThrow('Redis refuses')
+      }
+      expect(await direct.info('commandstats')).toMatch(/cmdstat_eval:calls=200,/)
+    } finally {
+      diag.disable()
+      await allow(direct)
+    }
+    expect(said).toEqual([expect.stringMatching(/^otel-token-relay: Redis refuses what it is asked: [A-Z]+$/)])
+    expect(await direct.keys('*')).toEqual([])
+    expect(await window.count('a-key 1', soon())).toBe(1)
+  })
+
+  it('a message is remembered as long as it was first said to be, whatever is said later [H2]', async () => {
+    const window = open()
+    await direct.flushall()
+    await window.count('a-key 1', Date.now() + 3_600_000)
+    await window.count('a-key 1', Date.now() + 10_000)
+    expect(await direct.pttl((await onlyKey()) ?? '')).toBeGreaterThan(3_000_000)
+    // And longer, where that is said.
+    await window.count('a-key 1', Date.now() + 7_200_000)
+    expect(await direct.pttl((await onlyKey()) ?? '')).toBeGreaterThan(7_000_000)
+  })
+
+  it('without Redis a message is undecided, and once it is back it opens [C13]', async () => {
     const sealing = sealingWith([SECRET.key], { replayWindow: open() })
     const [before, during] = [sealed(sealing), sealed(sealing)]
     expect(await opened(sealing, before)).not.toMatch(/^ERR/)
     await redis.kill()
-    await vi.waitFor(async () => expect(await opened(sealing, during)).toBe('ERR_TOKEN_UNDECIDED'), within)
+    await waitFor(async () => expect(await opened(sealing, during)).toBe('ERR_TOKEN_UNDECIDED'))
     await redis.restart()
-    await vi.waitFor(async () => expect(await opened(sealing, during)).not.toMatch(/^ERR/), within)
+    await waitFor(async () => expect(await opened(sealing, during)).not.toMatch(/^ERR/))
     expect(await opened(sealing, during)).toBe('ERR_TOKEN_SEAL')
   })
 
-  it('C13 whoever asks before the first connection is there waits for it', async () => {
+  it('a question before the first connection is there waits for it [C13]', async () => {
     expect(await open().count(crypto.randomUUID(), soon())).toBe(1)
   })
 
-  it('H9 what is in Redis by other hands opens nothing', async () => {
+  it('what is in Redis by other hands opens nothing [H9]', async () => {
     const sealing = sealingWith([SECRET.key], { replayWindow: open() })
     await direct.flushall()
     const text = sealed(sealing)
@@ -199,11 +262,52 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
   })
 })
 
+it('Redis is asked in no caller’s context, and unseen by tracing [G3, G5]', async () => {
+  const key = createContextKey('caller')
+  const seen: (readonly [string, unknown, boolean])[] = []
+  const note = (what: string): void =>
+    void seen.push([what, context.active().getValue(key), isTracingSuppressed(context.active())])
+  const listeners = new Map<string, () => void>()
+  const connection = {
+    status: 'wait',
+    on: (event: string, listener: () => void) => listeners.set(event, listener),
+    async connect() {
+      note('connect')
+      listeners.get('ready')?.()
+    },
+    async call() {
+      note('call')
+      return 1
+    },
+    subscribe: async () => undefined,
+    disconnect: () => undefined,
+    duplicate: () => connection,
+  }
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  try {
+    await context.with(context.active().setValue(key, 'alice'), async () => {
+      const window = createRedisReplayWindow({ client: connection })
+      expect(await window.count('a-key 1', soon())).toBe(1)
+    })
+  } finally {
+    context.disable()
+  }
+  expect(seen).toEqual([
+    ['connect', undefined, true],
+    ['call', undefined, true],
+  ])
+})
+
 describe('options that are not valid', () => {
   const client = new Redis({ lazyConnect: true })
   it.each<readonly [string, Partial<Record<keyof RedisReplayWindowOptions, unknown>>]>([
     ['client', { client: {} }],
     ['client', { client: undefined }],
+    ['client', { client: { duplicate: () => client } }],
+    // Their commands have other parameters, and nothing of them says when a connection was lost.
+    ['client', { client: createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] }) }],
+    ['client', { client: createSentinel({ name: 'a', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }) }],
+    ['client', { client: createClientPool() }],
     ['prefix', { client, prefix: '' }],
     ['timeoutMillis', { client, timeoutMillis: 9 }],
     ['timeoutMillis', { client, timeoutMillis: 60_001 }],

@@ -1,14 +1,14 @@
 /** The cache of exchanged tokens, over a real Redis and both clients: who has to ask the issuer, and who waits. */
 
 import { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { RedisTokenCache, RedisTokenCacheOptions } from '../../src/redis/index.ts'
 import { createRedisTokenCache } from '../../src/redis/index.ts'
+import { waitFor } from '../support/patience.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { HAS_REDIS, startRedis } from '../support/redis.ts'
 import { CLIENTS } from './clients.ts'
 
-const within = { timeout: 30_000, interval: 10 }
 const soon = (): number => Date.now() + 60_000
 const ASKING = 120_000
 
@@ -37,7 +37,7 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     return cache
   }
 
-  it('one asks, and all others wait for what it gets', async () => {
+  it('one process asks, and all others wait for what it gets', async () => {
     const [first, ...others] = [open(), open(), open()] as const
     expect(await first.find(key, undefined, ASKING)).toBeUndefined()
     const found = others.map((cache) => cache.find(key, undefined, ASKING))
@@ -46,7 +46,7 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     expect(await first.find(key, undefined, ASKING)).toBe('sealed')
   })
 
-  it('one who gets nothing lets the next one ask', async () => {
+  it('a process that gets nothing lets the next one ask', async () => {
     const [first, second, third] = [open(), open(), open()] as const
     expect(await first.find(key, undefined, ASKING)).toBeUndefined()
     const others = [second.find(key, undefined, ASKING), third.find(key, undefined, ASKING)]
@@ -56,14 +56,14 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     expect((await Promise.all(others)).toSorted()).toEqual(['sealed', undefined])
   })
 
-  it('one who has died is waited for no longer than it would have asked', async () => {
+  it('a process that has died is waited for no longer than it would have asked', async () => {
     const [first, second] = [open(), open()] as const
     expect(await first.find(key, undefined, 200)).toBeUndefined()
     first.close()
     expect(await second.find(key, undefined, ASKING)).toBeUndefined()
   })
 
-  it('nobody waits longer than waitMillis, and somebody else’s turn is left to him', async () => {
+  it('no process waits longer than waitMillis, and the turn of another one is left to it', async () => {
     const [first, impatient] = [open(), open({ waitMillis: 50 })] as const
     expect(await first.find(key, undefined, ASKING)).toBeUndefined()
     expect(await impatient.find(key, undefined, ASKING)).toBeUndefined()
@@ -94,7 +94,7 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     expect(await another.find(mine, undefined, ASKING)).toBeUndefined()
   })
 
-  it('H6 what is longer than any token is not there', async () => {
+  it('what is longer than any token is not there [H6]', async () => {
     const cache = open()
     await direct.set(`otel-token-relay:exchanged:{${key}}`, 'x'.repeat(300_000))
     expect(await cache.find(key, undefined, ASKING)).toBeUndefined()
@@ -102,18 +102,18 @@ describe.runIf(HAS_REDIS).each(CLIENTS)('with %s', (_, clientFor) => {
     expect(await cache.find(key, undefined, ASKING)).toBe('sealed')
   })
 
-  it('C13 what Redis does not answer in time is an error, and so is everything while it is down', async () => {
+  it('what Redis does not answer in time is an error, and so is everything while it is down [C13]', async () => {
     const cache = open({ timeoutMillis: 50 })
     const find = () => cache.find(key, undefined, ASKING)
-    await vi.waitFor(find, within)
+    await waitFor(find)
     redis.freeze()
     await expect(find()).rejects.toThrow('Redis does not answer')
     await expect(cache.keep(key, 'sealed', soon())).rejects.toThrow('Redis does not answer')
     redis.thaw()
     await redis.kill()
-    await vi.waitFor(() => expect(find()).rejects.toThrow('Redis does not answer'), within)
+    await waitFor(() => expect(find()).rejects.toThrow('Redis does not answer'))
     await redis.restart()
-    await vi.waitFor(find, within)
+    await waitFor(find)
   })
 })
 

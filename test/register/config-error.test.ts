@@ -1,8 +1,10 @@
 /** A wrong configuration ends the program before it begins, in one line; or switches the relay off, when that was asked for. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TestIssuer } from '../support/issuer.ts'
 import { startIssuer } from '../support/issuer.ts'
@@ -59,7 +61,7 @@ describe('ends with exit code 1 and one line that names the variable, not its va
       { ...GOOD, TOKEN_RELAY_DESTINATIONS: `https://a.example,https://a.example/${MARKER}` },
     ],
     [
-      'TOKEN_RELAY_DESTINATIONS: clear text is accepted on the loopback interface only, elsewhere it takes allowCleartext: true',
+      'TOKEN_RELAY_DESTINATIONS: clear text is accepted only on the loopback interface; for other hosts set allowCleartext: true',
       { ...GOOD, TOKEN_RELAY_DESTINATIONS: `http://${MARKER}.example` },
     ],
     [
@@ -84,7 +86,7 @@ describe('ends with exit code 1 and one line that names the variable, not its va
     expect(result).toEqual(notStarted(problem))
   })
 
-  it('names the option and the file variable where the mistake is in the file', async () => {
+  it('names the option and the file variable if the mistake is in the file', async () => {
     const options = { issuers: [{ issuer: 'https://id.example', audience: [MARKER, 7] }] }
     const env = { TOKEN_RELAY_CONFIG_FILE: file('wrong.json', JSON.stringify(options)) }
     const { code, out, err } = await run('service.cjs', { preload: ['--require', REGISTER], env })
@@ -123,6 +125,47 @@ it('does not start beside auto-instrumentations, in either order', async () => {
       'otel-token-relay: TOKEN_RELAY_ISSUER: expected the issuer identifier (the program was not started)',
     ])
   }
+})
+
+describe('beside a relay that was created before', () => {
+  const active = 'another token relay is active: preload one, or create one in code'
+  const env = { ...GOOD, TOKEN_RELAY_INGRESS_MODE: 'require' }
+  const inCode = (ingress?: object): Record<string, string> => {
+    const [issuer, audience] = [GOOD.TOKEN_RELAY_ISSUER, GOOD.TOKEN_RELAY_AUDIENCE]
+    return { RELAY_OPTIONS: JSON.stringify({ issuers: [{ issuer, audience }], ...(ingress && { ingress }) }) }
+  }
+  /** Another instance of the same module, as a second copy of the package is one. */
+  const again = `${pathToFileURL(createRequire(join(import.meta.dirname, '../otel-3/package.json')).resolve('otel-token-relay/register')).href}?again`
+  const changed = (name: string, value: string): string =>
+    `data:text/javascript,process.env.${name}=${encodeURIComponent(JSON.stringify(value))}`
+
+  it.each([
+    ['of mode off', { mode: 'off' }],
+    ['whose gate nothing has put up', undefined],
+    ['of the same configuration, made in code', { mode: 'require' }],
+  ])('one %s: does not start', async (_, ingress) => {
+    const preload = ['--require', './programs/relay-only.cjs', '--require', REGISTER]
+    expect(await run('service.cjs', { preload, env: { ...env, ...inCode(ingress) } })).toEqual(notStarted(active))
+  })
+
+  it.each([
+    ['TOKEN_RELAY_INGRESS_MODE', 'optional'],
+    ['TOKEN_RELAY_REQUIRED_SCOPES', 'admin'],
+    ['TOKEN_RELAY_AUDIENCE', 'another-service'],
+  ])('one that register has made of another %s: does not start', async (name, value) => {
+    const preload = ['--import', REGISTER, '--import', changed(name, value), '--import', again]
+    expect(await run('service.cjs', { preload, env })).toEqual(notStarted(active))
+  })
+
+  it.each([
+    ['the same module', REGISTER],
+    ['another copy', again],
+  ])('one that register has made of the same configuration, by %s: the program is gated', async (_, second) => {
+    await using program = startProgram('service.cjs', { preload: ['--import', REGISTER, '--import', second], env })
+    const port = await program.report<number>('port')
+    expect((await fetch(`http://127.0.0.1:${port}/whoami`)).status).toBe(401)
+    expect(program.stderr()).toBe('')
+  })
 })
 
 describe('TOKEN_RELAY_ON_CONFIG_ERROR=disable', () => {

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parseOptions } from '../../src/options.ts'
+import { listOptionEntries } from '../../src/config/entries.ts'
+import { parseOptions } from '../../src/config/options.ts'
 import type { Environment } from '../../src/register/environment.ts'
 import {
   disablesOnConfigError,
@@ -156,7 +157,7 @@ function problem(env: Environment): string {
 }
 
 describe('variables', () => {
-  it('are those of this test, and two about the configuration itself', () => {
+  it('are exactly the ones that this test lists, and two about the configuration itself', () => {
     const names = TABLE.map(([variable]) => variable)
     expect(VARIABLE_NAMES.toSorted()).toEqual(
       [...names, 'TOKEN_RELAY_CONFIG_FILE', 'TOKEN_RELAY_ON_CONFIG_ERROR'].toSorted(),
@@ -167,18 +168,18 @@ describe('variables', () => {
     expect(at(optionsFromEnvironment({ [variable]: text }), path)).toEqual(value)
   })
 
-  it.each(TABLE)('%s sets nothing but %s', (variable, path, text) => {
+  it.each(TABLE)('%s sets only %s', (variable, path, text) => {
     const options = optionsFromEnvironment({ [variable]: text })
     for (const [, other] of TABLE) if (other !== path) expect(at(options, other)).toBeUndefined()
   })
 
-  it.each(TABLE)('%s is what a mistake in %s is named after', (variable, path) => {
+  it.each(TABLE)('%s is named by the error about a mistake in %s', (variable, path) => {
     expect(variableOf(path)).toBe(variable)
     expect(variableOf(`${path}[1]`)).toBe(variable)
     expect(variableOf(`${path}[1].to`)).toBe(variable)
   })
 
-  it('all together are good options', () => {
+  it('describe good options all together', () => {
     const settings = parseOptions(optionsFromEnvironment(ALL))
     expect(settings.issuers).toMatchObject([
       { issuer: 'https://id.example', audience: ['a', 'b'], typ: 'JWT', keySet: { maxBytes: 1_000_000 } },
@@ -203,46 +204,31 @@ describe('variables', () => {
     })
   })
 
-  it('every option of one issuer, of the gate and of the fingerprints has its variable', () => {
-    const { issuers, exchanges, ingress, egress, sealing, audit, telemetry, fingerprintKey, ...rest } = parseOptions(
-      optionsFromEnvironment(ALL),
-    )
-    const { keySet, introspection, ...issuer } = issuers[0] ?? {}
-    const { protectedResource, ...gate } = ingress
-    const paths = [
-      ...Object.keys(issuer).map((key) => `issuers[0].${key}`),
-      ...Object.keys(keySet ?? {}).map((key) => `issuers[0].keySet.${key}`),
-      ...Object.keys(introspection ?? {}).map((key) => `issuers[0].introspection.${key}`),
-      ...Object.keys(gate).map((key) => `ingress.${key}`),
-      ...Object.keys(protectedResource ?? {}).map((key) => `ingress.protectedResource.${key}`),
-      ...Object.keys(egress).map((key) => `egress.${key}`),
-      ...Object.keys(audit).map((key) => `audit.${key}`),
-      ...Object.keys(telemetry).map((key) => `telemetry.${key}`),
-      ...Object.keys(exchanges.get('https://id.example') ?? {}).map(
-        (key) => `issuers[0].exchange.${key.replace(/(renewBefore|maxLifetime)Millis/, '$1Seconds')}`,
-      ),
-      ...Object.keys(sealing).flatMap((key) => (key === 'keys' ? [] : `sealing.${key}`)),
-    ]
-    // Functions and lists have no text.
-    expect(Object.keys(rest)).toEqual(['resolveIssuer', 'rules', 'revocation', 'cache'])
-    expect(fingerprintKey).toBeDefined()
-    expect(paths.filter((path) => variableOf(path) === undefined)).toEqual([
-      'issuers[0].claimRules',
-      'issuers[0].jwks',
+  it('set every option but those that no text can hold, secrets that belong into a file, and the rules of a destination', () => {
+    const others = listOptionEntries().filter(({ variable, isGroup }) => variable === undefined && !isGroup)
+    const paths = others.map(({ path }) => path).filter((path) => !path.startsWith('destinations[].'))
+    expect(paths.toSorted()).toEqual([
       'audit.key',
       'audit.logger',
-      'issuers[0].exchange.sharedCache',
+      'issuers[].claimRules',
+      'issuers[].exchange.sharedCache',
+      'issuers[].jwks',
+      'resolveIssuer',
+      'revocation.list',
+      'revocation.onUnavailable',
+      'sealing.keys[].jwk',
+      'sealing.keys[].secret',
       'sealing.replayWindow',
     ])
   })
 
-  it('other variables are none of ours', () => {
+  it('are not read from names without the prefix', () => {
     expect(optionsFromEnvironment({ ...ALL, PATH: '/bin', OTEL_SDK_DISABLED: 'true', token_relay_x: '1' })).toEqual(
       optionsFromEnvironment(ALL),
     )
   })
 
-  it('an empty variable is one that is not set', () => {
+  it('count as not set if they are empty', () => {
     const empty = Object.fromEntries(VARIABLE_NAMES.map((name) => [name, '']))
     expect(optionsFromEnvironment(empty)).toEqual(optionsFromEnvironment({}))
   })
@@ -256,7 +242,7 @@ describe('variables', () => {
     expect(at(optionsFromEnvironment({ TOKEN_RELAY_AUDIENCE: text }), 'issuers[0].audience')).toEqual(expected)
   })
 
-  it.each([',', ' , ', ' '])('a list without items is a mistake, not an empty list: %j', (text) => {
+  it.each([',', ' , ', ' '])('that hold a list without items are refused, not read as an empty list: %j', (text) => {
     expect(() => optionsFromEnvironment({ TOKEN_RELAY_REQUIRED_CLAIMS: text })).toThrow(
       'TOKEN_RELAY_REQUIRED_CLAIMS: expected a list, separated by commas',
     )
@@ -301,7 +287,7 @@ describe('TOKEN_RELAY_ON_CONFIG_ERROR', () => {
     expect(optionsFromEnvironment(env)).toEqual(optionsFromEnvironment(ALL))
   })
 
-  it.each(['DISABLE', 'true', 'disabled', ' disable', MARKER])('%s is a mistake, and disables nothing', (value) => {
+  it.each(['DISABLE', 'true', 'disabled', ' disable', MARKER])('refuses %s, which disables nothing', (value) => {
     const env = { ...ALL, TOKEN_RELAY_ON_CONFIG_ERROR: value }
     expect(problem(env)).toBe('TOKEN_RELAY_ON_CONFIG_ERROR: expected exit or disable')
     expect(disablesOnConfigError(env)).toBe(false)
@@ -336,7 +322,7 @@ describe('TOKEN_RELAY_CONFIG_FILE', () => {
     expect(settings).toEqual(parseOptions(OPTIONS))
   })
 
-  it('is found from the working directory', () => {
+  it('is resolved from the working directory', () => {
     const { TOKEN_RELAY_CONFIG_FILE: file = '' } = write('relative.json', TEXT)
     expect(optionsFromEnvironment({ TOKEN_RELAY_CONFIG_FILE: relative(process.cwd(), file) })).toEqual(OPTIONS)
   })
@@ -357,21 +343,23 @@ describe('TOKEN_RELAY_CONFIG_FILE', () => {
     expect(problem(write(name, text))).toBe(FILE_ERROR)
   })
 
-  it.each(['missing.json', 'missing.cjs', '.', ''].map((name) => `/m4rk3r/${name}`))('%s is not there', (file) => {
+  it.each(
+    ['missing.json', 'missing.cjs', '.', ''].map((name) => `/m4rk3r/${name}`),
+  )('is refused if %s does not exist', (file) => {
     expect(problem({ TOKEN_RELAY_CONFIG_FILE: file })).toBe(FILE_ERROR)
   })
 
-  it.each(TABLE)('%s contradicts it', (variable, _path, text) => {
+  it.each(TABLE)('contradicts %s', (variable, _path, text) => {
     const env = { ...write('options.json', TEXT), [variable]: text }
     expect(problem(env)).toBe(`${variable}: contradicts TOKEN_RELAY_CONFIG_FILE: use one of them`)
   })
 
-  it('goes with TOKEN_RELAY_ON_CONFIG_ERROR, and with variables that are empty', () => {
+  it('is accepted beside TOKEN_RELAY_ON_CONFIG_ERROR and empty variables', () => {
     const env = { ...write('options.json', TEXT), TOKEN_RELAY_ON_CONFIG_ERROR: 'disable', TOKEN_RELAY_ISSUER: '' }
     expect(optionsFromEnvironment(env)).toEqual(OPTIONS)
   })
 
-  it('an unknown variable is refused beside it', () => {
+  it('does not make an unknown variable acceptable', () => {
     expect(problem({ ...write('options.json', TEXT), TOKEN_RELAY_X: MARKER })).toBe(
       'TOKEN_RELAY_X: is not a variable of otel-token-relay',
     )

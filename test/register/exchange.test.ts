@@ -42,7 +42,7 @@ function writeOptions(): string {
 
 it.each(
   OTEL_LINES,
-)('on %s: what arrives is for that audience, of the same subject, and not the caller’s own', async (line) => {
+)('on %s the destination gets a token for its audience and the same subject, not the caller’s own', async (line) => {
   const env = { TOKEN_RELAY_CONFIG_FILE: writeOptions() }
   await using service = startProgram('service.cjs', { line, preload: ['--require', 'otel-token-relay/register'], env })
   const port = await service.report<number>('port')

@@ -21,7 +21,7 @@ afterAll(async () => {
   await Promise.all([issuer, named, other].map((resource) => resource[Symbol.asyncDispose]()))
 })
 
-it('a program that ends gracefully by itself is left to do so', async () => {
+it('does not end a program that handles its signals itself', async () => {
   await using program = startProgram('graceful.cjs', { preload: ['--require', REGISTER], env: environment() })
   const headers = { authorization: `Bearer ${await issuer.token()}` }
   const port = await program.report<number>('port')
@@ -98,14 +98,22 @@ async function story(program: string, options: ProgramOptions): Promise<void> {
 
 describe.each(OTEL_LINES)('on %s', (line) => {
   describe.each(Object.entries(WAYS))('%s', (_, preload) => {
-    it.each(['service.cjs', 'service.mjs'])('%s: lets in, keeps and forwards', async (program) => {
+    it.each([
+      'service.cjs',
+      'service.mjs',
+    ])('%s: admits the caller, keeps it, and forwards its token', async (program) => {
       await story(program, { line, preload, env: environment() })
     })
   })
 
-  it.each(['off', 'disabled'])('register with tracing switched %s gives the same verdicts', async (how) => {
+  it.each([
+    ['register', REGISTER, 'off'],
+    ['register', REGISTER, 'disabled'],
+    ['an own NodeSDK', './programs/tracing.cjs', 'off'],
+    ['an own NodeSDK', './programs/tracing.cjs', 'disabled'],
+  ])('%s (%s) with tracing switched %s gives the same verdicts', async (_, preload, how) => {
     const env = how === 'off' ? { OTEL_TRACES_SAMPLER: 'always_off' } : { OTEL_SDK_DISABLED: 'true' }
-    await story('service.cjs', { line, preload: ['--require', REGISTER], env: { ...environment(), ...env } })
+    await story('service.cjs', { line, preload: ['--require', preload], env: { ...environment(), ...env } })
   })
 
   it('register yields to a NodeSDK that the program starts itself', async () => {

@@ -35,7 +35,7 @@ function create(maxConcurrent: number, maxQueued: number, timeoutMillis = 60_000
   return createRig(createResilience({ server, timeoutMillis, bulkhead: { maxConcurrent, maxQueued } }))
 }
 
-it('runs so many, queues so many, and refuses the rest at once', async () => {
+it('runs as many as it may, queues as many as it may, and refuses the rest at once', async () => {
   const rig = create(2, 1)
   const calls = ['a', 'b', 'c', 'd'].map((name) => rig.call(name))
   expect(await calls[3]).toBe('d: bulkhead_full')
@@ -47,7 +47,9 @@ it('runs so many, queues so many, and refuses the rest at once', async () => {
   expect(await Promise.all(calls.slice(0, 3))).toEqual(['a', 'b', 'c'])
 })
 
-it.each([0, 1, 2, 3, 4, 5, 6])('whoever waits is next, whoever comes in meanwhile (%s steps later)', async (steps) => {
+it.each([
+  0, 1, 2, 3, 4, 5, 6,
+])('an attempt that waits is next, even if another one comes %s steps later', async (steps) => {
   const rig = create(1, 1)
   const calls = [rig.call('first'), rig.call('queued')]
   const newcomer = async (): Promise<string> => {
@@ -65,7 +67,7 @@ it.each([0, 1, 2, 3, 4, 5, 6])('whoever waits is next, whoever comes in meanwhil
   expect(await late).toMatch(/^newcomer/)
 })
 
-it('whoever goes away leaves the queue, to whoever comes', async () => {
+it('an attempt whose caller goes away leaves its place in the queue to others', async () => {
   const rig = create(1, 1)
   const gone = new AbortController()
   const [first, aborted] = [rig.call('first'), rig.call('aborted', { signal: gone.signal })]

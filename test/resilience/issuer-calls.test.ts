@@ -1,4 +1,4 @@
-/** Calls to an issuer: again where it is worth it, left alone while it is down, asked again when it may be back. */
+/** Calls to an issuer: repeated if that may help, left out while it is down, made again when it may be back. */
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createIssuerCalls } from '../../src/resilience/issuer-calls.ts'
@@ -38,14 +38,14 @@ function workOf(...errors: readonly Error[]) {
 }
 
 describe('one more attempt', () => {
-  it('is made where the error passes', async () => {
+  it('is made if the error is transient', async () => {
     const work = workOf(PASSING)
     expect([await create().ask(work), work.mock.calls.length]).toEqual(['token', 2])
   })
 
   it.each<readonly [string, boolean, readonly Error[], string]>([
-    ['where the issuer has said no', true, [FINAL], 'final'],
-    ['where the call may be made once only', false, [PASSING], 'passing'],
+    ['if the issuer has refused', true, [FINAL], 'final'],
+    ['if the call may be made once only', false, [PASSING], 'passing'],
   ])('is not made %s', async (_, repeatable, errors, message) => {
     const work = workOf(...errors)
     expect([await create().ask(work, repeatable), work.mock.calls.length]).toEqual([message, 1])
@@ -96,7 +96,7 @@ describe('an issuer that is down', () => {
     expect(refuses).toHaveBeenCalledTimes(1_000)
   })
 
-  it('is another one than its neighbour: each endpoint has a circuit of its own', async () => {
+  it('does not affect its neighbour: each endpoint has another circuit', async () => {
     const [one, other] = [create(), create()]
     for (let i = 0; i < 10; i += 1) await one.call(workOf(PASSING), false).catch(() => undefined)
     expect(await one.ask(workOf(), false)).toBe('circuit_open')

@@ -1,4 +1,4 @@
-/** Retries: at random, later each time, as the service asks, within budget and deadline, and for nobody who has gone. */
+/** Retries: at random, later each time, as the service asks, within budget and deadline, and only while the caller waits. */
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { failureOfStatus, parseRetryAfter } from '../../src/resilience/http.ts'
@@ -61,7 +61,7 @@ describe('the wait before another attempt', () => {
     expect([await result, times]).toEqual(['well', [0, 7_050]])
   })
 
-  it('is not begun where it would end after the deadline: the call fails at once', async () => {
+  it('is not begun if it would end after the deadline: the call fails at once', async () => {
     const { call, times } = create({ timeoutMillis: 7_000 })
     expect(await call([failing({ retryAfterMillis: 7_000 }), WELL])).toBe('failing')
     expect(times).toEqual([0])
@@ -80,15 +80,15 @@ describe('the wait before another attempt', () => {
 
 describe('there is no other attempt', () => {
   it.each([
-    ['where the request may not be repeated', [failing(), WELL], false],
-    ['where the failure does not pass', [failing({ transient: false }), WELL], true],
+    ['if the request may not be repeated', [failing(), WELL], false],
+    ['if the failure is not transient', [failing({ transient: false }), WELL], true],
   ])('%s', async (_, outcomes, repeatable) => {
     const { call, times } = create()
     expect(await call(outcomes, undefined, repeatable)).toBe('failing')
     expect(times).toHaveLength(1)
   })
 
-  it('where the circuit has opened: its failure is what the caller gets', async () => {
+  it('if the circuit has opened: its failure is what the caller gets', async () => {
     const { call, times } = create({
       circuitBreaker: { failureRatio: 0.5, minimumCalls: 1, windowCalls: 10, openMillis: 5_000 },
     })
@@ -96,7 +96,7 @@ describe('there is no other attempt', () => {
     expect(times).toHaveLength(1)
   })
 
-  it('where the bulkhead is full', async () => {
+  it('if the bulkhead is full', async () => {
     const { call, times } = create({ bulkhead: { maxConcurrent: 1, maxQueued: 0 } })
     const results = [call([WELL]), call([WELL])]
     expect(await Promise.all(results)).toEqual(['well', 'bulkhead_full'])
@@ -141,7 +141,7 @@ describe('Retry-After', () => {
     expect(parseRetryAfter(value)).toBe(expected)
   })
 
-  it('counts where another attempt makes sense only', () => {
+  it('counts only if another attempt makes sense', () => {
     const headers = new Headers({ 'retry-after': '7' })
     expect(failureOfStatus(503, headers, 'e')).toMatchObject({
       unhealthy: true,

@@ -1,4 +1,4 @@
-/** Kills a service with -9 at random points, again and again, and looks for whom it had let in in its audit trail. */
+/** Kills a service with -9 at random points, and looks in its audit trail for every caller that it had admitted. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,11 +11,11 @@ import { verifyAuditTrail } from '../../src/audit/verify.ts'
 
 export interface AuditReport {
   kills: number
-  /** Callers of whom the service had said that they were let in. */
+  /** Callers that the service had reported as admitted. */
   acknowledged: number
-  /** Those of them who are in no trail. */
+  /** Those of them that are in no trail. */
   lost: number
-  /** Services that did not start again, or refused somebody. */
+  /** Services that did not start again, or refused a caller. */
   failed: number
   /** Kills after which the last line was torn. */
   torn: number
@@ -58,12 +58,12 @@ async function breakTrail(kills: number, folder: string, report: AuditReport): P
   writeFileSync(keyFile, KEY)
   const acknowledged: string[] = []
   for (let kill = 0; kill < kills; kill += 1) {
-    // From the moment on at which the trail is open, and has been repaired; or at which somebody has been let in, however
+    // From the moment on at which the trail is open, and has been repaired; or at which a caller has been admitted, however
     // slow the machine is.
-    const told = await killed(folder, [join(place, 'audit.jsonl'), keyFile, '20000'], 1 + (kill % 2))
+    const output = await killed(folder, [join(place, 'audit.jsonl'), keyFile, '20000'], 1 + (kill % 2))
     report.kills += 1
-    if (told[0] !== 'open' || told.includes('refused')) report.failed += 1
-    acknowledged.push(...told.slice(1))
+    if (output[0] !== 'open' || output.includes('refused')) report.failed += 1
+    acknowledged.push(...output.slice(1))
     await judge(filesOf(place), report)
   }
   const there = new Set(filesOf(place).flatMap(fingerprintsIn))
@@ -75,14 +75,14 @@ async function breakTrail(kills: number, folder: string, report: AuditReport): P
 /** Everything that the service has said until it was killed, a little after its line number `from`. */
 async function killed(folder: string, args: readonly string[], from: number): Promise<readonly string[]> {
   const child = spawn(process.execPath, [join('programs', 'audited.cjs'), ...args], { cwd: folder })
-  const told: string[] = []
+  const output: string[] = []
   const lines = createInterface({ input: child.stdout })
   lines.on('line', (line) => {
-    told.push(line)
-    if (told.length === from) setTimeout(() => child.kill('SIGKILL'), Math.random() * 60)
+    output.push(line)
+    if (output.length === from) setTimeout(() => child.kill('SIGKILL'), Math.random() * 60)
   })
   await Promise.all([once(child, 'close'), once(lines, 'close')])
-  return told
+  return output
 }
 
 async function judge(files: readonly string[], report: AuditReport): Promise<void> {

@@ -12,11 +12,17 @@ export interface EchoSink {
   readonly origin: string
   readonly grpcOrigin: string
   readonly counts: Readonly<Counts>
-  /** The first requests with another token than their own, as `client subject/request`. */
-  readonly wrong: readonly string[]
-  /** Requests of callers of which some outgoing one carried nothing, and with which client. */
-  readonly without: ReadonlyMap<string, string>
+  /** Requests with another token than their own. */
+  readonly wrong: readonly Arrival[]
+  readonly without: readonly Arrival[]
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** An outgoing request, and the id of the caller's request that it belongs to. */
+interface Arrival {
+  readonly id: string
+  readonly subject: string
+  readonly client: string
 }
 
 interface Counts {
@@ -28,7 +34,6 @@ interface Counts {
 /** How long a slow answer takes, in milliseconds: long enough for a queue to form. */
 const SLOW = [1, 2, 3, 5]
 const HANG = 25
-const KEPT = 20
 
 /**
  * The path is `/<subject>/<request>/<call>/<client>/<behaviour>`; `tokens[subject]` is the only right one.
@@ -36,21 +41,21 @@ const KEPT = 20
  */
 export async function startEchoSink(tokens: readonly string[]): Promise<EchoSink> {
   const counts: Counts = { right: 0, none: 0, wrong: 0 }
-  const wrong: string[] = []
-  const without = new Map<string, string>()
+  const wrong: Arrival[] = []
+  const without: Arrival[] = []
   const failedOnce = new Set<string>()
   const expected = tokens.map((token) => `Bearer ${token}`)
 
-  function compare(subject: string, id: string, client: string, rawHeaders: readonly string[]): void {
+  function compare(arrival: Arrival, rawHeaders: readonly string[]): void {
     const values = rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'authorization')
-    if (values.length === 1 && values[0] === expected[Number(subject)]) {
+    if (values.length === 1 && values[0] === expected[Number(arrival.subject)]) {
       counts.right += 1
     } else if (values.length === 0) {
       counts.none += 1
-      without.set(id, client)
+      without.push(arrival)
     } else {
       counts.wrong += 1
-      if (wrong.length < KEPT) wrong.push(`${client} ${subject}/${id}`)
+      wrong.push(arrival)
     }
   }
 
@@ -78,7 +83,7 @@ export async function startEchoSink(tokens: readonly string[]): Promise<EchoSink
   /** What is to be done with a request that has been compared. */
   function behaviourOf(url: string, rawHeaders: readonly string[]): string {
     const [, subject = '', id = '', , client = '', behaviour = ''] = url.split('/')
-    compare(subject, id, decodeURIComponent(client), rawHeaders)
+    compare({ subject, id, client: decodeURIComponent(client) }, rawHeaders)
     return behaviour
   }
 

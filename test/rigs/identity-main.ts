@@ -1,6 +1,6 @@
 /**
- * `npm run rig:identity -- [--requests N] [--seed N] [--processes N] [--build relay|naive]`: the long mode. Ends with
- * exit code 1 where a request left with another caller's token, or without its own while its caller was there.
+ * `npm run rig:identity -- [--requests N] [--seed N] [--processes N] [--build relay|naive] [--line otel-2|otel-3]`: the long
+ * mode. Ends with exit code 1 if a request left with another caller's token, or without its own while its caller was there.
  */
 
 import process from 'node:process'
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     processes: { type: 'string', default: '1' },
     build: { type: 'string', default: 'relay' },
+    line: { type: 'string', default: 'otel-3' },
   },
 })
 
@@ -24,10 +25,10 @@ function numberOf(name: 'requests' | 'seed' | 'processes'): number {
   return number
 }
 
-let told = Date.now()
+let reportedAt = Date.now()
 function progress({ requests, right, left, missing, wrong, perSecond }: IdentityReport): void {
-  if (Date.now() - told < 5000) return
-  told = Date.now()
+  if (Date.now() - reportedAt < 5000) return
+  reportedAt = Date.now()
   console.log(`${requests} requests: ${right} right, ${left} left, ${missing} missing, ${wrong} wrong; ${perSecond}/s`)
 }
 
@@ -37,7 +38,8 @@ const report = await runIdentityRig({
   requests: numberOf('requests'),
   processes: numberOf('processes'),
   build: values.build === 'naive' ? 'naive' : 'relay',
+  line: values.line === 'otel-2' ? 'otel-2' : 'otel-3',
   onProgress: progress,
 })
 console.log(report)
-process.exitCode = report.wrong + report.missing === 0 ? 0 : 1
+process.exitCode = report.wrong + report.missing + report.failures.length === 0 ? 0 : 1

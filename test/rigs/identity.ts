@@ -16,6 +16,8 @@ export interface IdentityOptions {
   readonly build?: Build
   readonly line?: OtelLine
   readonly subjects?: number
+  /** Whether tokens go on once their caller has gone; `withhold` unless said. */
+  readonly detached?: 'withhold' | 'allow'
   /** Processes of the service. */
   readonly processes?: number
   readonly onProgress?: (report: IdentityReport) => void
@@ -26,13 +28,17 @@ export interface IdentityReport {
   /** Outgoing requests that have arrived. */
   readonly requests: number
   readonly right: number
-  /** Without a token because the caller had left: the work is nobody's then. */
+  /** Without a token because the caller had left: the work has no caller then. */
   readonly left: number
   /** Without a token though the caller was there. */
   readonly missing: number
   readonly wrong: number
-  /** The first ones, by client. */
+  /** The first wrong and missing ones, by client. */
   readonly examples: readonly string[]
+  /** Clients with wrong or missing ones. */
+  readonly faulty: readonly string[]
+  /** The first calls that failed though nothing was to go wrong with them. */
+  readonly failures: readonly string[]
   readonly clients: number
   readonly seconds: number
   readonly perSecond: number
@@ -43,15 +49,15 @@ const CALLERS = 24
 const CALLS_PER_CALLER = 16
 
 export async function runIdentityRig(options: IdentityOptions): Promise<IdentityReport> {
-  const { seed, requests, build = 'relay', subjects = 200, processes = 1 } = options
+  const { seed, requests, build = 'relay', subjects = 200, processes = 1, detached = 'withhold' } = options
   await using issuer = await startIssuer()
   const tokens = await Promise.all(
     Array.from({ length: subjects }, (_, i) => issuer.token({ sub: `subject-${i}`, exp: inSixHours() })),
   )
   await using sink = await startEchoSink(tokens)
   const relay = {
-    issuers: [{ issuer: issuer.issuer, audience: 'user-service' }],
-    destinations: [{ to: sink.origin }, { to: sink.grpcOrigin }],
+    issuers: [{ issuer: issuer.issuer, audience: 'user-service', keySet: { timeoutMillis: 60_000 } }],
+    destinations: [sink.origin, sink.grpcOrigin].map((to) => ({ to, detached })),
   }
   const start = (): Program =>
     startService({ build, relay, ...(options.line === undefined ? {} : { line: options.line }) })
@@ -63,7 +69,8 @@ export async function runIdentityRig(options: IdentityOptions): Promise<Identity
   const left = new Set<string>()
   const random = createRandom(seed)
   let asked = 0
-  const report = (): IdentityReport => summarize({ seed, sink, left, began, clients: clients.length })
+  const report = (): IdentityReport =>
+    summarize({ seed, sink, left, began, clients: clients.length, failures: failuresOf(services.all) })
   async function lane(caller: Caller): Promise<void> {
     while (sink.counts.right + sink.counts.none + sink.counts.wrong < requests) {
       asked += 1
@@ -112,7 +119,7 @@ function plannedCall({ random, clients, ways, sink, path }: Planning, i: number)
     way: random.pick(ways),
     url: `${client.scheme === 'grpc' ? sink.grpcOrigin : sink.origin}${path}/${i}/${encodeURIComponent(client.name)}/${behaviour}`,
   }
-  return isAborted ? { ...call, abortMillis: random.integer(6) } : call
+  return isAborted ? { ...call, abortMillis: random.integer(6) } : { ...call, mustSucceed: true }
 }
 
 function behaviourFor({ follows, retries }: RigClient, random: Random): string {
@@ -126,21 +133,30 @@ interface Summary {
   readonly left: ReadonlySet<string>
   readonly began: number
   readonly clients: number
+  readonly failures: readonly string[]
 }
 
-function summarize({ seed, sink, left, began, clients }: Summary): IdentityReport {
+const failuresOf = (programs: readonly Program[]): string[] =>
+  programs.flatMap(({ reported }) => (reported['failures'] as string[] | undefined) ?? [])
+
+function summarize({ seed, sink, left, began, clients, failures }: Summary): IdentityReport {
   const { right, none, wrong } = sink.counts
-  const unexplained = [...sink.without].filter(([id]) => !left.has(id))
+  const missing = sink.without.filter(({ id }) => !left.has(id))
   const seconds = (Date.now() - began) / 1000
   const requests = right + none + wrong
   return {
     seed,
     requests,
     right,
-    left: none - unexplained.length,
-    missing: unexplained.length,
+    left: none - missing.length,
+    missing: missing.length,
     wrong,
-    examples: [...sink.wrong, ...unexplained.map(([id, client]) => `${client} without, ${id}`)].slice(0, 20),
+    examples: [
+      ...sink.wrong.map(({ client, subject, id }) => `${client} ${subject}/${id}`),
+      ...missing.map(({ client, id }) => `${client} without, ${id}`),
+    ].slice(0, 20),
+    faulty: [...new Set([...sink.wrong, ...missing].map(({ client }) => client))].sort(),
+    failures,
     clients,
     seconds,
     perSecond: Math.round(requests / seconds),

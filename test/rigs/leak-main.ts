@@ -23,10 +23,10 @@ function numberOf(name: 'requests' | 'seed'): number {
   return number
 }
 
-let told = Date.now()
+let reportedAt = Date.now()
 function progress({ planned, token, none, missing, wrong, leaks }: LeakReport): void {
-  if (Date.now() - told < 5000) return
-  told = Date.now()
+  if (Date.now() - reportedAt < 5000) return
+  reportedAt = Date.now()
   console.log(`${planned} planned: ${token} with token, ${none} without, ${missing} missing, ${wrong} wrong`, leaks)
 }
 

@@ -13,7 +13,7 @@ export interface LeakPlaces {
 }
 
 /** The schemes that the rig has sinks for. */
-export const SCHEMES = ['http', 'https', 'grpc'] as const
+const SCHEMES = ['http', 'https', 'grpc'] as const
 type OriginsByScheme = Readonly<Record<(typeof SCHEMES)[number], readonly string[]>>
 
 export const isPlanned = ({ scheme = 'http' }: RigClient): boolean => SCHEMES.some((each) => each === scheme)
@@ -28,8 +28,10 @@ export interface Planning {
 
 export interface Holder {
   readonly token: string
-  /** Whether its token may leave at all: verified, not expired, not taken back. */
+  /** Whether its token may leave at all: verified, not expired, not revoked. */
   readonly isGood: boolean
+  /** Whether the handler of the service must not run at all. */
+  readonly isRefused: boolean
   readonly mayLeave: boolean
 }
 
@@ -72,6 +74,7 @@ function urlOf({ random, ledger, places }: Planning, calling: Calling): string {
 }
 
 function expectationOf({ client, holder, special }: Calling, isNamed: boolean): Expectation {
+  if (holder.isRefused) return 'nothing'
   if (special === 'own') return 'own'
   const isRead = client.proxied === true && (client.scheme ?? 'http') === 'http'
   return isNamed && holder.isGood && special !== 'suppressed' && !isRead && !client.astray ? 'token' : 'none'

@@ -5,16 +5,18 @@ import type { Canaries } from '../../src/testing/pieces.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { createSigner } from '../support/signer.ts'
 
-export interface Canary {
+interface Canary {
   readonly token: string
   /** What is wrong with it. */
   readonly defect?: string
+  /** Only a look at the keys that are published now can say so, and made-up tokens do not get the issuer asked for ever. */
+  readonly takesLook?: true
 }
 
 export interface LeakTokens {
   readonly good: readonly Canary[]
   readonly bad: readonly Canary[]
-  /** A good token of its own, which ends `seconds` from now. */
+  /** Another good token, which ends `seconds` from now. */
   fresh(seconds: number): Promise<Canary>
 }
 
@@ -36,7 +38,7 @@ export async function createLeakTokens(issuer: TestIssuer, canaries: Canaries, c
     Array.from({ length: count }, async (_, i) => ({ token: await mint({ sub: `s-${i}` }) })),
   )
   const [sample = ''] = [await mint({})]
-  const claims = { iss: issuer.issuer, sub: 'eve', aud: 'user-service', iat: now, exp: now + 300 }
+  const claims = { iss: issuer.issuer, sub: 'eve', aud: 'user-service', iat: now, exp: now + 21_600 }
   const bad: readonly Canary[] = [
     { defect: 'for another audience', token: await mint({ aud: 'another' }) },
     { defect: 'expired', token: await mint({ iat: now - 600, exp: now - 300 }) },
@@ -44,7 +46,8 @@ export async function createLeakTokens(issuer: TestIssuer, canaries: Canaries, c
     { defect: 'of another type', token: await mint({}, { typ: 'JWT' }) },
     { defect: 'not yet valid', token: await mint({ nbf: now + 3000 }) },
     { defect: 'without end', token: await mint({ exp: undefined }) },
-    { defect: 'with an unknown key', token: await mint({}, { kid: 'unknown' }) },
+    { defect: 'with an unknown key', token: await mint({}, { kid: 'unknown' }), takesLook: true },
+    { defect: 'with an unknown key, and old', token: await mint({ iat: now - 600 }, { kid: 'unknown' }) },
     { defect: 'with another signature', token: known(`${sample.slice(0, -20)}${'A'.repeat(20)}`) },
     { defect: 'signed by a stranger', token: known(stranger.token(claims)) },
     {

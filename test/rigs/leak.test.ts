@@ -3,14 +3,14 @@
 import process from 'node:process'
 import { expect, it, vi } from 'vitest'
 import { runLeakRig } from './leak.ts'
-import { createMutant, FORWARD_ALWAYS } from './mutants.ts'
+import { createMutant } from './mutants.ts'
 
 // Some seconds, on a machine that does nothing else.
-vi.setConfig({ testTimeout: 240_000 })
+vi.setConfig({ testTimeout: 600_000 })
 
 const SEED = 30
 
-it('F1 F3 F6 F7 F11 E11 B5 C5 no piece of any token is where nobody sent it', async () => {
+it('no piece of any token is where it was not sent [F1, F3, F6, F7, F11, E11, B5, C5]', async () => {
   const report = await runLeakRig({ seed: SEED, requests: 3000 })
   process.stdout.write(`${JSON.stringify(report)}\n`)
   expect(report.leaks).toEqual({})
@@ -27,8 +27,8 @@ it('the rig catches a propagator that copies the header', async () => {
   expect(report.wrong).toBeGreaterThan(50)
 })
 
-it('the rig catches a build that forwards to everybody', async () => {
-  using mutant = createMutant(FORWARD_ALWAYS)
+it('the rig catches a build that forwards to every destination', async () => {
+  using mutant = createMutant('forwardAlways')
   const report = await runLeakRig({ seed: SEED, requests: 500, build: mutant })
   expect(Object.keys(report.leaks).length).toBeGreaterThan(4)
   expect(Object.keys(report.leaks)).toContain('another port, gRPC, as it is')

@@ -1,12 +1,13 @@
 /** What each planned request must carry when it arrives at a named place, and what it did carry. */
 
 /** A request of any protocol. */
-export interface Arrived {
+interface Arrived {
   readonly url?: string | undefined
   readonly rawHeaders: readonly string[]
 }
 
-export type Expectation = 'token' | 'own' | 'none'
+/** `nothing`: the request must not arrive at all, since its caller is refused. */
+export type Expectation = 'token' | 'own' | 'none' | 'nothing'
 
 export interface LedgerCounts {
   token: number
@@ -64,7 +65,7 @@ export function createLedger(): Ledger {
 }
 
 function verdict(entry: Entry | undefined, expected: Expectation, carried: readonly string[]): keyof LedgerCounts {
-  if (entry === undefined || carried.length > 1) return 'wrong'
+  if (entry === undefined || expected === 'nothing' || carried.length > 1) return 'wrong'
   const [value] = carried
   if (value === undefined) return expected === 'token' && !entry.mayMiss ? 'missing' : 'none'
   if (expected === 'own') return value === OWN ? 'own' : 'wrong'

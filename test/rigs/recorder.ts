@@ -1,4 +1,4 @@
-/** A server that keeps every byte it receives until somebody looks at it, and compares the requests with a ledger. */
+/** A server that keeps every byte it receives until a test looks at it, and compares the requests with a ledger. */
 
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { createServer, request as httpRequest } from 'node:http'
@@ -33,6 +33,8 @@ export interface RecorderOptions {
 export async function startRecorder(options: RecorderOptions): Promise<Recorder> {
   const { name, isNamed = false, host = '127.0.0.1', port = 0, tls, onRequest = answerAsTold } = options
   const server: Server = tls === undefined ? createServer(onRequest) : createSecureServer(tls, onRequest)
+  // A client on a busy machine may write on a connection just when it is closed.
+  server.keepAliveTimeout = 0
   const chunks = new Map<Socket, Buffer[]>()
   const record = (socket: Socket): void => {
     const own: Buffer[] = []

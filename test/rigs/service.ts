@@ -20,17 +20,19 @@ export interface PlannedCall {
   /** When the service gives up on it, in milliseconds after its start. */
   readonly abortMillis?: number
   readonly suppressed?: boolean
+  /** The service reports a failure of the call, which is then a defect of the rig. */
+  readonly mustSucceed?: boolean
 }
 
 export interface Plan {
   readonly calls: readonly PlannedCall[]
   /** The calls are made after this time, in milliseconds since the epoch. */
   readonly until?: number
-  /** The calls are made once somebody asks for `/release?hold=…`. */
+  /** The calls are made after a request for `/release?hold=…`. */
   readonly hold?: string
 }
 
-/** A build of the package in a folder of its own, a program that does without it, or the real thing. */
+/** A build of the package in its own folder, a program that does without it, or the real thing. */
 export type Build = 'relay' | 'naive' | { readonly folder: string }
 
 export interface ServiceOptions {
@@ -55,7 +57,7 @@ export interface Caller {
   close(): void
 }
 
-export interface AskOptions {
+interface AskOptions {
   readonly body?: Plan
   readonly headers?: OutgoingHttpHeaders
   /** When the caller hangs up, in milliseconds. */

@@ -33,6 +33,16 @@ function goodHeader(kid: string, alg: string, changes: Header = {}): Header {
   return { alg, enc: 'A256GCM', kid, typ: 'token-relay+jwe', ...binding, ...changes }
 }
 
+function headerIn(text: string): Header {
+  return JSON.parse(Buffer.from(text.split('.')[0] ?? '', 'base64url').toString()) as Header
+}
+
+/** The next letter of base64url: a last one that differs in bits that are not used decodes to the same bytes. */
+function nextLetter(letter: string): string {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  return letters[(letters.indexOf(letter) + 1) % letters.length] ?? ''
+}
+
 /** What jose makes of `plaintext`. Members that are `undefined` are left out. */
 async function joseSealed(jwk: Jwk, header: Header, plaintext: string | Uint8Array = TOKEN): Promise<string> {
   const key = await importJWK(publicPart(jwk), String(header['alg']))
@@ -56,6 +66,29 @@ describe.each(KINDS)('$kind', ({ key, alg, jwk }) => {
     expect(await opened(sealing, await joseSealed(jwk, goodHeader(key.kid, alg)))).toBe(TOKEN)
   })
 
+  it('one who seals under the message id of another message does not use that message up [H2]', async () => {
+    const consumer = sealingWith([key], { maxOpenings: 2 })
+    const message = sealed(consumer)
+    const { jti, iat, exp } = headerIn(message)
+    const squatter = await joseSealed(jwk, goodHeader(key.kid, alg, { jti, iat, exp }), 'another.own.token')
+    const outcomes = []
+    for (const text of [squatter, squatter, squatter, message, message, message]) {
+      outcomes.push(await opened(consumer, text))
+    }
+    expect(outcomes).toEqual(['another.own.token', 'another.own.token', SEAL, TOKEN, TOKEN, SEAL])
+  })
+
+  it('a message that is delivered again is the same opening, in whatever form a consumer gives its text [H2]', async () => {
+    const consumer = sealingWith([key], { maxOpenings: 2 })
+    const text = sealed(consumer)
+    expect(await opened(consumer, text)).toBe(TOKEN)
+    for (const spelling of [`${text}=`, ` ${text}`, `${text}\n`, text.replace(/.$/, (last) => nextLetter(last))]) {
+      expect(await opened(consumer, spelling)).toBe(SEAL)
+    }
+    expect(await opened(consumer, Buffer.from(text).toString())).toBe(TOKEN)
+    expect(await opened(consumer, text)).toBe(SEAL)
+  })
+
   it.each<readonly [string, Header]>([
     ['another typ', { typ: 'JWT' }],
     ['no typ', { typ: undefined }],
@@ -73,12 +106,12 @@ describe.each(KINDS)('$kind', ({ key, alg, jwk }) => {
     ['an iat ahead', { iat: 9_999_999_999 }],
     ['a trace that is none', { trace: 7 }],
     ['another trace', { trace: 'f'.repeat(32) }],
-    ['H5 enc A128GCM', { enc: 'A128GCM' }],
-    ['H5 enc A256CBC-HS512', { enc: 'A256CBC-HS512' }],
+    ['enc A128GCM [H5]', { enc: 'A128GCM' }],
+    ['enc A256CBC-HS512 [H5]', { enc: 'A256CBC-HS512' }],
     ['an invented member', { x: 1 }],
     ['cty', { cty: 'JWT' }],
     ['jku', { jku: 'https://evil.example' }],
-  ])('is refused with %s, though it was sealed with the key', async (_, changes) => {
+  ])('is refused, though it was sealed with the key, with %s', async (_, changes) => {
     expect(await opened(sealing, await joseSealed(jwk, goodHeader(key.kid, alg, changes)))).toBe(SEAL)
   })
 
@@ -89,13 +122,13 @@ describe.each(KINDS)('$kind', ({ key, alg, jwk }) => {
     ['a space inside', `${TOKEN} ${TOKEN}`],
     ['a line end', `${TOKEN}\n`],
     ['bytes that are no text', randomBytes(64)],
-    ['H6 more than a token may have', 'a'.repeat(8_193)],
-  ])('is refused where it holds %s', async (_, plaintext) => {
+    ['more than a token may have [H6]', 'a'.repeat(8_193)],
+  ])('is refused if it holds %s', async (_, plaintext) => {
     expect(await opened(sealing, await joseSealed(jwk, goodHeader(key.kid, alg), plaintext))).toBe(SEAL)
   })
 })
 
-describe('H5 other algorithms', () => {
+describe('other algorithms [H5]', () => {
   const secret = randomSecret()
   const sealing = sealingWith([createSecretSealingKey('key-1', secret), P256.key])
   const jwk = { kty: 'oct', k: secret }
@@ -146,7 +179,7 @@ describe('ephemeral keys', () => {
   })
 })
 
-describe('H6 spelling and size', () => {
+describe('spelling and size [H6]', () => {
   const sealing = sealingWith([SECRET.key])
   const text = sealed(sealing)
   const segments = text.split('.')
@@ -193,10 +226,10 @@ describe('H6 spelling and size', () => {
   })
 
   it.each<readonly [string, Header, number]>([
-    ['H5 another alg than it was sealed with', { alg: 'dir' }, 0],
-    ['H5 another enc than it was sealed with', { enc: 'A128GCM' }, 0],
-    ['H6 10 MiB of padding', {}, 10 * 1_048_576],
-  ])('%s is refused', async (_, changes, padding) => {
+    ['another alg than it was sealed with [H5]', { alg: 'dir' }, 0],
+    ['another enc than it was sealed with [H5]', { enc: 'A128GCM' }, 0],
+    ['10 MiB of padding [H6]', {}, 10 * 1_048_576],
+  ])('refuses %s', async (_, changes, padding) => {
     const secret = randomBytes(32)
     const own = sealingWith([createSecretSealingKey('key-1', secret.toString('base64url'))])
     const text = sealedByHand(
@@ -231,7 +264,7 @@ describe('H6 spelling and size', () => {
   })
 })
 
-it('H15 members of a polluted Object.prototype are no members of a header', async () => {
+it('members of a polluted Object.prototype are no members of a header [H15]', async () => {
   const sealing = sealingWith([SECRET.key])
   const header = goodHeader('secret-1', 'A256KW', { aud: undefined })
   const text = await joseSealed(SECRET.jwk, header)
@@ -244,7 +277,7 @@ it('H15 members of a polluted Object.prototype are no members of a header', asyn
   }
 })
 
-it('H7 who has the public part alone can seal, and not open', async () => {
+it('who has the public part alone can seal, and not open [H7]', async () => {
   const producers = createPublicSealingKey('key-1', publicPart(P256.jwk))
   const text = sealed(sealingWith([producers]))
   expect(await opened(sealingWith([producers]), text)).toBe(SEAL)

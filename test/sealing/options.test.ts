@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
-import { OptionError, parseOptions } from '../../src/options.ts'
+import { OptionError } from '../../src/base/option-checks.ts'
+import { parseOptions } from '../../src/config/options.ts'
 import { P256, privateJwk, publicPart, randomSecret, X25519 } from '../support/sealing.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sealing-'))
@@ -119,7 +120,7 @@ describe('refuses, with path and problem', () => {
   it.each<readonly [path: string, problem: string, sealing: unknown]>([
     ['sealing', 'expected an object', 7],
     ['sealing.keys', 'expected a list of keys', { keys: { kid: 'a' } }],
-    ['sealing.keys[1].kid', 'stands there twice', keys({ secret: randomSecret() }, { secret: randomSecret() })],
+    ['sealing.keys[1].kid', 'appears twice', keys({ secret: randomSecret() }, { secret: randomSecret() })],
     ['sealing.producer', 'expected a name of up to 128 characters', { producer: '' }],
     ['sealing.producer', 'expected a name of up to 128 characters', { producer: 'a'.repeat(129) }],
     ['sealing.maxAgeSeconds', 'expected seconds, more than 0', { maxAgeSeconds: 0 }],
@@ -136,7 +137,7 @@ describe('refuses, with path and problem', () => {
   })
 })
 
-it('H15 keys and rules are not taken from a polluted Object.prototype', () => {
+it('keys and rules are not taken from a polluted Object.prototype [H15]', () => {
   Object.assign(Object.prototype, { secret: randomSecret(), seal: false, sealing: keys({ secret: randomSecret() }) })
   try {
     expect(mistake(keys({}))).toMatchObject({ path: 'sealing.keys[0].secret' })

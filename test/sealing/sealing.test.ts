@@ -23,7 +23,7 @@ describe.each(KINDS)('sealed with $kind', ({ key, alg }) => {
     expect(await opened(sealing, sealed(sealing))).toBe(TOKEN)
   })
 
-  it('H1 says outside what it is bound to, and nothing more', () => {
+  it('says outside what it is bound to, and nothing more [H1]', () => {
     const [header = ''] = sealed(sealing).split('.')
     const { epk, jti, ...members } = JSON.parse(Buffer.from(header, 'base64url').toString()) as Record<string, unknown>
     const now = Math.floor(Date.now() / 1000)
@@ -48,28 +48,28 @@ describe.each(KINDS)('sealed with $kind', ({ key, alg }) => {
     ['the same queue of another system', { ...MESSAGE, destination: 'rabbitmq:orders' }],
     ['a message of another trace', { ...MESSAGE, traceId: '1af7651916cd43dd8448eb211c80319c' }],
     ['a message whose trace was taken away', { ...MESSAGE, traceId: undefined }],
-  ])('H1 does not open in %s', async (_, elsewhere) => {
+  ])('does not open in %s [H1]', async (_, elsewhere) => {
     const text = sealed(sealing)
     expect(await opened(sealing, text, elsewhere)).toBe(SEAL)
     expect(await opened(sealing, text)).toBe(TOKEN)
   })
 
-  it('where there is no trace opens with any', async () => {
+  it('without a trace opens with any', async () => {
     expect(await opened(sealing, sealed(sealing, { ...MESSAGE, traceId: undefined }))).toBe(TOKEN)
   })
 
-  it('H2 opens once', async () => {
+  it('opens once [H2]', async () => {
     const text = sealed(sealing)
     const outcomes = await Promise.all([1, 2, 3].map(() => opened(sealing, text)))
     expect(outcomes).toEqual([TOKEN, SEAL, SEAL])
   })
 
-  it('H5 does not open with another key of the same name', async () => {
+  it('does not open with another key of the same name [H5]', async () => {
     const other = sealingWith([createSecretSealingKey(key.kid, randomSecret())])
     expect(await opened(other, sealed(sealing))).toBe(SEAL)
   })
 
-  it('H9 does not open with one bit changed, 10,000 times, and nothing crashes', async () => {
+  it('does not open with one bit changed, 10,000 times, and nothing crashes [H9]', async () => {
     const bytes = Buffer.from(sealed(sealing))
     const outcomes = new Set<string>()
     for (let i = 0; i < 10_000; i += 1) {
@@ -86,7 +86,7 @@ describe.each(KINDS)('sealed with $kind', ({ key, alg }) => {
 describe('time', () => {
   const sealing = sealingWith([SECRET.key], { maxAgeSeconds: 600, maxOpenings: 9 })
 
-  it('B5 ends with the token', async () => {
+  it('ends with the token [B5]', async () => {
     const text = sealed(sealing)
     vi.setSystemTime(Date.now() + 299_000)
     expect(await opened(sealing, text)).toBe(TOKEN)
@@ -103,7 +103,7 @@ describe('time', () => {
     }
   })
 
-  it('ends with the maxAgeSeconds of the consumer where that is shorter', async () => {
+  it('ends with the maxAgeSeconds of the consumer if that is shorter', async () => {
     const text = sealed(sealing)
     vi.setSystemTime(Date.now() + 60_000)
     expect(await opened(sealingWith([SECRET.key], { maxAgeSeconds: 60 }), text)).toBe(SEAL)
@@ -118,7 +118,7 @@ describe('time', () => {
   })
 })
 
-describe('H2 openings', () => {
+describe('openings [H2]', () => {
   const { key } = SECRET
 
   it('are as many as maxOpenings says', async () => {
@@ -129,7 +129,7 @@ describe('H2 openings', () => {
     expect(outcomes).toEqual([TOKEN, TOKEN, TOKEN, SEAL])
   })
 
-  it('are counted by key and message id until the message expires, and never for what does not open', async () => {
+  it('are counted by key and a hash of the sealed text until it expires, and never for what does not open', async () => {
     const calls: unknown[][] = []
     const replayWindow: ReplayWindow = { count: (...args) => calls.push(args) }
     const sealing = sealingWith([key], { replayWindow })
@@ -138,12 +138,10 @@ describe('H2 openings', () => {
     await opened(sealing, `${text.slice(0, -1)}${text.endsWith('A') ? 'Q' : 'A'}`)
     expect(calls).toEqual([])
     expect(await opened(sealing, text)).toBe(TOKEN)
-    expect(calls).toEqual([
-      [expect.stringMatching(/^secret-1 [\da-f-]{36}$/), Math.floor(Date.now() / 1000 + 300) * 1000],
-    ])
+    expect(calls).toEqual([[expect.stringMatching(/^secret-1 [\w-]{43}$/), Math.floor(Date.now() / 1000 + 300) * 1000]])
   })
 
-  it('are counted across processes where the window is shared', async () => {
+  it('are counted across processes if the window is shared', async () => {
     const counts = new Map<string, number>()
     const replayWindow: ReplayWindow = {
       count: async (id) => {
@@ -171,7 +169,7 @@ describe('H2 openings', () => {
   })
 })
 
-describe('H4 rotation', () => {
+describe('rotation [H4]', () => {
   const older = createSecretSealingKey('key-1', randomSecret())
   const newer = createSecretSealingKey('key-2', randomSecret())
   const before = sealingWith([older])
@@ -199,7 +197,7 @@ describe('H4 rotation', () => {
     expect(await opened(sealingWith([]), sealed(before))).toBe(SEAL)
   })
 
-  it('seals with the key that a rule names, with the first where it names none, and with none but those', () => {
+  it('seals with the key that a rule names, with the first if it names none, and with no other', () => {
     expect(kidOf(sealed(moved, MESSAGE, 'key-1'))).toBe('key-1')
     for (const seal of ['key-3', '', 'constructor', false]) {
       expect(moved.hasKey(seal)).toBe(false)
@@ -213,7 +211,7 @@ describe('H4 rotation', () => {
   }
 })
 
-it('H3 no key, IV or message id comes twice in 100,000 seals', () => {
+it('no key, IV or message id comes twice in 100,000 seals [H3]', () => {
   const sealing = sealingWith([SECRET.key])
   const seen = new Set<string>()
   for (let i = 0; i < 100_000; i += 1) {
@@ -223,10 +221,10 @@ it('H3 no key, IV or message id comes twice in 100,000 seals', () => {
     seen.add(encryptedKey).add(iv).add(jti)
   }
   expect(seen.size).toBe(300_000)
-}, 60_000)
+})
 
-describe('H8 length', () => {
-  it('is that of a bucket, whoever the token is of', () => {
+describe('length [H8]', () => {
+  it('is that of a bucket, whichever token is sealed', () => {
     const lengths = (paddingBytes: number) => {
       const sealing = sealingWith([SECRET.key], { paddingBytes })
       return [257, 300, 512].map(

@@ -21,7 +21,7 @@ export interface Broker extends AsyncDisposable {
   start(): Promise<void>
 }
 
-/** Servers are not on everybody's path. */
+/** Not every PATH has the folders of servers. */
 const PATH = `${process.env['PATH']}:/usr/sbin`
 
 /** Whether tests against `command` can run here. In CI they must: there a missing server is a failure, not a skip. */
@@ -34,7 +34,7 @@ export const HAS_NATS = isInstalled('nats-server')
 export const HAS_MOSQUITTO = isInstalled('mosquitto')
 export const HAS_KCAT = isInstalled('kcat')
 
-/** With an `epmd` and an Erlang cookie of its own, and everything it writes in a folder of its own. */
+/** With its own `epmd` and Erlang cookie, and its own folder for everything it writes. */
 export async function startRabbitMq(): Promise<Broker> {
   const folder = mkdtempSync(join(tmpdir(), 'rabbitmq-'))
   const [port = 0, epmdPort = 0, distributionPort = 0] = await freePorts(3)

@@ -7,7 +7,7 @@ import { ISSUER, optionsFor } from './relay.ts'
 import { createSigner, goodClaims } from './signer.ts'
 import { startSink } from './sink.ts'
 
-export interface Verdict {
+interface Verdict {
   readonly right: number
   readonly wrong: number
   readonly nobody: number
@@ -20,9 +20,9 @@ export interface Callers {
   token(user: string): string
   /** Runs `fn` as `user`, verified. */
   as<T>(user: string, fn: () => T): Promise<Awaited<T>>
-  /** Runs `fn` as each of `count` users, all at once and in turns. */
-  asEach(fn: (user: string) => unknown, count?: number): Promise<void>
-  /** A call on behalf of `user`, whoever is calling. */
+  /** Runs `fn` as each of `count` users, all at once and in turns; then `meanwhile`, before their work is over. */
+  asEach(fn: (user: string) => unknown, count?: number, meanwhile?: () => unknown): Promise<void>
+  /** A call on behalf of `user`, whatever the active caller. */
   call(user: string): Promise<void>
   /** As whom the calls on behalf of users arrived since the last time. */
   verdict(): Verdict
@@ -51,16 +51,27 @@ export async function startCallers(options: Partial<TokenRelayOptions> = {}): Pr
     origin: sink.origin,
     token,
     as,
-    async asEach(fn, count = 100) {
-      const users = Array.from({ length: count }, (_, i) => `user-${i}`)
-      await Promise.all(
-        users.map((user, i) =>
-          as(user, async () => {
-            await wait(i % 4)
-            await fn(user)
-          }),
-        ),
+    async asEach(fn, count = 100, meanwhile = () => undefined) {
+      const users = Array.from({ length: count }, (_, i) => ({
+        user: `user-${i}`,
+        done: Promise.withResolvers<void>(),
+      }))
+      const over = Promise.withResolvers<void>()
+      const work = users.map(({ user, done }, i) =>
+        as(user, async () => {
+          await wait(i % 4)
+          await fn(user)
+          done.resolve()
+          await over.promise
+        }).catch(done.reject),
       )
+      try {
+        await Promise.all(users.map(({ done }) => done.promise))
+        await meanwhile()
+      } finally {
+        over.resolve()
+        await Promise.all(work)
+      }
     },
     async call(user) {
       const response = await fetch(`${sink.origin}/${user}`)

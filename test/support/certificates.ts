@@ -4,7 +4,7 @@ import 'reflect-metadata'
 import { randomBytes } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 
-export interface Certificate {
+interface Certificate {
   readonly key: string
   readonly cert: string
 }

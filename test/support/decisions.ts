@@ -6,7 +6,7 @@ import { context, INVALID_SPAN_CONTEXT, trace } from '@opentelemetry/api'
 /** `forwarded`, or the reason why the token was withheld, once per decision. */
 export type Verdicts = readonly string[]
 
-/** Runs `fn` under a span that keeps events, and returns the decisions that were told on it. */
+/** Runs `fn` under a span that keeps events, and returns the decisions that were recorded on it. */
 export async function verdictsOf(fn: () => unknown): Promise<Verdicts> {
   const verdicts: string[] = []
   const span = {

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import { close, listen } from './issuer.ts'
 
-export interface Document {
+interface Document {
   readonly status?: number
   readonly headers?: Readonly<Record<string, string>>
   /** Sent as it is where it is a text or bytes, else as JSON. */

@@ -1,4 +1,4 @@
-/** A gRPC server that nobody protects: records the metadata of every call, in all four kinds of streaming. */
+/** A gRPC server without protection: records the metadata of every call, in all four kinds of streaming. */
 
 import type { EventEmitter } from 'node:events'
 import type {
@@ -43,7 +43,7 @@ interface EchoCall extends EventEmitter {
 /** What a client of {@link ECHO} is called with. */
 export type Echo = Client & Record<keyof typeof ECHO, (...args: unknown[]) => EchoCall>
 
-export interface ReceivedCall {
+interface ReceivedCall {
   readonly method: string
   readonly authorization: readonly string[]
   readonly metadata: Metadata

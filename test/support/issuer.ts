@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { JWTHeaderParameters, JWTPayload } from 'jose'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { LIFE_SECONDS } from './signer.ts'
 
 export interface TestIssuer {
   readonly issuer: string
@@ -53,7 +54,7 @@ export async function startIssuer(alg = 'ES256'): Promise<TestIssuer> {
         sub: 'alice',
         aud: 'user-service',
         iat: now,
-        exp: now + 300,
+        exp: now + LIFE_SECONDS,
         jti: crypto.randomUUID(),
         scope: 'profiles:read invoices:read',
         ...claims,
@@ -69,7 +70,14 @@ export async function startIssuer(alg = 'ES256'): Promise<TestIssuer> {
   }
 }
 
+const DEFAULT_KEEP_ALIVE_MILLIS = createServer().keepAliveTimeout
+
+/**
+ * Idle connections stay open until {@link close}: by default Node ends them after 5 seconds, and a client on a busy machine may
+ * write on one just then.
+ */
 export async function listen(server: Server, host = '127.0.0.1', port = 0): Promise<number> {
+  if ('keepAliveTimeout' in server && server.keepAliveTimeout === DEFAULT_KEEP_ALIVE_MILLIS) server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(port, host, resolve))
   return (server.address() as AddressInfo).port
 }

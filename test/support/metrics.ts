@@ -9,14 +9,14 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 
-export type Point<T> = readonly [attributes: object, value: T]
+type Point<T> = readonly [attributes: object, value: T]
 
 export interface RecordedMetrics extends AsyncDisposable {
   /** The points of a counter or gauge. */
   values(name: string): Promise<readonly Point<unknown>[]>
-  /** How often a histogram was told something, by its attributes. */
+  /** How many values a histogram has recorded, by its attributes. */
   counts(name: string): Promise<readonly Point<number>[]>
-  /** What it was told in total, by its attributes. */
+  /** The sum of these values, by its attributes. */
   sums(name: string): Promise<readonly Point<number>[]>
   /** All that was exported, as JSON. */
   everything(): Promise<string>

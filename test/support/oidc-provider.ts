@@ -17,7 +17,7 @@ export interface OidcProvider extends AsyncDisposable {
   refreshToken(facts: TokenFacts): Promise<string>
 }
 
-export interface TokenFacts {
+interface TokenFacts {
   readonly sub: string
   readonly clientId: string
   /** One of the keys of `apis`. */

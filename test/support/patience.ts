@@ -1,13 +1,16 @@
-/** Conditions that tests wait for come true soon, but not within a second on every machine. */
+/** Waits for conditions that come true soon, but not within a second, or ten, on every machine. */
 
+import process from 'node:process'
 import { setTimeout as delay } from 'node:timers/promises'
-import { vi } from 'vitest'
 
-const PATIENCE_MILLIS = 30_000
+const PATIENCE_MILLIS = 120_000
 const INTERVAL_MILLIS = 20
 
-/** In real time: vitest's own moves a faked clock forward while it waits, by as much as the machine is slow. */
-vi.waitFor = async (condition) => {
+/**
+ * Waits until `condition` does not throw any more, and returns its value. In real time: `vi.waitFor` moves a faked clock
+ * forward while it waits, by as much as the machine is slow.
+ */
+export async function waitFor<T>(condition: () => T | Promise<T>): Promise<T> {
   const end = process.hrtime.bigint() + BigInt(PATIENCE_MILLIS) * 1_000_000n
   for (;;) {
     try {
@@ -17,4 +20,13 @@ vi.waitFor = async (condition) => {
     }
     await delay(INTERVAL_MILLIS)
   }
+}
+
+/** Waits until `condition` returns something truthy, and returns it. */
+export function waitUntil<T>(condition: () => T | Promise<T>): Promise<T> {
+  return waitFor(async () => {
+    const value = await condition()
+    if (!value) throw new Error('the condition has not come true')
+    return value
+  })
 }

@@ -3,18 +3,20 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 
-const [HEADERS, SETTINGS] = [0x1, 0x4]
+const [HEADERS, RST_STREAM, SETTINGS, GOAWAY] = [0x1, 0x3, 0x4, 0x7]
 const END_STREAM_AND_HEADERS = 0x5
 
 /** Statuses that have an entry in the static table (RFC 7541, appendix A). */
 const STATUSES: Readonly<Record<number, number>> = { 136: 200, 140: 400, 141: 404, 142: 500 }
 
-/** Sends one GET with `fields` as they are, and resolves with its status; `undefined` where it is none of the table. */
+/** Sends one GET with `fields` as they are, and resolves with its status; `undefined` if it is none of the table, or no answer. */
 export async function statusOverHttp2(
   port: number,
   fields: readonly (readonly [string, string])[],
+  { path = '/', authority = 'a' } = {},
 ): Promise<number | undefined> {
-  const pseudo = [':method', ':path', ':scheme', ':authority'].map((name, i) => [name, ['GET', '/', 'http', 'a'][i]])
+  const values = ['GET', path, 'http', authority]
+  const pseudo = [':method', ':path', ':scheme', ':authority'].map((name, i) => [name, values[i]])
   const block = [...pseudo, ...fields].map(([name = '', value = '']) => literal(name, value))
   const socket = connect(port, '127.0.0.1')
   await once(socket, 'connect')
@@ -23,10 +25,10 @@ export async function statusOverHttp2(
   let received = Buffer.alloc(0)
   for await (const chunk of socket) {
     received = Buffer.concat([received, chunk as Buffer])
-    const answer = framesOf(received).find(({ type }) => type === HEADERS)
+    const answer = framesOf(received).find(({ type }) => [HEADERS, RST_STREAM, GOAWAY].includes(type))
     if (answer === undefined) continue
     socket.destroy()
-    return STATUSES[answer.payload[0] ?? 0]
+    return answer.type === HEADERS ? STATUSES[answer.payload[0] ?? 0] : undefined
   }
   throw new Error('the connection was closed without an answer')
 }
@@ -52,7 +54,7 @@ function framesOf(bytes: Buffer): readonly { readonly type: number; readonly pay
   return frames
 }
 
-/** A field that is not indexed, with a name of its own (RFC 7541 §6.2.2). */
+/** A field that is not indexed, with a literal name (RFC 7541 §6.2.2). */
 function literal(name: string, value: string): Buffer {
   return Buffer.concat([Buffer.from([0]), text(name), text(value)])
 }

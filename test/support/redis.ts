@@ -1,5 +1,6 @@
 /** A real `redis-server` on the loopback interface, for one test file; clearly missing where there is none. */
 
+import type { ChildProcess } from 'node:child_process'
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -88,6 +89,67 @@ export async function startRedis({ durable = false } = {}): Promise<RedisServer>
     },
   }
   return redis
+}
+
+export interface RedisCluster {
+  readonly ports: readonly number[]
+  /** How many keys there are of this pattern, on all nodes. */
+  keysOf(pattern: string): Promise<number>
+  /** How many nodes have any key. */
+  nodesWith(): Promise<number>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Three masters, each with a third of the slots, and no replicas. */
+export async function startRedisCluster(): Promise<RedisCluster> {
+  const folder = mkdtempSync(join(tmpdir(), 'redis-cluster-'))
+  const ports = [await freePort(), await freePort(), await freePort()]
+  const options = [
+    '--bind',
+    '127.0.0.1',
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+    '--cluster-enabled',
+    'yes',
+    '--dir',
+    folder,
+  ]
+  const servers: ChildProcess[] = []
+  for (const port of ports) {
+    const busPort = await freePort()
+    const own = ['--port', `${port}`, '--cluster-port', `${busPort}`, '--cluster-config-file', `${port}.conf`]
+    servers.push(spawn('redis-server', [...own, ...options], { stdio: 'ignore' }))
+  }
+  const cli = async (port: number, ...words: string[]): Promise<string> =>
+    (await promisify(execFile)('redis-cli', ['-p', String(port), ...words])).stdout
+  await Promise.all(ports.map(connectable))
+  const [first = 0] = ports
+  await cli(first, '--cluster', 'create', ...ports.map((port) => `127.0.0.1:${port}`), '--cluster-yes')
+  while (
+    !(await Promise.all(ports.map((port) => cli(port, 'cluster', 'info')))).every((info) =>
+      info.includes('cluster_state:ok'),
+    )
+  ) {
+    await pause(50)
+  }
+  const each = (words: readonly string[]) => Promise.all(ports.map((port) => cli(port, ...words)))
+  return {
+    ports,
+    keysOf: async (pattern) =>
+      (await each(['--scan', '--pattern', pattern]))
+        .join('')
+        .split('\n')
+        .filter((key) => key !== '').length,
+    nodesWith: async () => (await each(['dbsize'])).filter((size) => Number(size) > 0).length,
+    async [Symbol.asyncDispose]() {
+      const ended = servers.map((server) => once(server, 'exit'))
+      for (const server of servers) server.kill('SIGKILL')
+      await Promise.all(ended)
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
 }
 
 async function freePort(): Promise<number> {

@@ -1,8 +1,8 @@
 /** A relay in the process of the test, and what its answers are compared with. */
 
+import type { IssuerOptions } from '../../src/config/issuers.ts'
 import type { TokenRelay, TokenRelayOptions } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
-import type { IssuerOptions } from '../../src/options.ts'
 import type {
   ExchangeCode,
   TokenError,

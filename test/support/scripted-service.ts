@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import { close, listen } from './issuer.ts'
 
-export interface Asked {
+interface Asked {
   readonly method: string
   readonly target: string
   readonly headers: IncomingMessage['headers']

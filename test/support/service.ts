@@ -1,4 +1,4 @@
-/** A protected service in the process of the test, its tokens, and a sink beside it that nobody protects. */
+/** A protected service in the process of the test, its tokens, and an unprotected sink beside it. */
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'

@@ -1,9 +1,9 @@
-/** A server that nobody protects: records every byte it receives and answers what it is told to. */
+/** An unprotected server: records every byte it receives, and gives configured answers. */
 
 import { createServer } from 'node:http'
 import { close, listen } from './issuer.ts'
 
-export interface Received {
+interface Received {
   readonly method: string
   readonly target: string
   /** The values of every `Authorization` line, in order. */

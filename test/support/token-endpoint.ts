@@ -1,4 +1,4 @@
-/** The token endpoint of a test issuer (RFC 6749 §3.2): answers what it is told to, and remembers what it was asked. */
+/** The token endpoint of a test issuer (RFC 6749 §3.2): gives configured answers, and remembers the requests. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
@@ -87,6 +87,7 @@ async function bodyOf(issuer: TestIssuer, { parameters }: TokenQuestion, { claim
   const isExchange = parameters.get('grant_type')?.endsWith(':token-exchange')
   const token = await issuer.token(
     {
+      exp: Math.floor(Date.now() / 1000) + 300,
       aud: parameters.get('audience') ?? parameters.get('resource') ?? 'user-service',
       sub: subject.sub ?? 'service',
       scope: parameters.get('scope') ?? subject['scope'],

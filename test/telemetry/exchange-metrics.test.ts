@@ -1,7 +1,7 @@
 /** `auth.decisions` and `auth.exchanges` count exchanges, and name nothing that comes from a request. */
 
 import { expect, it } from 'vitest'
-import { startRig } from '../exchange/rig.ts'
+import { startRig } from '../support/exchange-rig.ts'
 import { findToken } from '../support/exports.ts'
 import { recordMetrics } from '../support/metrics.ts'
 

@@ -1,13 +1,14 @@
 /** What a reader of the trace sees of an exchange: its span, its links, its failure, and who acts for whom. */
 
 import { createHmac } from 'node:crypto'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { OtlpReceiver } from '../../examples/demo/otlp-receiver.ts'
 import { startOtlpReceiver } from '../../examples/demo/otlp-receiver.ts'
 import type { Attributes, Span } from '../../examples/demo/span.ts'
 import { findToken } from '../support/exports.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { startIssuer } from '../support/issuer.ts'
+import { waitFor } from '../support/patience.ts'
 import type { OtelLine, Program } from '../support/process.ts'
 import { OTEL_LINES, startProgram } from '../support/process.ts'
 import type { Sink } from '../support/sink.ts'
@@ -78,7 +79,7 @@ const linksOf = (span: Span | undefined): (string | undefined)[] => (span?.links
 const hashed = (name: string): string => createHmac('sha256', KEY).update(name).digest('hex').slice(0, 16)
 
 describe.each(OTEL_LINES)('on %s', (line) => {
-  it('the request links to the exchange, the exchange to where the caller’s token was verified first', async () => {
+  it('the request links to the exchange, and the exchange to the span that verified the caller’s token first', async () => {
     await using program = start(line)
     const token = await issuer.token({ act: { sub: 'gateway' } })
     const first = await call(program, token)
@@ -122,21 +123,18 @@ describe.each(OTEL_LINES)('on %s', (line) => {
     await using program = start(line)
     const token = await issuer.token()
     const first = await call(program, token)
-    const renewal = await vi.waitFor(
-      async () => {
-        await call(program, token)
-        const renewed = receiver.spans().find((span) => eventOf(span, 'auth.token.renewed') !== undefined)
-        expect(renewed).toBeDefined()
-        return renewed
-      },
-      { timeout: 20_000, interval: 100 },
-    )
+    const renewal = await waitFor(async () => {
+      await call(program, token)
+      const renewed = receiver.spans().find((span) => eventOf(span, 'auth.token.renewed') !== undefined)
+      expect(renewed).toBeDefined()
+      return renewed
+    })
     expect(linksOf(renewal)).toContain(first.server?.spanId)
     const exchanges = receiver.spans().filter(({ name }) => name === 'token exchange')
     expect(exchanges.map(({ spanId }) => spanId)).toContain(linksOf(renewal)[0])
   })
 
-  it('F17 a failure has its code, and the request its reason', async () => {
+  it('a failure has its code, and the request its reason [F17]', async () => {
     endpoint.answer = { status: 400, body: '{"error":"invalid_grant","error_description":"m4rk3r"}' }
     await using program = start(line)
     const token = await issuer.token()
@@ -148,7 +146,7 @@ describe.each(OTEL_LINES)('on %s', (line) => {
     expect([findToken(told, token), /m4rk3r|s3cr3t/.test(told)]).toEqual([undefined, false])
   })
 
-  it('names of actors in clear only where the configuration says so, and fit for one line', async () => {
+  it('names of actors in clear only if the configuration says so, and fit for one line', async () => {
     await using program = start(line, { telemetry: { actors: 'plain' } })
     const { exchange } = await call(program, await issuer.token())
     expect(eventOf(exchange, 'auth.token.exchanged')?.['auth.token.actors']).toEqual([

@@ -113,7 +113,7 @@ it('what is sealed and opened, and what is not', async () => {
   ])
 })
 
-it('G7 whatever strangers send, there are no more attributes than outcomes and codes', async () => {
+it('whatever strangers send, there are no more attributes than outcomes and codes [G7]', async () => {
   for (let i = 0; i < 3_000; i += 1) {
     const garbage = randomBytes(6).toString('hex')
     const header = { kid: garbage, ...(i % 3 === 0 ? { alg: garbage } : {}) }

@@ -1,4 +1,4 @@
-/** G10 The search of canary mode, and of the rigs: twelve characters of a token, however they are written. */
+/** The search of canary mode and the rigs finds twelve characters of a token in any usual encoding [G10]. */
 
 import { expect, it } from 'vitest'
 import { createCanaries } from '../../src/testing/pieces.ts'
@@ -27,7 +27,7 @@ it.each([
   ['hexadecimal, with separators', each(PIECE, (code) => `${hex(code)} `).trim()],
   ['list of bytes', JSON.stringify([...Buffer.from(PIECE)])],
   ['UTF-16', Buffer.from(PIECE, 'utf16le').toString('latin1')],
-])('finds sixteen characters of a token %s', (encoding, text) => {
+])('finds sixteen characters of a token %s [G13]', (encoding, text) => {
   const canaries = createCanaries()
   canaries.add(TOKEN, 'marker-of-this-token')
   expect(canaries.find(`GET /?q=${text}&r=1 HTTP/1.1`)?.encoding).toBe(encoding)
@@ -35,7 +35,7 @@ it.each([
   expect(canaries.find(`GET /?q=${TOKEN.slice(30, 41)} HTTP/1.1`)).toBeUndefined()
 })
 
-it('finds base64 that was broken into lines in the middle of the piece', () => {
+it('finds base64 with a line break in the middle of the piece [G13]', () => {
   const canaries = createCanaries()
   canaries.add(TOKEN)
   const text = Buffer.from(`${'.'.repeat(36)}${PIECE}${'.'.repeat(40)}`).toString('base64')

@@ -2,18 +2,24 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { FindPresented } from '../../src/token/bearer.ts'
 import { readBearer } from '../../src/token/bearer.ts'
+import { UnverifiedCredential } from '../../src/token/credential.ts'
 
 const MAX_BYTES = 512
 const TOKEN = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2ln'
-const read = (field: unknown): unknown => readBearer(field, MAX_BYTES)
 
-describe('accepts one credential', () => {
+function read(field: unknown, findPresented?: FindPresented): unknown {
+  const presented = readBearer(field, MAX_BYTES, findPresented)
+  return presented.kind === 'token' ? { kind: 'token', text: presented.credential.reveal() } : presented
+}
+
+describe('readBearer accepts one credential', () => {
   it.each([
     ['the usual spelling', `Bearer ${TOKEN}`],
-    ['E3 a lower-case scheme', `bearer ${TOKEN}`],
-    ['E3 an upper-case scheme', `BEARER ${TOKEN}`],
-    ['E3 a mixed-case scheme', `bEaReR ${TOKEN}`],
+    ['a lower-case scheme [E3]', `bearer ${TOKEN}`],
+    ['an upper-case scheme [E3]', `BEARER ${TOKEN}`],
+    ['a mixed-case scheme [E3]', `bEaReR ${TOKEN}`],
     ['several spaces (RFC 9110 §11.4: 1*SP)', `Bearer    ${TOKEN}`],
     ['one value in a list', [`Bearer ${TOKEN}`]],
   ])('%s', (_, field) => {
@@ -29,7 +35,7 @@ describe('accepts one credential', () => {
   })
 })
 
-describe('E3 finds no token of ours in other schemes', () => {
+describe('readBearer finds no token in other schemes [E3]', () => {
   it.each([
     ['nothing', undefined],
     ['null', null],
@@ -48,35 +54,35 @@ describe('E3 finds no token of ours in other schemes', () => {
   })
 })
 
-describe('calls malformed what two readers could read as two tokens', () => {
+describe('readBearer refuses a field that two readers could read as two tokens', () => {
   it.each([
-    ['E1 two values', [`Bearer ${TOKEN}`, `Bearer ${TOKEN}`]],
-    ['E1 two values of which the first is empty', ['', `Bearer ${TOKEN}`]],
-    ['E1 two values of two schemes', ['Basic YTpi', `Bearer ${TOKEN}`]],
-    ['E1 a list in a list', [[`Bearer ${TOKEN}`]]],
-    ['E2 a comma list', `Bearer ${TOKEN}, Bearer ${TOKEN}`],
-    ['E2 a comma list without a second scheme', `Bearer ${TOKEN},${TOKEN}`],
-    ['E2 a comma list that begins with another scheme', `Basic YTpi, Bearer ${TOKEN}`],
-    ['E2 the same in another case and without space', `Basic YTpi,bearer ${TOKEN}`],
-    ['E2 two tokens', `Bearer ${TOKEN} ${TOKEN}`],
-    ['E2 a quoted token', `Bearer "${TOKEN}"`],
-    ['E2 auth-params', `Bearer realm="x", token="${TOKEN}"`],
-    ['E2 an auth-param after the token', `Bearer ${TOKEN}, realm="x"`],
-    ['E2 a tab', `Bearer\t${TOKEN}`],
-    ['E2 a tab after a space', `Bearer \t${TOKEN}`],
-    ['E2 a no-break space', `Bearer\u00a0${TOKEN}`],
-    ['E2 a no-break space after a space', `Bearer \u00a0${TOKEN}`],
-    ['E2 a byte order mark before the token', `Bearer \ufeff${TOKEN}`],
-    ['E2 a latin-1 letter', `Bearer ${TOKEN}\u00e9`],
-    ['E2 a full-width dot', `Bearer ${TOKEN.replace('.', '\uff0e')}`],
+    ['two values [E1]', [`Bearer ${TOKEN}`, `Bearer ${TOKEN}`]],
+    ['two values of which the first is empty [E1]', ['', `Bearer ${TOKEN}`]],
+    ['two values of two schemes [E1]', ['Basic YTpi', `Bearer ${TOKEN}`]],
+    ['a list in a list [E1]', [[`Bearer ${TOKEN}`]]],
+    ['a comma list [E2]', `Bearer ${TOKEN}, Bearer ${TOKEN}`],
+    ['a comma list without a second scheme [E2]', `Bearer ${TOKEN},${TOKEN}`],
+    ['a comma list that begins with another scheme [E2]', `Basic YTpi, Bearer ${TOKEN}`],
+    ['the same in another case and without space [E2]', `Basic YTpi,bearer ${TOKEN}`],
+    ['two tokens [E2]', `Bearer ${TOKEN} ${TOKEN}`],
+    ['a quoted token [E2]', `Bearer "${TOKEN}"`],
+    ['auth-params [E2]', `Bearer realm="x", token="${TOKEN}"`],
+    ['an auth-param after the token [E2]', `Bearer ${TOKEN}, realm="x"`],
+    ['a tab [E2]', `Bearer\t${TOKEN}`],
+    ['a tab after a space [E2]', `Bearer \t${TOKEN}`],
+    ['a no-break space [E2]', `Bearer\u00a0${TOKEN}`],
+    ['a no-break space after a space [E2]', `Bearer \u00a0${TOKEN}`],
+    ['a byte order mark before the token [E2]', `Bearer \ufeff${TOKEN}`],
+    ['a latin-1 letter [E2]', `Bearer ${TOKEN}\u00e9`],
+    ['a full-width dot [E2]', `Bearer ${TOKEN.replace('.', '\uff0e')}`],
     ['a space after the token', `Bearer ${TOKEN} `],
     ['a line feed after the token', `Bearer ${TOKEN}\n`],
     ['a NUL after the token', `Bearer ${TOKEN}\0`],
     ['a semicolon', `Bearer ${TOKEN};x`],
     ['padding in the middle', 'Bearer YQ==YQ'],
     ['padding alone', 'Bearer =='],
-    ['E3 the scheme alone', 'Bearer'],
-    ['E3 the scheme and a space', 'Bearer '],
+    ['the scheme alone [E3]', 'Bearer'],
+    ['the scheme and a space [E3]', 'Bearer '],
     ['a colon after the scheme', `Bearer: ${TOKEN}`],
     ['a number', 7],
     ['a boolean', true],
@@ -91,7 +97,7 @@ describe('calls malformed what two readers could read as two tokens', () => {
   })
 })
 
-describe('bounds its work', () => {
+describe('readBearer bounds its work', () => {
   it.each([
     ['one long token', `Bearer ${'a'.repeat(100_000)}`],
     ['a token and much after it', `Bearer ${TOKEN}${' '.repeat(100_000)}`],
@@ -105,16 +111,21 @@ describe('bounds its work', () => {
   })
 })
 
-describe('a token that is known', () => {
-  const known = (text: string): string | undefined => (text === TOKEN ? TOKEN : undefined)
-  const readKnown = (field: unknown): unknown => readBearer(field, MAX_BYTES, known)
+describe('a known token', () => {
+  const known = new UnverifiedCredential(TOKEN)
+  const readKnown = (field: unknown): unknown => read(field, (text) => (text === TOKEN ? known : undefined))
 
-  it('is the same, known or not', () => {
+  it('is the existing credential', () => {
+    const presented = readBearer(`Bearer ${TOKEN}`, MAX_BYTES, () => known)
+    expect(presented.kind === 'token' && presented.credential).toBe(known)
+  })
+
+  it('is read the same as an unknown one', () => {
     for (const field of [`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `Bearer  ${TOKEN}`, [`Bearer ${TOKEN}`]])
       expect(readKnown(field)).toEqual(read(field))
   })
 
-  it('E2 does not make a field good that is not', () => {
+  it('does not make a bad field good [E2]', () => {
     for (const field of [
       `Bearer ${TOKEN} `,
       `Bearer ${TOKEN},`,
@@ -126,22 +137,23 @@ describe('a token that is known', () => {
       expect(readKnown(field)).toEqual(read(field))
   })
 
-  it('is too large where it is', () => {
+  it('is too large if it exceeds the limit', () => {
     const large = 'a'.repeat(2 * MAX_BYTES)
-    expect(readBearer(`Bearer ${large}`, MAX_BYTES, (text) => text)).toEqual({ kind: 'too_large' })
+    expect(read(`Bearer ${large}`, (text) => new UnverifiedCredential(text))).toEqual({ kind: 'too_large' })
   })
 })
 
-it('E2 whatever the field, a token is what RFC 6750 §2.1 calls one, and stands in the field', () => {
+it('every token that is read matches RFC 6750 §2.1 and stands in its field [E2]', () => {
   const hostile = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.constantFrom(' ', '\t', ',', '=', TOKEN))
   fc.assert(
     fc.property(fc.constantFrom('Bearer ', 'bearer', 'Bearer', ''), fc.array(hostile), (scheme, parts) => {
       const field = scheme + parts.join('')
       const presented = readBearer(field, MAX_BYTES)
       if (presented.kind !== 'token') return
-      expect(presented.text).toMatch(/^[A-Za-z0-9\-._~+/]+=*$/)
+      const text = presented.credential.reveal()
+      expect(text).toMatch(/^[A-Za-z0-9\-._~+/]+=*$/)
       expect(field.toLowerCase()).toMatch(/^bearer +[^ ]+$/)
-      expect(field.endsWith(` ${presented.text}`)).toBe(true)
+      expect(field.endsWith(` ${text}`)).toBe(true)
     }),
   )
 })

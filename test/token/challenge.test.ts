@@ -13,7 +13,7 @@ function bodyOf(status: number, title: string): string {
   return `{"type":"about:blank","title":"${title}","status":${status}}`
 }
 
-it('no token: 401 with a bare challenge, because RFC 6750 §3.1 wants no error code there', () => {
+it('a missing token gets 401 with a bare challenge, because RFC 6750 §3.1 allows no error code there', () => {
   expect(answerFor(new TokenRejectedError('ERR_TOKEN_MISSING'))).toEqual({
     status: 401,
     reason: 'Unauthorized',
@@ -27,25 +27,25 @@ it('no token: 401 with a bare challenge, because RFC 6750 §3.1 wants no error c
   })
 })
 
-it('a malformed request: 400 invalid_request', () => {
+it('a malformed request gets 400 invalid_request', () => {
   const answer = answerFor(new TokenRejectedError('ERR_TOKEN_REQUEST'))
   expect(answer).toMatchObject({ status: 400, reason: 'Bad Request', body: bodyOf(400, 'Bad Request') })
   expect(answer.headers['www-authenticate']).toBe('Bearer error="invalid_request"')
 })
 
-it('a bad token: 401 invalid_token', () => {
+it('a bad token gets 401 invalid_token', () => {
   const answer = answerFor(new TokenRejectedError('ERR_TOKEN_SIGNATURE'))
   expect(answer).toMatchObject({ status: 401, reason: 'Unauthorized', body: bodyOf(401, 'Unauthorized') })
   expect(answer.headers['www-authenticate']).toBe('Bearer error="invalid_token"')
 })
 
-it('a good token that does not suffice: 403 insufficient_scope, and which scopes would', () => {
+it('a good token without a required scope gets 403 insufficient_scope with the required scopes', () => {
   const answer = answerFor(new InsufficientScopeError(['orders:read', 'orders:write']))
   expect(answer).toMatchObject({ status: 403, reason: 'Forbidden', body: bodyOf(403, 'Forbidden') })
   expect(answer.headers['www-authenticate']).toBe('Bearer error="insufficient_scope", scope="orders:read orders:write"')
 })
 
-it('names the metadata of the resource in every challenge, where there is one (RFC 9728 §5.1)', () => {
+it('every challenge names the resource metadata if there is one (RFC 9728 §5.1)', () => {
   const url = 'https://service.example/.well-known/oauth-protected-resource'
   const challengeOf = (error: TokenError) => answerFor(error, url).headers['www-authenticate']
   expect(challengeOf(new TokenRejectedError('ERR_TOKEN_MISSING'))).toBe(`Bearer resource_metadata="${url}"`)
@@ -55,20 +55,20 @@ it('names the metadata of the resource in every challenge, where there is one (R
   expect(challengeOf(new UndecidedError('ERR_TOKEN_UNDECIDED'))).toBeUndefined()
 })
 
-it.each(['ERR_TOKEN_KEYS_UNAVAILABLE', 'ERR_TOKEN_UNDECIDED'] as const)('%s: 503 and when to come back', (code) => {
+it.each(['ERR_TOKEN_KEYS_UNAVAILABLE', 'ERR_TOKEN_UNDECIDED'] as const)('%s gets 503 with Retry-After', (code) => {
   const answer = answerFor(new UndecidedError(code, 2.5))
   expect(answer).toMatchObject({ status: 503, reason: 'Service Unavailable' })
   expect(answer.headers).toMatchObject({ 'retry-after': '3' })
   expect(answer.headers).not.toHaveProperty('www-authenticate')
 })
 
-it('A23 G8 every bad token gets the same bytes, whatever is wrong with it', () => {
+it('every bad token gets the same bytes, whatever is wrong with it [A23, G8]', () => {
   const answers = invalidToken.map((code) => JSON.stringify(answerFor(new TokenRejectedError(code))))
   expect(invalidToken.length).toBeGreaterThan(10)
   expect(new Set(answers).size).toBe(1)
 })
 
-describe.each(codes)('%s', (code) => {
+describe.each(codes)('the answer for %s', (code) => {
   const answer = answerFor(errorFor(code), 'https://service.example/.well-known/oauth-protected-resource')
 
   it('stays within the characters that RFC 6750 §3 and RFC 9110 §5.5 allow', () => {
@@ -83,7 +83,7 @@ describe.each(codes)('%s', (code) => {
     )
   })
 
-  it('G8 tells neither code nor reason, and is not stored by caches', () => {
+  it('shows neither code nor reason, and is not stored by caches [G8]', () => {
     expect(JSON.stringify(answer)).not.toContain(code)
     expect(JSON.stringify(answer)).not.toContain(TOKEN_ERRORS[code].message)
     expect(answer.headers['cache-control']).toBe('no-store')

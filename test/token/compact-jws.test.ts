@@ -5,24 +5,24 @@ import { describe, expect, it } from 'vitest'
 import { claimsIn, decodeCompactJws, signingInputOf } from '../../src/token/compact-jws.ts'
 import { segment } from '../support/signer.ts'
 
-// None of the three is a multiple of three bytes, so that each segment ends in unused bits.
+// No segment is a multiple of three bytes, so each one ends in unused bits.
 const HEADER = { alg: 'ES256', kid: '1', typ: 'at+jwt' }
 const PAYLOAD = { sub: 'alice', n: '??>' }
 const SIGNATURE = Buffer.alloc(64, 0xfb).toString('base64url')
 const [header, payload] = [segment(HEADER), segment(PAYLOAD)]
 const TOKEN = `${header}.${payload}.${SIGNATURE}`
 
-it('reads the two objects and the text that is signed', () => {
+it('decodeCompactJws reads the two objects and the signed text', () => {
   expect(decodeCompactJws(TOKEN)).toEqual({ header: HEADER, payload: PAYLOAD })
   expect([signingInputOf(TOKEN), claimsIn(TOKEN)]).toEqual([`${header}.${payload}`, PAYLOAD])
   expect(['opaque', 'a.b', 'a.b.c.d'].map(signingInputOf)).toEqual(['opaque', 'a.b', 'a.b.c.d'])
 })
 
-it('is not asked about tokens without unused bits here', () => {
+it('the tokens of this test have unused bits', () => {
   expect([header, payload, SIGNATURE].map((text) => text.length % 4)).not.toContain(0)
 })
 
-it('does not look at the signature beyond its spelling', () => {
+it('decodeCompactJws checks only the spelling of the signature', () => {
   expect(decodeCompactJws(`${header}.${payload}.AA`)).toBeDefined()
 })
 
@@ -45,7 +45,7 @@ const RESPELLINGS: readonly Respelling[] = [
 ]
 const SEGMENTS = ['header', 'payload', 'signature'] as const
 
-describe.each(SEGMENTS)('A15 refuses other spellings of the %s', (name) => {
+describe.each(SEGMENTS)('decodeCompactJws refuses other spellings of the %s [A15]', (name) => {
   const segments = [header, payload, SIGNATURE]
   const index = SEGMENTS.indexOf(name)
 
@@ -55,7 +55,7 @@ describe.each(SEGMENTS)('A15 refuses other spellings of the %s', (name) => {
   })
 })
 
-describe('A15 refuses other spellings of the whole', () => {
+describe('decodeCompactJws refuses other spellings of the token [A15]', () => {
   it.each([
     ['space before', ` ${TOKEN}`],
     ['space after', `${TOKEN} `],
@@ -73,12 +73,12 @@ describe('A15 refuses other spellings of the whole', () => {
     expect(decodeCompactJws(text)).toBeUndefined()
   })
 
-  it('a length that no base64url text has', () => {
+  it('with a length that no base64url text has', () => {
     expect(decodeCompactJws(`${header}.${payload}.AAAAA`)).toBeUndefined()
   })
 })
 
-describe('A16 refuses anything but three parts', () => {
+describe('decodeCompactJws refuses anything but three parts [A16]', () => {
   it.each([
     ['no text', ''],
     ['one part', header],
@@ -97,7 +97,7 @@ describe('A16 refuses anything but three parts', () => {
     expect(decodeCompactJws(text)).toBeUndefined()
   })
 
-  it('a hundred thousand of them', () => {
+  it('a hundred thousand parts', () => {
     expect(decodeCompactJws('a.'.repeat(100_000))).toBeUndefined()
   })
 })
@@ -105,19 +105,19 @@ describe('A16 refuses anything but three parts', () => {
 const bytes = (...values: readonly (string | number)[]): Uint8Array =>
   Buffer.concat(values.map((value) => (typeof value === 'string' ? Buffer.from(value) : Buffer.from([value]))))
 
-describe.each(['header', 'payload'] as const)('refuses a %s that is not', (name) => {
+describe.each(['header', 'payload'] as const)('decodeCompactJws refuses a %s that is not', (name) => {
   const tokenWith = (part: string | Uint8Array): string =>
     name === 'header' ? `${segment(part)}.${payload}.${SIGNATURE}` : `${header}.${segment(part)}.${SIGNATURE}`
 
   it.each([
-    ['A22 UTF-8: a lone continuation byte', bytes('{"a":"', 0x80, '"}')],
-    ['A22 UTF-8: an overlong encoding', bytes('{"a":"', 0xc0, 0xaf, '"}')],
-    ['A22 UTF-8: an encoded surrogate', bytes('{"a":"', 0xed, 0xa0, 0x80, '"}')],
-    ['A22 UTF-8: a truncated character', bytes('{"a":"', 0xe2, 0x82, '"}')],
-    ['A22 UTF-8: a byte that never occurs', bytes('{"a":"', 0xff, '"}')],
-    ['A22 UTF-8: but UTF-16', Buffer.from('{"a":1}', 'utf16le')],
-    ['A22 without a byte order mark', bytes(0xef, 0xbb, 0xbf, '{"a":1}')],
-    ['A22 without a byte order mark of UTF-16', bytes(0xff, 0xfe, '{"a":1}')],
+    ['UTF-8: a lone continuation byte [A22]', bytes('{"a":"', 0x80, '"}')],
+    ['UTF-8: an overlong encoding [A22]', bytes('{"a":"', 0xc0, 0xaf, '"}')],
+    ['UTF-8: an encoded surrogate [A22]', bytes('{"a":"', 0xed, 0xa0, 0x80, '"}')],
+    ['UTF-8: a truncated character [A22]', bytes('{"a":"', 0xe2, 0x82, '"}')],
+    ['UTF-8: a byte that never occurs [A22]', bytes('{"a":"', 0xff, '"}')],
+    ['UTF-8: but UTF-16 [A22]', Buffer.from('{"a":1}', 'utf16le')],
+    ['without a byte order mark [A22]', bytes(0xef, 0xbb, 0xbf, '{"a":1}')],
+    ['without a byte order mark of UTF-16 [A22]', bytes(0xff, 0xfe, '{"a":1}')],
     ['an object but an array', '[]'],
     ['an object but an array of objects', '[{"alg":"ES256"}]'],
     ['an object but null', 'null'],
@@ -134,7 +134,7 @@ describe.each(['header', 'payload'] as const)('refuses a %s that is not', (name)
     expect(decodeCompactJws(tokenWith(part))).toBeUndefined()
   })
 
-  it('JSON that could be parsed without an end', () => {
+  it('JSON of bounded depth', () => {
     expect(decodeCompactJws(tokenWith('['.repeat(200_000)))).toBeUndefined()
   })
 })
@@ -145,7 +145,7 @@ describe('for every token', () => {
     .tuple(json, json, fc.uint8Array({ minLength: 1, maxLength: 80 }))
     .map(([head, body, signature]) => [segment(head), segment(body), segment(signature)] as const)
 
-  it('A15 the canonical spelling is read back as it was written', () => {
+  it('decoding returns what was encoded in the canonical spelling [A15]', () => {
     fc.assert(
       fc.property(json, json, (head, body) => {
         const decoded = decodeCompactJws(`${segment(head)}.${segment(body)}.AA`)
@@ -155,7 +155,7 @@ describe('for every token', () => {
     )
   })
 
-  it('A15 one changed character is refused, or means other bytes', () => {
+  it('one changed character is refused or means other bytes [A15]', () => {
     fc.assert(
       fc.property(
         jws,
@@ -173,7 +173,7 @@ describe('for every token', () => {
     )
   })
 
-  it('A15 it is refused, or encoding its bytes again gives the same text', () => {
+  it('any text is refused, or encoding its bytes again gives the same text [A15]', () => {
     fc.assert(
       fc.property(jws, fc.integer({ min: 0, max: 63 }), fc.nat({ max: 2 }), (parts, low, which) => {
         const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'

@@ -1,20 +1,20 @@
-/** A token cannot be printed: whatever a program does with a credential, its text is not in what comes out. */
+/** No way of printing a credential shows the text of its token. */
 
 import { Console } from 'node:console'
 import { PassThrough } from 'node:stream'
 import { format, inspect } from 'node:util'
 import { serialize } from 'node:v8'
 import { describe, expect, it } from 'vitest'
-import { Credential } from '../../src/token/credential.ts'
+import { UnverifiedCredential } from '../../src/token/credential.ts'
 import type { VerifiedCredential } from '../../src/token/verified-credential.ts'
 import { credentialOf } from '../support/credential.ts'
 
 const MARKER = 'bWFya2VyLW9mLWEtdG9rZW4'
 const TOKEN = `eyJhbGciOiJFUzI1NiJ9.${MARKER}.c2lnbmF0dXJl`
 
-type Kind = Credential | VerifiedCredential
+type Kind = UnverifiedCredential | VerifiedCredential
 const KINDS: readonly (readonly [string, Kind])[] = [
-  ['a presented credential', new Credential(TOKEN)],
+  ['a presented credential', new UnverifiedCredential(TOKEN)],
   ['a verified credential', credentialOf({ sub: 'alice', exp: 4_000_000_000 }, TOKEN)],
 ]
 
@@ -55,7 +55,7 @@ const PRINTERS: readonly Printer[] = [
   ['URLSearchParams', (value) => String(new URLSearchParams({ value: String(value) }))],
 ]
 
-describe.each(KINDS)('G5 %s', (_, credential) => {
+describe.each(KINDS)('%s [G5]', (_, credential) => {
   it.each(PRINTERS)('is not printed by %s', (_way, print) => {
     const output = String(print(credential))
     expect(output).not.toContain(MARKER)
@@ -63,18 +63,18 @@ describe.each(KINDS)('G5 %s', (_, credential) => {
     expect(output).not.toContain(TOKEN.slice(-8))
   })
 
-  it('G6 has no enumerable or symbol-keyed member that holds the text', () => {
+  it('has no enumerable or symbol-keyed member that holds the text [G6]', () => {
     expect(Object.keys(credential)).toEqual([])
     expect(Reflect.ownKeys(credential)).toEqual([])
   })
 
-  it('gives the text to whoever asks for it by name', () => {
+  it('reveals the text only on request', () => {
     expect(credential.reveal()).toBe(TOKEN)
   })
 })
 
 it('a presented credential prints as [Credential]', () => {
-  const credential = new Credential(TOKEN)
+  const credential = new UnverifiedCredential(TOKEN)
   expect([inspect(credential), `${credential}`, JSON.stringify({ credential })]).toEqual([
     '[Credential]',
     '[Credential]',

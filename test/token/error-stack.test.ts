@@ -1,4 +1,4 @@
-/** Stacks of token errors: those that are thrown at the application say where it has asked; garbage is not worth one. */
+/** A token error that is thrown to the application has the stack of its call; the error of a refused request has none. */
 
 import { expect, it } from 'vitest'
 import { runWithToken } from '../../src/index.ts'
@@ -10,8 +10,8 @@ const stackOf = (error: unknown): string => String((error as Error).stack)
 
 it.each([
   ['relay.verify', 'a.b.c'],
-  ['relay.verify, of something else', 'opaque'],
-])('%s says who has asked', async (_, token) => {
+  ['relay.verify for an opaque token', 'opaque'],
+])('an error of %s has the stack of its caller', async (_, token) => {
   await withRelay(options, async (relay) => {
     async function askedHere(): Promise<unknown> {
       return await relay.verify(token)
@@ -20,7 +20,7 @@ it.each([
   })
 })
 
-it('runWithToken says who has asked', async () => {
+it('an error of runWithToken has the stack of its caller', async () => {
   await withRelay(options, async () => {
     async function askedHere(): Promise<unknown> {
       return await runWithToken('a.b.c', () => undefined)
@@ -29,7 +29,7 @@ it('runWithToken says who has asked', async () => {
   })
 })
 
-it('a refused request has none, and leaves the limit as it was', async () => {
+it('the error of a refused request has no stack, and leaves the stack limit unchanged', async () => {
   await withRelay(options, async (relay) => {
     const { stackTraceLimit } = Error
     const admission = await relay.admit({ headers: { authorization: 'Bearer a.b.c' } })

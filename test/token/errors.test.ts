@@ -1,4 +1,4 @@
-/** What the errors say, to people, programs and HTTP clients; and what they never say. */
+/** Token errors have constant codes, messages and statuses, and show nothing of a token. */
 
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
@@ -23,7 +23,7 @@ const TABLE: readonly Row[] = [
   ['ERR_TOKEN_TOO_LARGE', 401, 'invalid_token', 'the token exceeds the size limit'],
   ['ERR_TOKEN_HEADER', 401, 'invalid_token', 'the token header is not acceptable'],
   ['ERR_TOKEN_ALGORITHM', 401, 'invalid_token', 'the token algorithm is not allowed'],
-  ['ERR_TOKEN_TYPE', 401, 'invalid_token', 'the token type is not the configured one'],
+  ['ERR_TOKEN_TYPE', 401, 'invalid_token', 'the token type does not match the configured type'],
   ['ERR_TOKEN_ISSUER', 401, 'invalid_token', 'the token issuer is not configured'],
   ['ERR_TOKEN_KEY', 401, 'invalid_token', 'no published key matches the token'],
   ['ERR_TOKEN_SIGNATURE', 401, 'invalid_token', 'the token signature is not valid'],
@@ -31,33 +31,29 @@ const TABLE: readonly Row[] = [
   ['ERR_TOKEN_EXPIRED', 401, 'invalid_token', 'the token has expired'],
   ['ERR_TOKEN_NOT_YET_VALID', 401, 'invalid_token', 'the token is not valid yet'],
   ['ERR_TOKEN_TOO_OLD', 401, 'invalid_token', 'the token was issued too long ago'],
-  ['ERR_TOKEN_LIFETIME', 401, 'invalid_token', 'the token lives longer than accepted'],
-  ['ERR_TOKEN_CLAIM', 401, 'invalid_token', 'a required claim is missing or not valid'],
-  ['ERR_TOKEN_BOUND', 401, 'invalid_token', 'the token is bound to a key, and no proof of it was presented'],
-  ['ERR_TOKEN_RULE', 401, 'invalid_token', 'a claim rule of the application refuses the token'],
-  ['ERR_TOKEN_INACTIVE', 401, 'invalid_token', 'the issuer says that the token is not active'],
+  ['ERR_TOKEN_LIFETIME', 401, 'invalid_token', 'the token lifetime exceeds the limit'],
+  ['ERR_TOKEN_CLAIM', 401, 'invalid_token', 'a required claim is missing or invalid'],
+  ['ERR_TOKEN_BOUND', 401, 'invalid_token', 'the token is bound to a key, but no proof of possession was presented'],
+  ['ERR_TOKEN_RULE', 401, 'invalid_token', 'a claim rule refuses the token'],
+  ['ERR_TOKEN_INACTIVE', 401, 'invalid_token', 'the issuer reports that the token is not active'],
   ['ERR_TOKEN_REVOKED', 401, 'invalid_token', 'the token has been revoked'],
   ['ERR_TOKEN_SEAL', 401, 'invalid_token', 'the token is not sealed for this message, or cannot be opened'],
   ['ERR_TOKEN_SCOPE', 403, 'insufficient_scope', 'the token lacks a required scope'],
+  ['ERR_TOKEN_ISSUER_UNAVAILABLE', 503, undefined, 'the issuer resolver is unavailable'],
+  ['ERR_TOKEN_INTROSPECTION_UNAVAILABLE', 503, undefined, 'the introspection endpoint is unavailable'],
+  ['ERR_TOKEN_REVOCATION_UNAVAILABLE', 503, undefined, 'the revocation list is unavailable or out of date'],
+  ['ERR_TOKEN_AUDIT_UNAVAILABLE', 503, undefined, 'the decision cannot be recorded in the audit trail'],
+  ['ERR_TOKEN_KEYS_UNAVAILABLE', 503, undefined, 'the keys of the token issuer are unavailable'],
   [
-    'ERR_TOKEN_ISSUER_UNAVAILABLE',
+    'ERR_TOKEN_KEY_UNDECIDED',
     503,
     undefined,
-    'it cannot be found out at the moment whether the token issuer is accepted',
+    'the signing key is unknown, and the issuer keys cannot be fetched again yet',
   ],
-  [
-    'ERR_TOKEN_INTROSPECTION_UNAVAILABLE',
-    503,
-    undefined,
-    'the token issuer cannot be asked about the token at the moment',
-  ],
-  ['ERR_TOKEN_REVOCATION_UNAVAILABLE', 503, undefined, 'the revocation list cannot be trusted at the moment'],
-  ['ERR_TOKEN_AUDIT_UNAVAILABLE', 503, undefined, 'the decision cannot be recorded at the moment'],
-  ['ERR_TOKEN_KEYS_UNAVAILABLE', 503, undefined, 'the keys of the token issuer cannot be read at the moment'],
-  ['ERR_TOKEN_EXCHANGE_REFUSED', 502, undefined, 'the issuer gives no token for this destination'],
-  ['ERR_TOKEN_EXCHANGE_RESULT', 502, undefined, 'the issuer gave another token than was asked for'],
-  ['ERR_TOKEN_EXCHANGE_LIFETIME', 502, undefined, 'the token would expire before the call has ended'],
-  ['ERR_TOKEN_EXCHANGE_UNAVAILABLE', 503, undefined, 'the issuer cannot be asked for a token at the moment'],
+  ['ERR_TOKEN_EXCHANGE_REFUSED', 502, undefined, 'the issuer refuses to issue a token for this destination'],
+  ['ERR_TOKEN_EXCHANGE_RESULT', 502, undefined, 'the issued token does not match the request'],
+  ['ERR_TOKEN_EXCHANGE_LIFETIME', 502, undefined, 'the token would expire before the call ends'],
+  ['ERR_TOKEN_EXCHANGE_UNAVAILABLE', 503, undefined, 'the token endpoint of the issuer is unavailable'],
   ['ERR_TOKEN_UNDECIDED', 503, undefined, 'the token could not be checked'],
 ]
 
@@ -89,7 +85,7 @@ describe.each(TABLE)('%s', (code, status, challenge, message) => {
     expect(error).toMatchObject({ code, status, challenge, message })
   })
 
-  it('is a TokenError and an Error, of the class that tells "bad" from "not decided"', () => {
+  it('is a TokenError of the class for bad or for undecided tokens', () => {
     expect(error).toBeInstanceOf(TokenError)
     expect(error).toBeInstanceOf(Error)
     expect(error.constructor).toBe(classOf(code, error.status))
@@ -106,7 +102,7 @@ describe.each(TABLE)('%s', (code, status, challenge, message) => {
     expect(Object.getOwnPropertySymbols(error)).toEqual([])
   })
 
-  it('C11 can be made again for somebody else', () => {
+  it('can be copied for another request [C11]', () => {
     const other = cloneError(error)
     expect(other).not.toBe(error)
     expect(other.constructor).toBe(error.constructor)

@@ -1,4 +1,4 @@
-/** JSON that every reader understands alike, and that costs little to refuse. */
+/** Token JSON has one meaning for every reader, and is cheap to refuse. */
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -7,7 +7,7 @@ import { parseStrictJson } from '../../src/token/strict-json.ts'
 const LIMITS = { maxDepth: 4, maxMembers: 8 }
 const parse = (text: string): unknown => parseStrictJson(text, LIMITS)
 
-describe('A21 B10 refuses a member that stands there twice', () => {
+describe('refuses a duplicate member [A21, B10]', () => {
   it.each([
     '{"alg":"none","alg":"ES256"}',
     '{"alg":"ES256","alg":"none"}',
@@ -35,11 +35,20 @@ it.each([
   expect(parse(text)).toEqual(JSON.parse(text))
 })
 
-it.each(['[]', '1', 'null', '"a"', '', '{', '{"a":1}x', "{'a':1}"])('refuses what is no object: %s', (text) => {
+it.each([
+  '[]',
+  '1',
+  'null',
+  '"a"',
+  '',
+  '{',
+  '{"a":1}x',
+  "{'a':1}",
+])('refuses JSON that is not an object: %s', (text) => {
   expect(parse(text)).toBeUndefined()
 })
 
-it('B12 refuses what is too deep or too wide', () => {
+it('refuses JSON that is too deep or too wide [B12]', () => {
   const nested = (depth: number): string => `{"a":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`
   const wide = (size: number): string => `{"a":[${Array.from({ length: size }, () => 0).join()}]}`
   const members = (size: number): string => `{${Array.from({ length: size }, (_, i) => `"${i}":0`).join()}}`

@@ -1,11 +1,11 @@
-/** What a verified credential says, and that nobody can change it. */
+/** A verified credential has the facts of its token, and no code can change them. */
 
 import { inspect } from 'node:util'
 import { ROOT_CONTEXT } from '@opentelemetry/api'
 import { describe, expect, it } from 'vitest'
 import type { VerifiedCredential } from '../../src/index.ts'
 import { getCredential, setCredential } from '../../src/index.ts'
-import { Credential } from '../../src/token/credential.ts'
+import { UnverifiedCredential } from '../../src/token/credential.ts'
 import { fingerprint } from '../../src/token/fingerprint.ts'
 import { createVerifiedCredential, isVerifiedCredential } from '../../src/token/verified-credential.ts'
 
@@ -25,8 +25,8 @@ function credentialWith(claims: Record<string, unknown>): VerifiedCredential {
   })
 }
 
-describe('its facts', () => {
-  it('are the issuer, the subject, the claims and the end of the token', () => {
+describe('a verified credential', () => {
+  it('has the issuer, the subject, the claims and the expiry of its token', () => {
     const claims = { sub: 'alice', exp: 1_700_000_000, email: 'alice@example.com' }
     expect(credentialWith(claims)).toMatchObject({
       issuer: 'https://id.example',
@@ -37,7 +37,7 @@ describe('its facts', () => {
     })
   })
 
-  it('a token without sub and exp has no subject and does not expire', () => {
+  it('has no subject and does not expire if its token has no sub and exp', () => {
     expect(credentialWith({})).toMatchObject({ subject: undefined, expiresAtMillis: Number.POSITIVE_INFINITY })
   })
 
@@ -63,7 +63,7 @@ describe('its facts', () => {
     expect(credentialWith({ scope }).scopes).toEqual(expected)
   })
 
-  it('it prints as its fingerprint', () => {
+  it('prints as its fingerprint', () => {
     const credential = credentialWith({ sub: 'alice', email: 'alice@example.com' })
     const expected = `[VerifiedCredential ${credential.fingerprint}]`
     expect([`${credential}`, inspect(credential), JSON.parse(JSON.stringify(credential))]).toEqual([
@@ -74,7 +74,7 @@ describe('its facts', () => {
   })
 })
 
-describe('C10 nobody can change', () => {
+describe('no code can change [C10]', () => {
   const deep = { sub: 'alice', scope: 'read', aud: ['a'], address: { lines: [{ text: 'x' }] } }
   const credential = credentialWith(structuredClone(deep))
 
@@ -100,7 +100,7 @@ describe('C10 nobody can change', () => {
     expect(Object.isFrozen((claims['nested'] as unknown[])[0])).toBe(true)
   })
 
-  it('B11 a claim named __proto__ is a claim, and no prototype', () => {
+  it('a claim named __proto__ is a claim, and no prototype [B11]', () => {
     const { claims } = credentialWith(JSON.parse('{"__proto__":{"admin":true},"constructor":1,"toString":"x"}'))
     expect(Object.getPrototypeOf(claims)).toBe(Object.prototype)
     expect((claims as { admin?: unknown }).admin).toBeUndefined()
@@ -108,7 +108,7 @@ describe('C10 nobody can change', () => {
   })
 })
 
-describe('look-alikes', () => {
+describe('isVerifiedCredential and setCredential', () => {
   const real = credentialWith({ sub: 'alice', exp: 4_000_000_000 })
   const LOOK_ALIKES: readonly (readonly [string, unknown])[] = [
     ['a copy', { ...real, subject: 'alice', reveal: () => 'a.b.c' }],
@@ -116,13 +116,13 @@ describe('look-alikes', () => {
     ['an object that inherits from it', Object.create(real)],
     ['a proxy of it', new Proxy(real, {})],
     ['a clone', structuredClone(real)],
-    ['a credential that was not verified', new Credential('a.b.c')],
+    ['a credential that was not verified', new UnverifiedCredential('a.b.c')],
     ['a text', 'header.payload.signature'],
     ['null', null],
     ['undefined', undefined],
   ]
 
-  it.each(LOOK_ALIKES)('%s is none', (_, value) => {
+  it.each(LOOK_ALIKES)('refuse %s', (_, value) => {
     expect(isVerifiedCredential(value)).toBe(false)
   })
 
@@ -132,7 +132,7 @@ describe('look-alikes', () => {
     )
   })
 
-  it('the real one is accepted, frozen or not', () => {
+  it('accept a real credential, frozen or not', () => {
     expect(getCredential(setCredential(ROOT_CONTEXT, Object.freeze(real)))).toBe(real)
   })
 })

@@ -36,11 +36,11 @@ describe('exp', () => {
     ['an object', { valueOf: NOW + 300 }],
     ['true', true],
     ['an empty text', ''],
-  ])('B1 refuses %s', async (_, exp) => {
+  ])('refuses %s [B1]', async (_, exp) => {
     await expect(verify({ exp })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
   })
 
-  it.each([0, 1, NOW - 6, NOW - 5])('B1 has passed at %d', async (exp) => {
+  it.each([0, 1, NOW - 6, NOW - 5])('has passed at %d [B1]', async (exp) => {
     await expect(verify({ exp })).rejects.toMatchObject(refusal('ERR_TOKEN_EXPIRED'))
   })
 
@@ -55,7 +55,7 @@ describe('exp', () => {
     expect(await verify({ exp: NOW + 1 }, strict)).toMatchObject({ subject: 'alice' })
   })
 
-  it('B6 follows the wall clock when it jumps', async () => {
+  it('follows the wall clock when it jumps [B6]', async () => {
     const token = signer.token(goodClaims(ISSUER))
     await withRelay(optionsFor([signer.jwk]), async (relay) => {
       vi.setSystemTime((NOW + 3_600) * 1000)
@@ -68,7 +68,7 @@ describe('exp', () => {
   })
 })
 
-describe('B2 refuses numbers that are none', () => {
+describe('refuses what is not a number [B2]', () => {
   it.each(['exp', 'nbf', 'iat'])('%s 1e999', async (name) => {
     await expect(verifyText({ [name]: '1e999' })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
   })
@@ -91,7 +91,7 @@ describe('B2 refuses numbers that are none', () => {
 })
 
 describe('requiredClaims', () => {
-  it.each(['exp', 'iat', 'sub'])('B3 refuses a token without %s by default', async (name) => {
+  it.each(['exp', 'iat', 'sub'])('refuses a token without %s by default [B3]', async (name) => {
     await expect(verify({ [name]: undefined })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
   })
 
@@ -100,7 +100,7 @@ describe('requiredClaims', () => {
     await expect(verify({}, { requiredClaims })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
   })
 
-  it('asks for what it is told', async () => {
+  it('replaces the default list', async () => {
     const requiredClaims = ['exp', 'client_id']
     await expect(verify({}, { requiredClaims })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
     expect(await verify({ client_id: 'c', sub: undefined, iat: undefined }, { requiredClaims })).toMatchObject({
@@ -121,18 +121,18 @@ it.each(['', null, 7, ['alice'], { name: 'alice' }, true])('refuses sub %j', asy
 })
 
 describe('iat and nbf', () => {
-  it.each(['iat', 'nbf'])('B4 refuses a token whose %s lies beyond the tolerance', async (name) => {
+  it.each(['iat', 'nbf'])('refuses a token whose %s lies beyond the tolerance [B4]', async (name) => {
     await expect(verify({ [name]: NOW + 6 })).rejects.toMatchObject(refusal('ERR_TOKEN_NOT_YET_VALID'))
     expect(await verify({ [name]: NOW + 5 })).toMatchObject({ subject: 'alice' })
   })
 
-  it('B4 refuses milliseconds', async () => {
+  it('refuses milliseconds [B4]', async () => {
     for (const name of ['iat', 'exp']) {
       await expect(verify({ [name]: NOW * 1000 })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
     }
   })
 
-  it('B4 refuses a token that expires before it begins', async () => {
+  it('refuses a token that expires before it begins [B4]', async () => {
     const expires = NOW + 60
     for (const claims of [{ nbf: expires + 6 }, { iat: expires + 6 }]) {
       const options = { clockToleranceSeconds: 5 }
@@ -148,11 +148,11 @@ describe('iat and nbf', () => {
     {},
     null,
     'x',
-  ])('B13 refuses a bound token that comes without proof: %j', async (cnf) => {
+  ])('refuses a bound token that comes without proof: %j [B13]', async (cnf) => {
     await expect(verify({ cnf })).rejects.toMatchObject(refusal('ERR_TOKEN_BOUND'))
   })
 
-  it.each(['iat', 'nbf'])('B1 refuses a %s that is not a number', async (name) => {
+  it.each(['iat', 'nbf'])('refuses a %s that is not a number [B1]', async (name) => {
     for (const value of [String(NOW), null, [NOW], {}, false]) {
       await expect(verify({ [name]: value }), JSON.stringify(value)).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
     }
@@ -167,13 +167,13 @@ describe('maxTokenAgeSeconds', () => {
     expect(await verify({ iat: NOW - 65 }, limited)).toMatchObject({ subject: 'alice' })
   })
 
-  it('needs iat, also where requiredClaims does not', async () => {
+  it('needs iat, even if requiredClaims does not', async () => {
     await expect(verify({ iat: undefined }, { ...limited, requiredClaims: [] })).rejects.toMatchObject(
       refusal('ERR_TOKEN_CLAIM'),
     )
   })
 
-  it('B4 does not make a future iat acceptable', async () => {
+  it('does not make a future iat acceptable [B4]', async () => {
     await expect(verify({ iat: NOW + 6 }, limited)).rejects.toMatchObject(refusal('ERR_TOKEN_NOT_YET_VALID'))
   })
 
@@ -200,11 +200,11 @@ describe('iss', () => {
     ['nothing', undefined],
     ['__proto__', '__proto__'],
     ['constructor', 'constructor'],
-  ])('B7 refuses %s: it is compared to the letter', async (_, iss) => {
+  ])('refuses %s: it is compared to the letter [B7]', async (_, iss) => {
     await expect(verify({ iss })).rejects.toMatchObject(refusal('ERR_TOKEN_ISSUER'))
   })
 
-  it('B7 is compared to the letter the other way round, too', async () => {
+  it('is compared to the letter the other way round, too [B7]', async () => {
     const issuer = `${ISSUER}/`
     await expect(verify({}, { issuer })).rejects.toMatchObject(refusal('ERR_TOKEN_ISSUER'))
     expect(await verify({ iss: issuer }, { issuer })).toMatchObject({ issuer })
@@ -226,20 +226,20 @@ describe('aud', () => {
     ['a number', 7],
     ['null', null],
     ['true', true],
-  ])('B9 refuses %s', async (_, aud) => {
+  ])('refuses %s [B9]', async (_, aud) => {
     await expect(verify({ aud })).rejects.toMatchObject(refusal('ERR_TOKEN_AUDIENCE'))
   })
 
-  it('B9 refuses a token without any', async () => {
+  it('refuses a token without any [B9]', async () => {
     await expect(verify({ aud: undefined })).rejects.toMatchObject(refusal('ERR_TOKEN_CLAIM'))
   })
 
-  it('B9 refuses a hundred thousand, ours among them, by their size', async () => {
+  it('refuses a hundred thousand, ours among them, by their size [B9]', async () => {
     const aud = Array.from({ length: 100_000 }, (_, i) => (i === 99_999 ? 'user-service' : `a${i}`))
     await expect(verify({ aud })).rejects.toMatchObject(refusal('ERR_TOKEN_TOO_LARGE'))
   })
 
-  it('B9 accepts a list with ours in it', async () => {
+  it('accepts a list with ours in it [B9]', async () => {
     expect((await verify({ aud: ['a', 'user-service'] })).audience).toEqual(['a', 'user-service'])
   })
 

@@ -1,8 +1,8 @@
-/** Where keys are looked for (OpenID Connect Discovery 1.0 §4, RFC 8414 §3), and where they are not. */
+/** How the keys of an issuer are found (OpenID Connect Discovery 1.0 §4, RFC 8414 §3), and which metadata is not believed. */
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { IssuerOptions, VerifiedCredential } from '../../src/index.ts'
-import { metadataUrls } from '../../src/verification/discovery.ts'
+import { metadataUrls } from '../../src/verification/keys/discovery.ts'
 import type { FaultyIssuer } from '../support/faulty-issuer.ts'
 import { startFaultyIssuer } from '../support/faulty-issuer.ts'
 import { refusal, withRelay } from '../support/relay.ts'
@@ -57,7 +57,7 @@ describe('finds the keys', () => {
     expect(targets()).toEqual([OIDC, '/jwks'])
   })
 
-  it('through RFC 8414, where there is no OpenID Connect', async () => {
+  it('through RFC 8414, if there is no OpenID Connect', async () => {
     server.answer(OAUTH, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
     expect(await verify(server.origin)).toMatchObject({ subject: 'alice' })
     expect(targets()).toEqual([OIDC, OAUTH, '/jwks'])
@@ -76,7 +76,7 @@ describe('finds the keys', () => {
     expect(await verify(issuer)).toMatchObject({ subject: 'alice', issuer })
   })
 
-  it('D1 once, however many kids are unknown: three requests in all', async () => {
+  it('once, however many kids are unknown: three requests in all [D1]', async () => {
     server.answer(OIDC, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
     await withRelay({ issuers: [{ issuer: server.origin, audience: null }] }, async (relay) => {
       const flood = Array.from({ length: 500 }, (_, i) => signer.token(goodClaims(server.origin), { kid: `${i}` }))
@@ -85,7 +85,7 @@ describe('finds the keys', () => {
     expect(targets()).toEqual([OIDC, '/jwks', '/jwks'])
   })
 
-  it('where they have moved to', async () => {
+  it('at their new place after they have moved', async () => {
     server.answer(OIDC, { body: { issuer: server.origin, jwks_uri: `${server.origin}/jwks` } })
     const keySet = { cooldownMillis: 0 }
     await withRelay({ issuers: [{ issuer: server.origin, audience: null, keySet }] }, async (relay) => {
@@ -107,7 +107,7 @@ describe('finds the keys', () => {
     expect(elsewhere.requests.map(({ target }) => target)).toEqual(['/jwks'])
   })
 
-  it('in jwks, without asking anybody', async () => {
+  it('in jwks, without a request', async () => {
     expect(await verify(server.origin, { jwks: JWKS })).toMatchObject({ subject: 'alice' })
     expect(server.requests).toEqual([])
   })
@@ -126,7 +126,7 @@ describe('finds the keys', () => {
   })
 })
 
-describe('D13 does not believe metadata', () => {
+describe('does not believe metadata [D13]', () => {
   const refused = { ...refusal('ERR_TOKEN_KEYS_UNAVAILABLE'), retryAfterSeconds: 1 }
 
   it.each([

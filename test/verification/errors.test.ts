@@ -47,7 +47,7 @@ describe.each(Object.entries(CASES) as [TokenErrorCode, string][])('%s', (code, 
     expect(error).toMatchObject(refusal(code))
   })
 
-  it('G5 G8 holds nothing of the token, of what was expected, or of a cause', async () => {
+  it('holds nothing of the token, of what was expected, or of a cause [G5, G8]', async () => {
     const error = await errorOf(token)
     const printed = [
       inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true, getters: true }),
@@ -63,7 +63,7 @@ describe.each(Object.entries(CASES) as [TokenErrorCode, string][])('%s', (code, 
   })
 })
 
-it('C11 each refused token has an error of its own', async () => {
+it('each refused token gets another error [C11]', async () => {
   await withRelay(optionsFor([signer.jwk]), async (relay) => {
     const fail = (): Promise<unknown> => relay.verify('a.b.c').catch((error: unknown) => error)
     expect(await fail()).not.toBe(await fail())

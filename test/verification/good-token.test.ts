@@ -6,7 +6,7 @@ import type { IssuerOptions, VerifiedCredential } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
 import { ISSUER, optionsFor, refusal, withRelay } from '../support/relay.ts'
 import type { SigningAlgorithm } from '../support/signer.ts'
-import { createSigner, goodClaims } from '../support/signer.ts'
+import { createSigner, goodClaims, LIFE_SECONDS } from '../support/signer.ts'
 
 const ALGORITHMS: readonly SigningAlgorithm[] = ['ES256', 'RS256', 'PS256', 'EdDSA']
 const signer = createSigner()
@@ -27,7 +27,7 @@ describe.each(ALGORITHMS)('%s', (alg) => {
         subject: 'alice',
         audience: ['user-service'],
         scopes: ['a', 'b'],
-        expiresAtMillis: Date.now() + 300_000,
+        expiresAtMillis: Date.now() + LIFE_SECONDS * 1000,
       })
     })
   })
@@ -87,7 +87,7 @@ it('the fingerprint is the same for one token in two services, and another for a
   expect(other.fingerprint).not.toBe(one.fingerprint)
 })
 
-it('A14 the second spelling of an ECDSA signature has the same fingerprint', async () => {
+it('the second spelling of an ECDSA signature has the same fingerprint [A14]', async () => {
   const token = signer.token(goodClaims(ISSUER))
   const signature = Buffer.from(token.slice(token.lastIndexOf('.') + 1), 'base64url')
   const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
@@ -119,14 +119,14 @@ describe('algorithms', () => {
   it.each([
     ['RS256', 'PS256'],
     ['PS256', 'RS256'],
-  ] as const)('A3 a key for %s verifies no %s', async (keyAlg, tokenAlg) => {
+  ] as const)('a key for %s verifies no %s [A3]', async (keyAlg, tokenAlg) => {
     const own = createSigner(tokenAlg, 'rsa')
     await withRelay(optionsFor([{ ...own.jwk, alg: keyAlg }]), async (relay) => {
       await expect(relay.verify(own.token(goodClaims(ISSUER)))).rejects.toMatchObject(refusal('ERR_TOKEN_KEY'))
     })
   })
 
-  it('A3 a key for encryption verifies nothing', async () => {
+  it('a key for encryption verifies nothing [A3]', async () => {
     const options = optionsFor([{ ...signer.jwk, use: 'enc' }])
     expect(() => createTokenRelay(options)).toThrow('issuers[0].jwks.keys[0]: expected a public signature key')
   })
@@ -148,7 +148,7 @@ describe('typ', () => {
     'txntoken+jwt',
     '',
     'JOSE',
-  ])('A12 null still refuses %j: other kinds of JWT name themselves', async (typ) => {
+  ])('null still refuses %j: other kinds of JWT name themselves [A12]', async (typ) => {
     await expect(verify(signer.token(goodClaims(ISSUER), { typ }), { typ: null })).rejects.toMatchObject(
       refusal('ERR_TOKEN_TYPE'),
     )
@@ -169,7 +169,7 @@ describe('maxTokenBytes', () => {
     return signer.token(goodClaims(ISSUER, { p: 'x'.repeat(Math.ceil(((length - token.length) * 3) / 4)) }))
   }
 
-  it('a token of more is refused, whoever signed it', async () => {
+  it('a longer token is refused, even with a good signature', async () => {
     const token = padded(600)
     await expect(verify(token, { maxTokenBytes: token.length - 1 })).rejects.toMatchObject(
       refusal('ERR_TOKEN_TOO_LARGE'),
@@ -177,7 +177,7 @@ describe('maxTokenBytes', () => {
     expect(await verify(token, { maxTokenBytes: token.length })).toMatchObject({ subject: 'alice' })
   })
 
-  it('B12 is 8192 by default', async () => {
+  it('is 8192 by default [B12]', async () => {
     await expect(verify(padded(8_200))).rejects.toMatchObject(refusal('ERR_TOKEN_TOO_LARGE'))
     expect(await verify(padded(8_100))).toMatchObject({ subject: 'alice' })
   })

@@ -1,9 +1,12 @@
 /** Opaque tokens: the issuer is asked, briefly believed, and never believed past exp (RFC 7662). */
 
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { diag } from '@opentelemetry/api'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { IssuerOptions, TokenRelay } from '../../src/index.ts'
 import type { FaultyIssuer } from '../support/faulty-issuer.ts'
 import { startFaultyIssuer } from '../support/faulty-issuer.ts'
+import { waitFor } from '../support/patience.ts'
 import { ISSUER, optionsFor, refusal, verdict, withRelay } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 
@@ -100,7 +103,7 @@ it('JWTs are not asked about, nor are texts that would be JWTs but for a charact
   })
 })
 
-it('B15 without introspection an opaque token is malformed', async () => {
+it('without introspection an opaque token is malformed [B15]', async () => {
   await withRelay(optionsFor([signer.jwk]), async (relay) => {
     await expect(relay.verify(OPAQUE)).rejects.toMatchObject(refusal('ERR_TOKEN_MALFORMED'))
   })
@@ -131,7 +134,7 @@ describe('an answer', () => {
     })
   })
 
-  it('is asked for every time where cacheMillis is 0', async () => {
+  it('is asked for every time if cacheMillis is 0', async () => {
     answer(active())
     await use(
       async (relay) => {
@@ -166,7 +169,7 @@ describe('an answer', () => {
     })
   })
 
-  it('C5 does not bring back a revoked token', async () => {
+  it('does not bring back a revoked token [C5]', async () => {
     answer(active())
     await use(async (relay) => {
       await relay.revoke(await relay.verify(OPAQUE))
@@ -174,6 +177,201 @@ describe('an answer', () => {
     })
   })
 })
+
+describe('an issuer that answers 4xx about some tokens [D18]', () => {
+  /** Answers with `status` about tokens that are long, and says that all others are active. */
+  function answerLongOnes(status: number, body: unknown = { error: 'invalid_request' }): void {
+    server.answer(target, async (request, response) => {
+      const token = new URLSearchParams(await textOf(request)).get('token') ?? ''
+      bodies.push(token)
+      const isLong = token.length > 1_000
+      response.writeHead(isLong ? status : 200, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(isLong ? body : active({ jti: token })))
+    })
+  }
+  const garbage = (): string => `${'x'.repeat(4_000)}${crypto.randomUUID()}`
+
+  const unavailable = 'ERR_TOKEN_INTROSPECTION_UNAVAILABLE'
+  it.each([
+    ...[400, 413, 414, 422, 431].map((status) => [status, 'ERR_TOKEN_INACTIVE'] as const),
+    ...[402, 404, 405, 410, 415, 418, 423, 451].map((status) => [status, unavailable] as const),
+  ])('%i: these are %s, and others are let in under a flood of them', async (status, code) => {
+    answerLongOnes(status)
+    await use(
+      async (relay) => {
+        expect(await verdict(relay.verify(OPAQUE))).toBe('verified')
+        for (let wave = 0; wave < 5; wave += 1) {
+          const flood = Array.from({ length: 20 }, () => verdict(relay.verify(garbage())))
+          const good = [OPAQUE, crypto.randomUUID(), crypto.randomUUID()].map((each) => verdict(relay.verify(each)))
+          expect(new Set(await Promise.all(flood))).toEqual(new Set([code]))
+          expect(new Set(await Promise.all(good))).toEqual(new Set(['verified']))
+        }
+      },
+      { cacheMillis: 0 },
+    )
+  })
+
+  it.each([
+    [404, unavailable],
+    [405, unavailable],
+    [400, 'ERR_TOKEN_INACTIVE'],
+  ])('%i about everything for a moment: a good token is %s, and let in right after it', async (status, code) => {
+    answer(active())
+    await use(async (relay) => {
+      await relay.verify(OPAQUE)
+      answer('not found', status, 'text/html')
+      const another = crypto.randomUUID()
+      expect(await verdict(relay.verify(another))).toBe(code)
+      answer(active())
+      expect(await verdict(relay.verify(another))).toBe('verified')
+    })
+  })
+
+  it('is undecided about them before it has answered about another one, and a minute after', async () => {
+    answerLongOnes(400)
+    await use(
+      async (relay) => {
+        for (let i = 0; i < 30; i += 1) {
+          expect(await verdict(relay.verify(garbage()))).toBe('ERR_TOKEN_INTROSPECTION_UNAVAILABLE')
+        }
+        // It was not taken for an endpoint that is down.
+        expect(await verdict(relay.verify(OPAQUE))).toBe('verified')
+        expect(await verdict(relay.verify(garbage()))).toBe('ERR_TOKEN_INACTIVE')
+        vi.setSystemTime(NOW + 60_000)
+        expect(await verdict(relay.verify(garbage()))).toBe('ERR_TOKEN_INTROSPECTION_UNAVAILABLE')
+      },
+      { cacheMillis: 0 },
+    )
+  })
+
+  it('is undecided about a token that it has called active: then something else is wrong', async () => {
+    answerLongOnes(400)
+    await use(
+      async (relay) => {
+        const another = crypto.randomUUID()
+        for (const token of [OPAQUE, another]) await relay.verify(token)
+        answer({}, 404)
+        expect(await verdict(relay.verify(OPAQUE))).toBe('ERR_TOKEN_INTROSPECTION_UNAVAILABLE')
+        answer({ active: false })
+        expect(await verdict(relay.verify(OPAQUE))).toBe('ERR_TOKEN_INACTIVE')
+      },
+      { cacheMillis: 0 },
+    )
+  })
+
+  it.each<readonly [number, unknown]>([
+    [401, undefined],
+    [403, {}],
+    [400, { error: 'invalid_client' }],
+    [400, { error: 'unauthorized_client' }],
+  ])('%i %j is about this service: undecided, reported once, and not asked again and again', async (status, body) => {
+    const said: string[] = []
+    const hear = (text: string): void => void said.push(text)
+    diag.setLogger({ error: hear, warn: hear, info: () => undefined, debug: () => undefined, verbose: () => undefined })
+    said.length = 0
+    await use(
+      async (relay) => {
+        answer(body, status)
+        for (let i = 0; i < 100; i += 1) {
+          expect(await verdict(relay.verify(crypto.randomUUID()))).toBe('ERR_TOKEN_INTROSPECTION_UNAVAILABLE')
+        }
+        expect(bodies.length).toBeLessThan(40)
+        vi.setSystemTime(NOW + 10_000)
+        answer(active())
+        expect(await verdict(relay.verify(OPAQUE))).toBe('verified')
+      },
+      { cacheMillis: 0 },
+    ).finally(() => diag.disable())
+    expect(said).toEqual([
+      `otel-token-relay: introspection: ${ISSUER} refuses this service (${status}): its client id or secret is wrong`,
+      `otel-token-relay: introspection: ${ISSUER} answers this service again`,
+    ])
+  })
+
+  it.each([
+    408, 429, 500, 502, 503,
+  ])('%i about made-up tokens does not keep it from being asked about known ones', async (status) => {
+    answerLongOnes(status)
+    await use(
+      async (relay) => {
+        expect(await verdict(relay.verify(OPAQUE))).toBe('verified')
+        for (let wave = 0; wave < 5; wave += 1) {
+          const flood = Array.from({ length: 20 }, () => verdict(relay.verify(garbage())))
+          expect(new Set(await Promise.all(flood))).toEqual(new Set(['ERR_TOKEN_INTROSPECTION_UNAVAILABLE']))
+          expect(await verdict(relay.verify(OPAQUE))).toBe('verified')
+        }
+      },
+      { cacheMillis: 0 },
+    )
+  })
+})
+
+describe('an issuer that is slow about some tokens [D18]', () => {
+  const held: ServerResponse[] = []
+  let asked = 0
+  beforeEach(() => {
+    held.length = 0
+    asked = 0
+    server.answer(target, async (request, response) => {
+      const token = new URLSearchParams(await textOf(request)).get('token') ?? ''
+      asked += 1
+      response.writeHead(200, { 'content-type': 'application/json' })
+      if (token.startsWith('slow')) held.push(response)
+      else response.end(JSON.stringify(active({ jti: token })))
+    })
+  })
+  const release = (body: object): void => {
+    for (const response of held.splice(0)) response.end(JSON.stringify(body))
+  }
+  const slow = (i: number): string => `slow-${i}`
+
+  it('is asked about 192 unknown ones at once, and meanwhile about those that it has called active', async () => {
+    await use(
+      async (relay) => {
+        expect(await verdict(relay.verify(OPAQUE))).toBe('verified')
+        const verdicts: string[] = []
+        const flood = Array.from({ length: 300 }, (_, i) =>
+          verdict(relay.verify(slow(i))).then((each) => verdicts.push(each)),
+        )
+        await waitFor(() => expect([held.length, verdicts.length]).toEqual([192, 108]))
+        expect(new Set(verdicts)).toEqual(new Set(['ERR_TOKEN_INTROSPECTION_UNAVAILABLE']))
+        for (let i = 0; i < 10; i += 1) expect(await verdict(relay.verify(OPAQUE))).toBe('verified')
+        release({ active: false })
+        await Promise.all(flood)
+        expect(asked).toBe(1 + 192 + 10)
+        // Nothing is left over of them.
+        expect(await verdict(relay.verify(crypto.randomUUID()))).toBe('verified')
+      },
+      { cacheMillis: 0, timeoutMillis: 60_000 },
+    )
+  })
+
+  it('is asked about 256 at once in all', async () => {
+    await use(
+      async (relay) => {
+        const tokens = Array.from({ length: 300 }, (_, i) => slow(i))
+        for (let i = 0; i < 300; i += 100) {
+          const known = tokens.slice(i, i + 100).map((token) => relay.verify(token))
+          await waitFor(() => expect(held).toHaveLength(100))
+          release(active())
+          await Promise.all(known)
+        }
+        const verdicts: string[] = []
+        const again = tokens.map((token) => verdict(relay.verify(token)).then((each) => verdicts.push(each)))
+        await waitFor(() => expect([held.length, verdicts.length]).toEqual([256, 44]))
+        release(active())
+        await Promise.all(again)
+      },
+      { cacheMillis: 0, timeoutMillis: 60_000 },
+    )
+  })
+})
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const chunk of request.setEncoding('utf8')) text += String(chunk)
+  return text
+}
 
 describe('it cannot be decided', () => {
   it.each<[string, unknown, number, string]>([

@@ -1,4 +1,4 @@
-/** Keys are fetched in nobody's name. */
+/** Keys are fetched without a caller. */
 
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/index.ts'
@@ -21,7 +21,7 @@ const authorizations = (): string[] =>
     rawHeaders.filter((_, i) => rawHeaders[i - 1]?.toLowerCase() === 'authorization'),
   )
 
-it('D16 the issuer sees no token, though a caller is at work and the issuer is a named destination', async () => {
+it('the issuer sees no token, though a caller is at work and the issuer is a named destination [D16]', async () => {
   const options = {
     issuers: [{ issuer: issuer.issuer, audience: 'user-service' }],
     destinations: [{ to: issuer.issuer }],
@@ -40,7 +40,7 @@ it('D16 the issuer sees no token, though a caller is at work and the issuer is a
   })
 })
 
-it('D16 the same caller’s own request to it does carry the token, or else the test above would show nothing', async () => {
+it('the same caller’s own request to it does carry the token, or else the test above would show nothing [D16]', async () => {
   const relay = createTokenRelay({
     issuers: [{ issuer: issuer.issuer, audience: 'user-service' }],
     destinations: [{ to: issuer.issuer }],

@@ -53,14 +53,14 @@ describe('the type of the document', () => {
     'text/json',
     'application/xml',
     '',
-  ])('D6 %j is refused, whatever the body', async (type) => {
+  ])('%j is refused, whatever the body [D6]', async (type) => {
     expect(await verdictWith({ headers: type === '' ? {} : { 'content-type': type }, body: GOOD })).toBe(
       'ERR_TOKEN_KEYS_UNAVAILABLE',
     )
   })
 })
 
-describe('D6 refuses a body that is not a key set', () => {
+describe('refuses a body that is not a key set [D6]', () => {
   it.each<readonly [string, string | Uint8Array]>([
     ['no body', ''],
     ['HTML', '<html></html>'],
@@ -83,8 +83,8 @@ describe('D6 refuses a body that is not a key set', () => {
   })
 })
 
-describe('D5 follows no redirect', () => {
-  it.each([301, 302, 303, 307, 308])('%i to another host, to a path of its own, to itself', async (status) => {
+describe('follows no redirect [D5]', () => {
+  it.each([301, 302, 303, 307, 308])('%i to another host, to another path, to itself', async (status) => {
     await using sink = await startSink()
     for (const location of [`${sink.origin}/jwks`, '/other', '/jwks', 'file:///etc/passwd']) {
       server.answer('/other', { body: GOOD })
@@ -102,7 +102,7 @@ it.each([201, 204, 206, 400, 401, 404, 418, 500, 503])('status %i is no key set'
   expect(await verdictWith(answering)).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
 })
 
-it('D14 a server whose certificate nobody vouches for is an issuer that is down', async () => {
+it('a server with an untrusted certificate is an issuer that is down [D14]', async () => {
   const requests: unknown[] = []
   const { key, cert } = await createCertificates()
   const tls = createServer({ key, cert }, (request, response) => {
@@ -117,7 +117,7 @@ it('D14 a server whose certificate nobody vouches for is an issuer that is down'
   expect([seen, requests]).toEqual(['ERR_TOKEN_KEYS_UNAVAILABLE', []])
 })
 
-describe('D4 is bounded', () => {
+describe('is bounded [D4]', () => {
   const padded = (bytes: number): string => `${GOOD}${' '.repeat(bytes - GOOD.length)}`
 
   it('in bytes, to the byte', async () => {
@@ -138,7 +138,7 @@ describe('D4 is bounded', () => {
     )
   })
 
-  it('in bytes where the length is not announced, and stops reading', async () => {
+  it('in bytes if the length is not announced, and stops reading', async () => {
     let closed: Promise<void> | undefined
     const endless: Answering = (_, response) => {
       closed = new Promise((resolve) => response.on('close', resolve))
@@ -153,16 +153,16 @@ describe('D4 is bounded', () => {
     await closed
   })
 
-  it('in time, where nothing comes', async () => {
+  it('in time, if nothing comes', async () => {
     expect(await verdictWith(() => undefined, { timeoutMillis: 50 })).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
   })
 
-  it('in time, where the body does not end', async () => {
+  it('in time, if the body does not end', async () => {
     const hanging: Answering = (_, response) => void response.writeHead(200, JSON_TYPE).write(GOOD)
     expect(await verdictWith(hanging, { timeoutMillis: 50 })).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
   })
 
-  it('in time, where the body drips', async () => {
+  it('in time, if the body drips', async () => {
     const dripping: Answering = (_, response) => {
       response.writeHead(200, JSON_TYPE)
       const timer = setInterval(() => response.write(' '), 5)
@@ -172,7 +172,7 @@ describe('D4 is bounded', () => {
   })
 })
 
-describe('D8 uses no key that should not have been published', () => {
+describe('uses no key that should not have been published [D8]', () => {
   const secret = Buffer.from('a secret that everybody can read now')
   const oct = { kty: 'oct', k: secret.toString('base64url'), kid: 'secret', alg: 'HS256', use: 'sig' }
   const leaked = createSigner('ES256', 'leaked')
@@ -207,7 +207,7 @@ describe('other keys in the set', () => {
     { kid: 1 },
   ]
 
-  it('D9 odd ones do not keep a good one from working', async () => {
+  it('odd ones do not keep a good one from working [D9]', async () => {
     expect(await verdictWith({ body: { keys: [...odd, signer.jwk, ...odd] } })).toBe('verified')
   })
 
@@ -216,21 +216,21 @@ describe('other keys in the set', () => {
     expect(await verdictWith({ body: { keys: [...others, signer.jwk] } })).toBe('verified')
   })
 
-  it('D10 kids are compared to the letter', async () => {
+  it('kids are compared to the letter [D10]', async () => {
     const others = ['ES256-1 ', 'es256-1', '\uff25S256-1'].map((kid) => ({ ...createSigner().jwk, kid }))
     expect(await verdictWith({ body: { keys: [...others, signer.jwk] } })).toBe('verified')
   })
 
-  it('D11 an empty set is an issuer that is down', async () => {
+  it('an empty set is an issuer that is down [D11]', async () => {
     expect(await verdictWith({ body: { keys: [] } })).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
   })
 
-  it('D7 a kid that stands there twice locks nobody out', async () => {
+  it('a kid that two keys have locks no caller out [D7]', async () => {
     const namesake = createSigner('ES256', signer.jwk['kid'] as string)
     expect(await verdictWith({ body: { keys: [namesake.jwk, signer.jwk] } })).toBe('verified')
   })
 
-  it.each([undefined, 'ES256-1'])('D7 ten keys with the kid %s lock nobody out', async (kid) => {
+  it.each([undefined, 'ES256-1'])('ten keys with the kid %s lock no caller out [D7]', async (kid) => {
     const keys = [...Array.from({ length: 9 }, () => createSigner().jwk), signer.jwk].map((jwk) => ({ ...jwk, kid }))
     expect(await verdictWith({ body: { keys } }, {}, signer.token(goodClaims(server.origin), { kid }))).toBe('verified')
   })
@@ -239,11 +239,36 @@ describe('other keys in the set', () => {
     [['verify', 'sign']],
     [['encrypt', 'verify']],
     [['verify', 'something new']],
-  ])('D9 a key that may verify verifies, whatever else it may do: %j', async (operations) => {
+  ])('a key that may verify verifies, whatever else it may do: %j [D9]', async (operations) => {
     expect(await verdictWith({ body: { keys: [{ ...signer.jwk, key_ops: operations }] } })).toBe('verified')
   })
 
-  it('D7 a token without kid is tried with the keys of its algorithm', async () => {
+  it.each([
+    [16, 'verified'],
+    [17, 'ERR_TOKEN_SIGNATURE'],
+  ])('a token costs sixteen signature checks at most: the right key comes as number %i [D7, H12]', async (place, expected) => {
+    const namesakes = Array.from({ length: place - 1 }, () => ({ ...createSigner().jwk, kid: 'ES256-1' }))
+    expect(await verdictWith({ body: { keys: [...namesakes, signer.jwk] } })).toBe(expected)
+    const nameless = signer.token(goodClaims(server.origin), { kid: undefined })
+    expect(await verdictWith({ body: { keys: [...namesakes, signer.jwk] } }, {}, nameless)).toBe(expected)
+  })
+
+  it.each([
+    [500, 'verified'],
+    [501, 'ERR_TOKEN_KEY'],
+  ])('the first 500 keys of a set are used: the right one is number %i [D10]', async (place, expected) => {
+    const others = Array.from({ length: place - 1 }, (_, i) => ({ ...signer.jwk, kid: `other-${i}` }))
+    expect(await verdictWith({ body: { keys: [...others, signer.jwk] } })).toBe(expected)
+  })
+
+  it('a token with a kid is not tried with a key that has none', async () => {
+    const nameless = { ...signer.jwk, kid: undefined }
+    expect(await verdictWith({ body: { keys: [nameless] } })).toBe('ERR_TOKEN_KEY')
+    const token = signer.token(goodClaims(server.origin), { kid: undefined })
+    expect(await verdictWith({ body: { keys: [nameless] } }, {}, token)).toBe('verified')
+  })
+
+  it('a token without kid is tried with the keys of its algorithm [D7]', async () => {
     const token = signer.token(goodClaims(server.origin), { kid: undefined })
     const keys = [createSigner('ES256', 'other').jwk, signer.jwk]
     expect(await verdictWith({ body: { keys } }, {}, token)).toBe('verified')
@@ -253,7 +278,7 @@ describe('other keys in the set', () => {
     ['a point that is not on the curve', { y: signer.jwk['x'] }],
     ['a coordinate of another length', { x: 'AA' }],
     ['no coordinate', { x: undefined }],
-  ])('A20 a broken key is as if it were not there: %s', async (_, change) => {
+  ])('a broken key is as if it were not there: %s [A20]', async (_, change) => {
     const broken = { ...signer.jwk, kid: 'broken', ...change }
     const token = signer.token(goodClaims(server.origin), { kid: 'broken' })
     expect(await verdictWith({ body: { keys: [broken, signer.jwk] } }, {}, token)).toBe('ERR_TOKEN_KEY')
@@ -261,7 +286,7 @@ describe('other keys in the set', () => {
   })
 })
 
-it('D8 D9 D10 the operator is told how many keys are not used, and why, and nothing else of them', async () => {
+it('the log says how many keys are not used, and why, and nothing else of them [D8, D9, D10]', async () => {
   const said: string[] = []
   const hear = (text: string): void => void said.push(text)
   diag.setLogger({ error: hear, warn: hear, info: () => undefined, debug: () => undefined, verbose: () => undefined })

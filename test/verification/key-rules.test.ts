@@ -2,8 +2,8 @@
 
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { defectOf } from '../../src/verification/key-rules.ts'
-import { isRocaModulus } from '../../src/verification/weak-keys.ts'
+import { defectOf } from '../../src/verification/keys/key-rules.ts'
+import { isRocaModulus } from '../../src/verification/keys/weak-keys.ts'
 
 type Jwk = Record<string, unknown>
 const rsa = (modulusLength: number, publicExponent = 65_537): Jwk => ({
@@ -24,11 +24,14 @@ it.each<readonly [string, () => Jwk]>([
   ['P-384', () => ({ ...ec('P-384'), alg: 'ES384', use: 'sig', kid: 'a' })],
   ['P-521', () => ec('P-521')],
   ['Ed25519', () => ({ ...ed(), alg: 'EdDSA', key_ops: ['verify'] })],
+  ['RSA of 8192 bits', () => ({ ...good, n: base64url('ff'.repeat(1_024)) })],
+  ['RSA with an exponent of 256 bits', () => ({ ...good, e: base64url('ff'.repeat(32)) })],
+  ['a kid of 256 characters', () => ({ ...good, kid: 'x'.repeat(256) })],
 ])('%s may verify', (_, make) => {
   expect(defectOf(make())).toBeUndefined()
 })
 
-describe('A17 RSA keys', () => {
+describe('RSA keys [A17]', () => {
   it.each<readonly [string, string, () => Jwk]>([
     ['of 1024 bits', 'weak', () => rsa(1_024)],
     ['of 2047 bits', 'weak', () => ({ ...good, n: base64url(`7f${modulus.subarray(1).toString('hex')}`) })],
@@ -37,6 +40,8 @@ describe('A17 RSA keys', () => {
     ['with an even exponent', 'weak', () => ({ ...good, e: base64url('010002') })],
     ['with a leading zero', 'malformed', () => ({ ...good, n: base64url(`00${modulus.toString('hex')}`) })],
     ['with an exponent as long as the modulus', 'too_large', () => ({ ...good, e: good['n'] })],
+    ['with an exponent of 257 bits', 'too_large', () => ({ ...good, e: base64url(`01${'00'.repeat(31)}01`) })],
+    ['of 8193 bits', 'too_large', () => ({ ...good, n: base64url(`01${'ff'.repeat(1_024)}`) })],
     ['of 16384 bits', 'too_large', () => ({ ...good, n: base64url(`ff${'ff'.repeat(2_047)}`) })],
     ['without modulus', 'malformed', () => ({ kty: 'RSA', e: 'AQAB' })],
   ])('%s are %s', (_, defect, make) => {
@@ -100,31 +105,49 @@ it.each([
   ['p + 1', `ee${'ff'.repeat(30)}ff`],
   ['of order 8', '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'],
   ['of order 8, the other one', 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'],
-])('A19 an Ed25519 point of small order is weak: %s', (_, hex) => {
+])('an Ed25519 point of small order is weak: %s [A19]', (_, hex) => {
   expect(defectOf({ kty: 'OKP', crv: 'Ed25519', x: base64url(hex) })).toBe('weak')
 })
 
+it('a P-521 key that has lost a leading zero is malformed, as RFC 7518 §6.2.1.2 says', () => {
+  const padded = keyThat(
+    () => ec('P-521'),
+    ({ x }) => bytesOf(x)[0] === 0,
+  )
+  expect(defectOf(padded)).toBeUndefined()
+  expect(defectOf({ ...padded, x: bytesOf(padded['x']).subarray(1).toString('base64url') })).toBe('malformed')
+})
+
+const bytesOf = (text: unknown): Buffer => Buffer.from(String(text), 'base64url')
+
+function keyThat(make: () => Jwk, fits: (jwk: Jwk) => boolean): Jwk {
+  for (;;) {
+    const jwk = make()
+    if (fits(jwk)) return jwk
+  }
+}
+
 it.each<readonly [string, string, unknown]>([
-  ['A20 another algorithm than its curve', 'malformed', { ...ec('P-256'), alg: 'ES384' }],
-  ['A20 a coordinate of another length', 'malformed', { ...ec('P-256'), x: 'AA' }],
-  ['A20 a point off the curve', 'malformed', { ...ec('P-256'), x: ec('P-256')['x'] }],
-  ['A20 an unknown curve', 'unsupported', { ...ec('P-256'), crv: 'P-192' }],
-  ['A20 a key for agreement', 'unsupported', { kty: 'OKP', crv: 'X25519', x: ed()['x'] }],
-  ['D8 a secret', 'symmetric', { kty: 'oct', k: 'AAAA' }],
-  ['D8 a secret in disguise', 'symmetric', { ...good, k: 'AAAA' }],
-  ['D8 a private key', 'private', { ...good, d: 'AAAA' }],
-  ['D8 a factor', 'private', { ...good, p: 'AAAA' }],
-  ['a key for encryption', 'not_for_signatures', { ...good, use: 'enc' }],
-  ['a key for signing only', 'not_for_signatures', { ...good, key_ops: ['sign'] }],
-  ['operations that are no list', 'not_for_signatures', { ...good, key_ops: 'verify' }],
-  ['an operation that stands there twice', 'malformed', { ...good, key_ops: ['verify', 'verify'] }],
-  ['a kid that is a number', 'malformed', { ...good, kid: 1 }],
-  ['a kid of 257 characters', 'malformed', { ...good, kid: 'x'.repeat(257) }],
-  ['padding', 'malformed', { ...good, n: `${String(good['n'])}==` }],
-  ['an unknown type', 'unsupported', { kty: 'AKP', pub: 'AAAA' }],
-  ['no type', 'malformed', {}],
-  ['a list', 'malformed', []],
-  ['null', 'malformed', null],
-])('%s is %s', (_, defect, key) => {
+  ['malformed', 'another algorithm than its curve [A20]', { ...ec('P-256'), alg: 'ES384' }],
+  ['malformed', 'a coordinate of another length [A20]', { ...ec('P-256'), x: 'AA' }],
+  ['malformed', 'a point off the curve [A20]', { ...ec('P-256'), x: ec('P-256')['x'] }],
+  ['unsupported', 'an unknown curve [A20]', { ...ec('P-256'), crv: 'P-192' }],
+  ['unsupported', 'a key for agreement [A20]', { kty: 'OKP', crv: 'X25519', x: ed()['x'] }],
+  ['symmetric', 'a secret [D8]', { kty: 'oct', k: 'AAAA' }],
+  ['symmetric', 'a secret in disguise [D8]', { ...good, k: 'AAAA' }],
+  ['private', 'a private key [D8]', { ...good, d: 'AAAA' }],
+  ['private', 'a factor [D8]', { ...good, p: 'AAAA' }],
+  ['not_for_signatures', 'a key for encryption', { ...good, use: 'enc' }],
+  ['not_for_signatures', 'a key for signing only', { ...good, key_ops: ['sign'] }],
+  ['not_for_signatures', 'operations that are no list', { ...good, key_ops: 'verify' }],
+  ['malformed', 'an operation that stands there twice', { ...good, key_ops: ['verify', 'verify'] }],
+  ['malformed', 'a kid that is a number', { ...good, kid: 1 }],
+  ['malformed', 'a kid of 257 characters', { ...good, kid: 'x'.repeat(257) }],
+  ['malformed', 'padding', { ...good, n: `${String(good['n'])}==` }],
+  ['unsupported', 'an unknown type', { kty: 'AKP', pub: 'AAAA' }],
+  ['malformed', 'no type', {}],
+  ['malformed', 'a list', []],
+  ['malformed', 'null', null],
+])('calls it %s: %s', (defect, _, key) => {
   expect(defectOf(key)).toBe(defect)
 })

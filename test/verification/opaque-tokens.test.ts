@@ -87,7 +87,7 @@ it('is refused for another audience', async () => {
   )
 })
 
-it('C5 is refused once it was revoked there (RFC 7009)', async () => {
+it('is refused once it was revoked there (RFC 7009) [C5]', async () => {
   const token = await opaqueToken()
   await use(async ({ verify }) => {
     expect(await verdict(verify(token))).toBe('verified')
@@ -96,9 +96,9 @@ it('C5 is refused once it was revoked there (RFC 7009)', async () => {
   })
 })
 
-it('cannot be decided where the service itself is not known there', async () => {
+it('cannot be decided if the issuer does not know the service', async () => {
   const token = await opaqueToken()
-  const introspection = { endpoint: `${issuer}/token/introspection`, clientId: 'nobody', clientSecret: 'wrong' }
+  const introspection = { endpoint: `${issuer}/token/introspection`, clientId: 'unknown', clientSecret: 'wrong' }
   await use(
     async ({ verify }) => {
       await expect(verify(token)).rejects.toMatchObject(refusal('ERR_TOKEN_INTROSPECTION_UNAVAILABLE'))

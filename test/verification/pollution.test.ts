@@ -1,8 +1,8 @@
 /** An application whose `Object.prototype` is polluted: nothing that was put there is an option, a header or a claim. */
 
 import { afterEach, describe, expect, it } from 'vitest'
+import { parseOptions } from '../../src/config/options.ts'
 import type { TokenRelayOptions } from '../../src/index.ts'
-import { parseOptions } from '../../src/options.ts'
 import { ISSUER, optionsFor, verdict, withRelay } from '../support/relay.ts'
 import { createSigner, goodClaims, segment } from '../support/signer.ts'
 
@@ -51,7 +51,7 @@ const LONG: TokenRelayOptions = { ...SHORT, issuers: [{ ...ISSUERS[0], keySet: {
 describe.each([
   ['enumerable', true],
   ['not enumerable', false],
-] as const)('H15 what was put on Object.prototype, %s, is no option', (_, enumerable) => {
+] as const)('what was put on Object.prototype, %s, is no option [H15]', (_, enumerable) => {
   describe.each([
     ['short', SHORT],
     ['long', LONG],
@@ -73,7 +73,7 @@ describe.each([
   })
 })
 
-describe('H15 no bad token becomes good', () => {
+describe('no bad token becomes good [H15]', () => {
   const names = { alg: 'ES256', kid: 'ES256-1', typ: 'at+jwt', exp: 4e9, iat: 1, sub: 'mallory', aud: 'user-service' }
   const NAMES: Readonly<Record<string, unknown>> = { ...POLLUTED, ...names, iss: ISSUER, crit: {}, b64: false, nbf: 1 }
   const BAD: readonly (readonly [string, string])[] = [
@@ -107,7 +107,7 @@ it.each([
   'maxTokenAge',
   'clockTolerance',
   'currentDate',
-])('H15 a good token stays good through %s', async (name) => {
+])('a good token stays good through %s [H15]', async (name) => {
   const token = signer.token(goodClaims(ISSUER))
   await withRelay(optionsFor([signer.jwk]), async (relay) => {
     pollute(name, name === 'currentDate' ? new Date(0) : 'polluted', false)

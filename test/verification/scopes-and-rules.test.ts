@@ -41,7 +41,7 @@ describe('scopes', () => {
     expect((await verify(claims, { scopeClaims: ['permissions'] })).scopes).toEqual(['b'])
   })
 
-  it('B11 are not inherited', async () => {
+  it('are not inherited [B11]', async () => {
     expect((await verify({}, { scopeClaims: ['toString', '__proto__', 'constructor'] })).scopes).toEqual([])
   })
 })
@@ -71,7 +71,7 @@ describe('requiredScopes', () => {
     expect(error).toMatchObject({ code: 'ERR_TOKEN_SCOPE', status: 403, requiredScopes })
   })
 
-  it('is checked after everything else: a bad token is told nothing about scopes', async () => {
+  it('is checked after everything else: the answer to a bad token says nothing about scopes', async () => {
     const forged = createSigner().token(goodClaims(ISSUER))
     await withRelay(optionsFor([signer.jwk], { requiredScopes }), async (relay) => {
       await expect(relay.verify(forged)).rejects.toMatchObject(refusal('ERR_TOKEN_SIGNATURE'))
@@ -89,7 +89,7 @@ describe('requiredScopes', () => {
 })
 
 describe('claimRules', () => {
-  it('B14 sees the claims, frozen, and accepts with true', async () => {
+  it('sees the claims, frozen, and accepts with true [B14]', async () => {
     const seen: unknown[] = []
     const claimRules = [
       (claims: Readonly<Record<string, unknown>>) => {
@@ -179,12 +179,12 @@ describe('maxLifetimeSeconds', () => {
   const now = Math.floor(Date.now() / 1000)
   const limited = { maxLifetimeSeconds: 600 }
 
-  it('B2 refuses a token that lives longer, however it was made', async () => {
+  it('refuses a token that lives longer, however it was made [B2]', async () => {
     await expect(verify({ iat: now, exp: now + 601 }, limited)).rejects.toMatchObject(refusal('ERR_TOKEN_LIFETIME'))
     expect(await verify({ iat: now, exp: now + 600 }, limited)).toMatchObject({ subject: 'alice' })
   })
 
-  it('B3 needs iat and exp, also where requiredClaims does not', async () => {
+  it('needs iat and exp, even if requiredClaims does not [B3]', async () => {
     for (const name of ['iat', 'exp']) {
       await expect(verify({ [name]: undefined }, { ...limited, requiredClaims: [] })).rejects.toMatchObject(
         refusal('ERR_TOKEN_CLAIM'),
@@ -193,7 +193,7 @@ describe('maxLifetimeSeconds', () => {
   })
 })
 
-describe('B14 chains of actors', () => {
+describe('chains of actors [B14]', () => {
   const chain = (length: number): unknown =>
     length === 0 ? undefined : { sub: `actor-${length}`, act: chain(length - 1) }
 

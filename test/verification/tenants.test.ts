@@ -1,7 +1,9 @@
 /** Issuers that the application names while it runs: many tenants, one service. */
 
+import process from 'node:process'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { IssuerOptions, ResolveIssuer, TokenRelay } from '../../src/index.ts'
+import { waitFor } from '../support/patience.ts'
 import { ISSUER, optionsFor, refusal, verdict, withRelay } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 
@@ -58,7 +60,28 @@ it('works without any configured issuer', async () => {
   })
 })
 
-it('B8 a tenant cannot speak for another, nor for a configured issuer', async () => {
+it('a resolver may verify the very token that it is asked for', async () => {
+  const rejections: unknown[] = []
+  const onRejection = (error: unknown): void => void rejections.push(error)
+  process.on('unhandledRejection', onRejection)
+  let inner: Promise<unknown> | undefined
+  const resolve: ResolveIssuer = (issuer) => {
+    inner ??= active?.verify(bad).catch((error: unknown) => error)
+    return Promise.resolve(optionsOf(issuer))
+  }
+  const bad = signer.token({ ...goodClaims(TENANT), exp: NOW / 1000 + 36_000 })
+  let active: TokenRelay | undefined
+  await use(resolve, async (relay) => {
+    active = relay
+    await expect(relay.verify(bad)).rejects.toMatchObject(refusal('ERR_TOKEN_SIGNATURE'))
+    expect(await inner).toMatchObject(refusal('ERR_TOKEN_SIGNATURE'))
+    await new Promise((done) => setImmediate(done))
+    expect(rejections).toEqual([])
+  })
+  process.off('unhandledRejection', onRejection)
+})
+
+it('a tenant cannot speak for another, nor for a configured issuer [B8]', async () => {
   const other = createSigner()
   const keys: Record<string, object> = { [TENANT]: keyOfA.jwk, 'https://b.example': other.jwk }
   const resolve: ResolveIssuer = async (issuer) => ({ ...optionsOf(issuer), jwks: { keys: [keys[issuer] ?? {}] } })
@@ -84,7 +107,7 @@ describe('an issuer that is not accepted', () => {
     )
   })
 
-  it('B7 with a name of any length costs nothing', async () => {
+  it('with a name that is too long is not asked about [B7]', async () => {
     await use(
       async () => undefined,
       async (relay, asked) => {
@@ -108,7 +131,7 @@ describe('an issuer that is not accepted', () => {
   })
 })
 
-describe('503 where the resolver', () => {
+describe('503 if the resolver', () => {
   it.each<[string, ResolveIssuer]>([
     ['rejects', () => Promise.reject(new Error('m4rk3r'))],
     [
@@ -125,14 +148,14 @@ describe('503 where the resolver', () => {
     })
   })
 
-  it('C9 is asked too many questions at once', async () => {
+  it('is asked too many questions at once [C9]', async () => {
     await use(
       () => new Promise(() => undefined),
       async (relay) => {
         const verdicts: string[] = []
         for (let i = 0; i < 80; i += 1)
           void verdict(relay.verify(token(`https://${i}.example`))).then((each) => verdicts.push(each))
-        await vi.waitFor(() => expect(verdicts).toHaveLength(80 - 64))
+        await waitFor(() => expect(verdicts).toHaveLength(80 - 64))
         expect(new Set(verdicts)).toEqual(new Set(['ERR_TOKEN_ISSUER_UNAVAILABLE']))
       },
     )
@@ -145,12 +168,14 @@ describe('a known tenant', () => {
     await use(
       async (issuer) => (known ? optionsOf(issuer) : undefined),
       async (relay, asked) => {
-        await relay.verify(token())
+        const remembered = token()
+        await relay.verify(remembered)
         known = false
         vi.setSystemTime(NOW + 9 * MINUTE)
-        await relay.verify(token())
+        await relay.verify(remembered)
         expect(asked()).toBe(1)
         vi.setSystemTime(NOW + 10 * MINUTE + 1)
+        await expect(relay.verify(remembered)).rejects.toMatchObject(refusal('ERR_TOKEN_ISSUER'))
         await expect(relay.verify(token())).rejects.toMatchObject(refusal('ERR_TOKEN_ISSUER'))
       },
     )

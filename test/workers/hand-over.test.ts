@@ -1,4 +1,4 @@
-/** A caller is handed over for one worker, once and for a moment, and runs there as anywhere. */
+/** A caller is handed over to one worker, once and for a short time, and is admitted there as usual. */
 
 import { context, propagation, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -7,10 +7,20 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import type { TokenRelayOptions } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/index.ts'
 import { createCanaries } from '../../src/testing/pieces.ts'
-import { handOver, takeOver } from '../../src/workers/index.ts'
-import type { Rig } from '../exchange/rig.ts'
-import { outcome, startRig } from '../exchange/rig.ts'
+import {
+  ExchangeError,
+  InsufficientScopeError,
+  SealError,
+  TokenError,
+  TokenRejectedError,
+  UndecidedError,
+} from '../../src/token/errors.ts'
+import { handOver, runInWorker, takeOver } from '../../src/workers/index.ts'
+import type { Rig } from '../support/exchange-rig.ts'
+import { outcome, startRig } from '../support/exchange-rig.ts'
+import { waitFor } from '../support/patience.ts'
 import { P256, publicPart, randomSecret } from '../support/sealing.ts'
+import { LIFE_SECONDS } from '../support/signer.ts'
 
 const NOW = Date.parse('2026-01-02T03:04:05Z')
 const THUMBS = 'worker:thumbnails'
@@ -50,7 +60,7 @@ const taken = (handed: string, receiver = THUMBS): Promise<unknown> => outcome(t
 const pass = (seconds: number): void => void vi.setSystemTime(Date.now() + seconds * 1000)
 
 describe('a caller who was handed over', () => {
-  it('is the caller of that work, whoever is calling where it is begun', async () => {
+  it('is the caller of the work, whatever caller is active when it starts', async () => {
     const handed = await Promise.all(['alice', 'bob', 'carol'].map((sub) => handedOver({ sub })))
     await runWithToken(await rig.issuer.token({ sub: 'mallory' }), async () => {
       expect(await Promise.all(handed.map((each) => taken(each)))).toEqual(['alice', 'bob', 'carol'])
@@ -58,7 +68,7 @@ describe('a caller who was handed over', () => {
     })
   })
 
-  it('goes on to the destinations of the worker, and not any more once the work is done', async () => {
+  it('calls the destinations of the worker until the work ends', async () => {
     let late: (() => Promise<readonly string[]>) | undefined
     await takeOver(THUMBS, await handedOver(), async () => {
       expect(await rig.send()).toHaveLength(1)
@@ -76,18 +86,18 @@ describe('a caller who was handed over', () => {
     expect(await taken(another)).toBe('ERR_TOKEN_SEAL')
   })
 
-  it('comes with what the work returns, and its errors are its own', async () => {
+  it('gets the result of the work, or its error', async () => {
     const mine = new Error('mine')
     expect(await takeOver(THUMBS, await handedOver(), async () => ({ a: 1 }))).toEqual({ a: 1 })
     await expect(takeOver(THUMBS, await handedOver(), () => Promise.reject(mine))).rejects.toBe(mine)
   })
 
-  it('can be read by nobody on the way', async () => {
+  it('cannot be read on the way [H21]', async () => {
     const marker = randomSecret()
     const token = await rig.issuer.token({ marker })
     const handed = await runWithToken(token, () => handOver(THUMBS))
     const canaries = createCanaries()
-    // Both have names of claims in common.
+    // Both contain the same claim names.
     canaries.add(token.slice(token.lastIndexOf('.') + 1), marker)
     expect(canaries.find(handed)).toBeUndefined()
     expect(canaries.find(`${handed} ${token}`)).toBeDefined()
@@ -95,28 +105,28 @@ describe('a caller who was handed over', () => {
   })
 })
 
-describe('nobody', () => {
-  it('is handed over where nobody is calling', async () => {
+describe('no caller', () => {
+  it('is handed over without a current caller', async () => {
     expect(await taken(await handOver(THUMBS))).toBe('nobody')
   })
 
-  it('is handed over to whom no rule names', async () => {
+  it('is handed over to a receiver that no rule names', async () => {
     const handed = await handedOver({}, 'worker:unknown')
     expect(handed).not.toContain('authorization')
     expect(await taken(handed, 'worker:unknown')).toBe('nobody')
   })
 
-  it('is handed over where the token is not good any more', async () => {
+  it('is handed over if the token is no longer good', async () => {
     const expired = await runWithToken(await rig.issuer.token(), () => {
-      pass(400)
+      pass(LIFE_SECONDS + 100)
       return handOver(THUMBS)
     })
     expect(await taken(expired)).toBe('nobody')
   })
 })
 
-describe('refused is', () => {
-  it('H2 the second time, whatever sealing.maxOpenings says', async () => {
+describe('takeOver refuses [H21]', () => {
+  it('a second opening, whatever sealing.maxOpenings says [H2]', async () => {
     const handed = await handedOver()
     expect([await taken(handed), await taken(handed)]).toEqual(['alice', 'ERR_TOKEN_SEAL'])
     const another = await handedOver()
@@ -124,13 +134,13 @@ describe('refused is', () => {
     expect(both.toSorted()).toEqual(['ERR_TOKEN_SEAL', 'alice'])
   })
 
-  it('H1 another receiver', async () => {
+  it('another receiver [H1]', async () => {
     const handed = await handedOver()
     expect(await taken(handed, 'worker:mails')).toBe('ERR_TOKEN_SEAL')
     expect(await taken(handed)).toBe('alice')
   })
 
-  it('what was changed, or is no hand-over', async () => {
+  it('a text that was changed or is not a hand-over', async () => {
     const handed = await handedOver()
     const at = handed.lastIndexOf('.') + 5
     const tampered = handed.slice(0, at) + (handed[at] === 'A' ? 'B' : 'A') + handed.slice(at + 1)
@@ -140,7 +150,7 @@ describe('refused is', () => {
     expect(codes).toEqual(hostile.map(() => 'ERR_TOKEN_SEAL'))
   })
 
-  it('what was sealed by another key, or cannot be opened', async () => {
+  it('a text that was sealed with another key or cannot be opened', async () => {
     const handed = await handedOver()
     await relayed({ sealing: { keys: [{ kid: 'workers-1', secret: randomSecret() }] } })
     expect(await taken(handed)).toBe('ERR_TOKEN_SEAL')
@@ -148,7 +158,7 @@ describe('refused is', () => {
     expect(await taken(await handedOver())).toBe('ERR_TOKEN_SEAL')
   })
 
-  it('what was handed over too long ago', async () => {
+  it('a hand-over that is too old', async () => {
     const [first, second, long] = [await handedOver(), await handedOver(), await handedOver({}, THUMBS, 300)]
     pass(29)
     expect(await taken(first)).toBe('alice')
@@ -156,7 +166,7 @@ describe('refused is', () => {
     expect([await taken(second), await taken(long)]).toEqual(['ERR_TOKEN_SEAL', 'alice'])
   })
 
-  it('who has expired or was revoked meanwhile', async () => {
+  it('a caller whose token has expired or was revoked', async () => {
     const soon = await handedOver({ exp: NOW / 1000 + 10 }, THUMBS, 300)
     pass(200)
     expect(await taken(soon)).toBe('ERR_TOKEN_EXPIRED')
@@ -165,19 +175,49 @@ describe('refused is', () => {
     expect(await taken(revoked)).toBe('ERR_TOKEN_REVOKED')
   })
 
-  it('who cannot be decided on, and may be later', async () => {
+  it('a caller for now, if no decision is possible', async () => {
     const handed = await handedOver()
     await relayed()
     rig.issuer.setDown(true)
     expect(await taken(handed)).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
     rig.issuer.setDown(false)
     pass(20)
-    await vi.waitFor(async () => expect(await taken(handed)).toBe('alice'), 30_000)
+    await waitFor(async () => expect(await taken(handed)).toBe('alice'))
   })
 })
 
-describe('a mistake of the program', () => {
-  it.each(['thumbnails', 'kafka:orders', 'worker:*', '', 'https://a.example'])('the receiver %j', async (receiver) => {
+describe('an error that a pool cloned', () => {
+  const failing = (error: Error): Promise<unknown> =>
+    runInWorker(THUMBS, { run: () => Promise.reject(structuredClone(error)) }, 'task').catch(
+      (reason: unknown) => reason,
+    )
+
+  it.each([
+    new SealError(),
+    new TokenRejectedError('ERR_TOKEN_EXPIRED'),
+    new UndecidedError('ERR_TOKEN_KEYS_UNAVAILABLE'),
+    new ExchangeError('ERR_TOKEN_EXCHANGE_UNAVAILABLE'),
+  ])('is restored: $code', async (error) => {
+    const { code, name } = error
+    const restored = await failing(error)
+    expect(restored).toBeInstanceOf(error.constructor)
+    expect(restored).toMatchObject({ code, name })
+  })
+
+  it('about scopes is not restored, because its required scopes are lost', async () => {
+    const error = new InsufficientScopeError(['orders:read'])
+    const restored = await failing(error)
+    expect(restored).toMatchObject({ message: error.message })
+    expect(restored).not.toBeInstanceOf(TokenError)
+  })
+
+  it('of other code stays unchanged', async () => {
+    expect(await failing(new RangeError('mine'))).toMatchObject({ name: 'RangeError', message: 'mine' })
+  })
+})
+
+describe('a wrong argument is refused', () => {
+  it.each(['thumbnails', 'kafka:orders', 'worker:*', '', 'https://a.example'])('receiver %j', async (receiver) => {
     await expect(handOver(receiver)).rejects.toThrow(TypeError)
     await expect(takeOver(receiver, '{}', subject)).rejects.toThrow('receiver: expected worker:name, without *')
   })
@@ -189,7 +229,7 @@ describe('a mistake of the program', () => {
 
   it.each([
     ['seal', { seal: false }],
-    ['consume', { consume: { onMissing: 'nobody' } }],
+    ['consume', { consume: { onMissing: 'no-caller' } }],
   ] as const)('%s in the rule for a worker', async (name, rule) => {
     await rig.relay.shutdown()
     const issuers = [{ issuer: rig.issuer.issuer, audience: 'user-service' }]

@@ -1,4 +1,4 @@
-/** Children and workers of a cluster that share a sealing key: each piece of work is its caller's. */
+/** Child processes and cluster workers that share a sealing key run each task as its caller. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -31,23 +31,23 @@ describe.each(WAYS)('with %s', (way) => {
   })
   afterAll(() => program[Symbol.asyncDispose]())
 
-  it('a child works as the caller in its environment, once', { timeout: 120_000 }, async () => {
+  it('a child works as the caller in its environment, once', async () => {
     const { handed, seen } = await program.report<{ handed: string; seen: unknown }>('environment')
     expect(seen).toEqual([[['caller-0', 'caller-0'], SEAL], null])
     expect(handed).toContain('Sealed ')
     expect(rig.leaks(handed)).toBe(false)
   })
 
-  it('children work as the caller of each message', { timeout: 120_000 }, async () => {
+  it('children work as the caller of each message', async () => {
     expect(await program.report('children')).toEqual(expected)
   })
 
-  it('workers of a cluster do, too', { timeout: 120_000 }, async () => {
+  it('workers of a cluster work as the caller of each message', async () => {
     expect(await program.report('cluster')).toEqual(expected)
   })
 })
 
-it('without a key that both have, nothing of one process opens in another', { timeout: 120_000 }, async () => {
+it('a hand-over of one process does not open in another without a shared key', async () => {
   await using without = await startWorkerRig()
   await using program = without.start('processes.cjs', 'register')
   const { seen } = await program.report<{ seen: unknown }>('environment')

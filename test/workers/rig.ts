@@ -1,4 +1,4 @@
-/** Callers, and a service that says whose requests it gets. */
+/** Callers, and a service that reports the subject of its requests. */
 
 import type { Server } from 'node:http'
 import { createServer } from 'node:http'
@@ -8,15 +8,15 @@ import { close, listen, startIssuer } from '../support/issuer.ts'
 import type { Program } from '../support/process.ts'
 import { startProgram } from '../support/process.ts'
 
-export const SUBJECTS = Array.from({ length: 100 }, (_, i) => `caller-${i}`)
-/** Pieces of work for each. */
-export const COUNT = 3
+const SUBJECTS = Array.from({ length: 100 }, (_, i) => `caller-${i}`)
+/** Tasks per caller. */
+const COUNT = 3
 
-/** What a program has seen where nothing was mixed up. */
+/** The report of a program that mixed no callers up. */
 export const HONEST = { right: SUBJECTS.length * COUNT, wrong: 0, nobody: SUBJECTS.length }
 
 export interface WorkerRig extends AsyncDisposable {
-  /** Starts a program of `programs/workers`, whose relay is made by `register` or by its own code, in every thread. */
+  /** Starts a program of `programs/workers`. In every thread, `register` or its own code creates its relay. */
   start(program: string, way: Way): Program
   /** Whether a piece of a signature is in `text`. */
   leaks(text: string): boolean

@@ -1,4 +1,4 @@
-/** order-worker: no server at all. It takes orders from a queue, and works on each as whoever ordered. */
+/** order-worker: no server at all. It takes orders from a queue, and works on each as the caller who ordered. */
 
 import process from 'node:process'
 import { DeleteMessageCommand, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs'

@@ -25,7 +25,7 @@ app.get('/users/:id/invoices', async (request, response) => {
   response.json({ caller: caller(), profile })
 })
 
-// profile-service answers with a redirect to whoever keeps the picture; fetch follows it.
+// profile-service answers with a redirect to the host that keeps the picture; fetch follows it.
 app.get('/users/:id/picture', async (request, response) => {
   const { picture } = await getJson(`${PROFILE_SERVICE_URL}/profiles/${request.params.id}/picture`)
   response.json({ caller: caller(), picture })
@@ -36,7 +36,7 @@ app.get('/users/:id/weather', async (_request, response) => {
   response.json({ caller: caller(), weather })
 })
 
-// Whoever works on the order does so later, in another process, and as whoever ordered.
+// The order is worked on later, in another process, and as the caller who ordered.
 app.post('/users/:id/orders', async (request, response) => {
   const { MessageId } = await produce('aws_sqs:orders', (headers) => {
     const attributes = Object.entries(headers).map(([name, value]) => [

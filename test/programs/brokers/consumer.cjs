@@ -1,4 +1,4 @@
-/** Consumes a queue, started inside a request of somebody else. Says who the handlers have run as whenever it is asked. */
+/** Consumes a queue, started inside a request of another caller. Reports as whom the handlers have run. */
 
 const { relay, decided } = require('./otel.cjs')
 const { getActiveCredential, runWithToken } = require('otel-token-relay')

@@ -1,4 +1,4 @@
-/** Sends messages to queues: as their callers, and as whoever wants to be somebody else. */
+/** Sends messages to queues: as their callers, and as an attacker who wants to be another caller. */
 
 const { propagation } = require('@opentelemetry/api')
 require('./otel.cjs')
@@ -38,7 +38,7 @@ async function hostile(broker, queue) {
     { authorization: good.authorization.replace('Sealed', 'Bearer') },
     {},
   ]
-  // Whoever attacks has no instrumentation that makes a new trace of it.
+  // An attacker has no instrumentation that makes a new trace of it.
   propagation.disable()
   for (const headers of attacks) await broker.raw(queue, `${subject} hostile`, headers)
   // Once is well: the second one is a replay.

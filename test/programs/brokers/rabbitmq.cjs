@@ -65,7 +65,7 @@ exports.connect = async (url) => {
         await declare(queue)
         await channel.prefetch(10)
         await channel.consume(queue, asCaller(channel, work, { ...options, onRejected: putAside }))
-        // What the broker itself puts aside: nobody has asked `onRejected`.
+        // What the broker itself puts aside: `onRejected` was not called.
         await declare(`${queue}-plain`)
         await channel.consume(`${queue}-plain`, asCaller(channel, work, options))
       }

@@ -1,4 +1,4 @@
-/** Publishes to topics of SNS as a caller, with so many attributes of its own, under the instrumentation of the AWS SDK. */
+/** Publishes to topics of SNS as a caller, with so many other attributes, under the instrumentation of the AWS SDK. */
 
 const { context, createTraceState, trace } = require('@opentelemetry/api')
 require('./otel.cjs')

@@ -8,7 +8,7 @@ const { BROKER, COUNT, PACE_MILLIS = '0', QUEUES, TOKENS, URL: url } = process.e
 const PATIENCE_MILLIS = 3_000
 const progress = { sent: 0, failures: 0 }
 
-/** Nobody knows what has become of a message that is not confirmed: it is sent again. */
+/** A message that is not confirmed may be lost, so it is sent again. */
 async function sendUntilConfirmed(broker, queue, token, text) {
   for (;;) {
     const send = runWithToken(token, () => broker.produce(queue, text)).then(() => true)

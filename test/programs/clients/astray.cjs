@@ -1,6 +1,6 @@
 /**
  * Calls that say one place and reach another: `url` is where they say they go, `process.env.ELSEWHERE` is an origin that
- * nobody named, and where they arrive.
+ * no rule names, and where they arrive.
  */
 
 const http = require('node:http')

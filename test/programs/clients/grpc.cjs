@@ -57,7 +57,7 @@ function via(kind, options) {
       const call = KINDS[kind](clientFor(target), target.pathname, metadata, (error) =>
         error ? reject(error) : resolve(),
       )
-      signal.addEventListener('abort', () => call.cancel())
+      signal?.addEventListener('abort', () => call.cancel())
     })
 }
 

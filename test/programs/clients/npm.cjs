@@ -60,6 +60,8 @@ const viaKy = async (url, { headers, signal, limited }) => {
     headers,
     signal,
     retry: { limit: 2, delay: () => 1 },
+    // Ten seconds by default, which a busy machine needs at times.
+    timeout: false,
     ...(limited ? { fetch: (input, init) => fetch(input, { ...init, dispatcher }) } : {}),
   })
   await response.text()

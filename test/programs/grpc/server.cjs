@@ -12,7 +12,7 @@ const clients = new Map()
 /** With a callback, as generated clients have it; all callers share one client per name. */
 function ask(name, callback) {
   if (!clients.has(name)) clients.set(name, new greeter.Greeter(name, grpc.credentials.createInsecure()))
-  clients.get(name).greet({ name }, (error) => callback(error ? 'nobody there' : `asked ${name}`))
+  clients.get(name).greet({ name }, (error) => callback(error ? 'no answer' : `asked ${name}`))
 }
 
 function greet(call, callback) {

@@ -1,4 +1,4 @@
-/** A process that was started for somebody: says whose work it does, from its environment and from messages. */
+/** A process that was started for a caller: says whose work it does, from its environment and from messages. */
 
 require('./relay.cjs')
 const { getActiveCredential } = require('otel-token-relay')

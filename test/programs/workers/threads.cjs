@@ -10,6 +10,8 @@ const { runWithToken } = require('otel-token-relay')
 const { handOver, runInWorker } = require('otel-token-relay/worker-threads')
 
 const RECEIVER = 'worker:thumbnails'
+// The machine may be slow: what is tested here is who opens it, not when.
+const SLOWLY = { maxAgeSeconds: 300 }
 const filename = join(__dirname, 'task.cjs')
 const tokens = Object.entries(JSON.parse(process.env.TOKENS))
 const [[, alice], [, bob]] = tokens
@@ -21,7 +23,7 @@ const outcome = (promise) =>
     ({ name, message, code, cause }) => ({ name, message, code, cause }),
   )
 
-/** All callers at once, each with one task after the other, and some work of nobody between them. */
+/** All callers at once, each with one task after the other, and some work without a caller between them. */
 async function honest(run) {
   const seen = { right: 0, wrong: 0, nobody: 0 }
   const each = async ([subject, token]) => {
@@ -49,16 +51,16 @@ async function errors(run) {
 
 async function pool() {
   const threads = new Piscina({ filename, minThreads: 2, maxThreads: 3, concurrentTasksPerWorker: 5 })
-  const run = (task, options) => runInWorker(RECEIVER, threads, task, options)
+  const run = (task, options) => runInWorker(RECEIVER, threads, task, { ...SLOWLY, ...options })
   const report = { ...(await honest(run)), ...(await errors(run)) }
   const span = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 }
   const traced = await runWithToken(alice, () =>
     context.with(trace.setSpanContext(context.active(), span), () => run({ pause: 1 })),
   )
   const other = await runWithToken(alice, () => outcome(run({}, { name: 'other' })))
-  const caller = await runWithToken(alice, () => handOver(RECEIVER))
+  const caller = await runWithToken(alice, () => handOver(RECEIVER, SLOWLY))
   const copies = await Promise.all(Array.from({ length: 12 }, () => outcome(threads.run({ caller, task: {} }))))
-  const posted = await runWithToken(bob, () => runInWorker(RECEIVER, threads, {}, { name: 'echo' }))
+  const posted = await runWithToken(bob, () => runInWorker(RECEIVER, threads, {}, { ...SLOWLY, name: 'echo' }))
   const opened = copies.filter(({ subject }) => subject !== undefined).length
   const refused = copies.find(({ message }) => message !== undefined)
   await threads.destroy()
@@ -68,19 +70,19 @@ async function pool() {
 async function threads() {
   const workers = [0, 1].map(() => new Worker(filename, { workerData: { mode: 'answer' } }))
   let turn = 0
-  const run = (task, options) => runInWorker(RECEIVER, workers[turn++ % 2], task, options)
+  const run = (task, options) => runInWorker(RECEIVER, workers[turn++ % 2], task, { ...SLOWLY, ...options })
   const report = { ...(await honest(run)), ...(await errors(run)) }
-  const caller = await runWithToken(alice, () => handOver(RECEIVER))
+  const caller = await runWithToken(alice, () => handOver(RECEIVER, SLOWLY))
   const fake = { run: (message) => runInWorkerRaw(workers[0], { ...message, caller }) }
-  await runInWorker(RECEIVER, fake, {})
-  const refused = await outcome(runInWorker(RECEIVER, fake, {}))
+  await runInWorker(RECEIVER, fake, {}, SLOWLY)
+  const refused = await outcome(runInWorker(RECEIVER, fake, {}, SLOWLY))
   const uncloneable = await outcome(run({ result: () => undefined }).then(() => 'cloned'))
   const aborted = await outcome(run({ pause: 60_000 }, { signal: AbortSignal.timeout(10) }))
   const buffer = new ArrayBuffer(8)
   const moved = await run({ result: buffer }, { transferList: [buffer] })
-  const lost = outcome(runInWorker(RECEIVER, workers[0], { pause: 1e9 }))
+  const lost = outcome(runInWorker(RECEIVER, workers[0], { pause: 1e9 }, SLOWLY))
   await workers[0].terminate()
-  const late = await outcome(runInWorker(RECEIVER, workers[0], {}))
+  const late = await outcome(runInWorker(RECEIVER, workers[0], {}, SLOWLY))
   await workers[1].terminate()
   return {
     ...report,
@@ -93,7 +95,7 @@ async function threads() {
   }
 }
 
-/** Posts what somebody has got hold of, as `runInWorker` posts its own. */
+/** Posts what an attacker has got hold of, as `runInWorker` posts its own. */
 function runInWorkerRaw(worker, message) {
   const { port1, port2 } = new MessageChannel()
   worker.postMessage({ ...message, answer: port2 }, [port2])
@@ -107,7 +109,7 @@ function runInWorkerRaw(worker, message) {
 }
 
 async function data() {
-  const caller = await runWithToken(alice, () => handOver(RECEIVER))
+  const caller = await runWithToken(alice, () => handOver(RECEIVER, SLOWLY))
   const start = async () => (await once(new Worker(filename, { workerData: { mode: 'data', caller } }), 'message'))[0]
   return { caller, first: await start(), second: await start() }
 }

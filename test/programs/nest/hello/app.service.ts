@@ -6,7 +6,7 @@ export class AppService {
     return 'Hello World!'
   }
 
-  /** A call to somebody else, as any service makes. */
+  /** A call to another service, as any service makes. */
   async getProfile(url: string): Promise<number> {
     const response = await fetch(url)
     return response.status

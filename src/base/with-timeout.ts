@@ -1,0 +1,17 @@
+/** Bounds how long work is waited for. The work itself goes on. */
+
+/**
+ * Resolves as `work` does, or rejects after `millis`. An answer that arrived while this process was busy is read before
+ * the time-out counts: timers run first after a long pause, so the rejection waits for two more turns of the event
+ * loop.
+ */
+export async function withTimeout<T>(millis: number, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const fail = (): void => reject(new Error('timeout'))
+  const timer = setTimeout(() => setImmediate(() => setImmediate(fail)), millis)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,88 @@
+/** The options `ingress`: how requests are let in. */
+
+import * as v from 'valibot'
+import type { IngressMode } from '../ingress/http/gate.ts'
+import { isPlainPath } from '../ingress/http/public-path.ts'
+import { aBoolean, group, oneOf, scopeList, secureUrl, text, variable } from './parts.ts'
+
+/** How requests are let in. */
+export interface IngressOptions {
+  /**
+   * `require` answers 401 to requests without a valid token. `optional` does so only if there is a bad token. `off`
+   * lets all requests pass unverified; then nothing is forwarded. If this option is given, the gate is in place from
+   * `createTokenRelay` on; if not, from the first read of `relay.instrumentation` on. Programs that use only adapters
+   * set `off`. Default `require`.
+   */
+  readonly mode?: IngressMode
+  /**
+   * Paths that are open without a token, such as `/health`. `/assets/*` opens everything below it, but neither
+   * `/assets` nor `/assets/`. Compared with the path as sent, without decoding: a path that would have to be decoded or
+   * normalized first is not public, nor is a request without one plain `Host`. Requests to these paths have no caller.
+   * Default: none.
+   */
+  readonly publicPaths?: readonly string[]
+  /**
+   * URL of this service's protected resource metadata, named in every `WWW-Authenticate` as `resource_metadata` (RFC
+   * 9728 §5.1): https, or http on the loopback interface. Default: where `protectedResource` is served, if it is.
+   */
+  readonly resourceMetadata?: string
+  /** Serves the protected resource metadata of this service (RFC 9728), in every mode. Default: not served. */
+  readonly protectedResource?: ProtectedResourceOptions
+  /**
+   * `true` lets CORS preflight requests pass without a token and without a caller: `OPTIONS` with `Origin` and
+   * `Access-Control-Request-Method`, without a body, upgrade or method override, which browsers send by themselves. It
+   * does not answer them: the application's code for `OPTIONS` runs. `false` answers 401. Default false.
+   */
+  readonly allowPreflight?: boolean
+}
+
+/** What this service publishes about itself at `/.well-known/oauth-protected-resource` (RFC 9728 §2 and §3). */
+export interface ProtectedResourceOptions {
+  /**
+   * The resource identifier: this service's URL as clients know it, without query or fragment. https, or http on the
+   * loopback interface. Its path is the end of the path of the metadata (RFC 9728 §3.1).
+   */
+  readonly resource: string
+  /** Scopes that clients may ask for, named in the metadata. Default: not published. */
+  readonly scopesSupported?: readonly string[]
+}
+
+const PLAIN_PATH =
+  'expected a path that starts with / and has no query, escape, parameter, dot segment or empty segment'
+const publicPath = v.pipe(text('expected a path such as /health'), v.check(isPlainPath, PLAIN_PATH))
+// RFC 9728 §1.2: a fragment is not allowed, a query should not be there.
+const RESOURCE = 'required: the https URL of this service, or http on the loopback interface, without a query'
+
+export const ingressSchema = group({
+  mode: v.pipe(
+    v.optional(oneOf('require', 'optional', 'off'), 'require'),
+    variable('TOKEN_RELAY_INGRESS_MODE', 'text'),
+  ),
+  publicPaths: v.pipe(
+    v.optional(v.array(publicPath, 'expected a list of paths'), []),
+    variable('TOKEN_RELAY_INGRESS_PUBLIC_PATHS', 'list'),
+  ),
+  resourceMetadata: v.pipe(
+    v.optional(
+      v.pipe(
+        secureUrl(),
+        v.transform((url) => new URL(url).href),
+      ),
+    ),
+    variable('TOKEN_RELAY_INGRESS_RESOURCE_METADATA', 'text'),
+  ),
+  protectedResource: v.optional(
+    group({
+      resource: v.pipe(
+        secureUrl(RESOURCE),
+        v.check((url) => !url.includes('?'), RESOURCE),
+        variable('TOKEN_RELAY_INGRESS_PROTECTED_RESOURCE_RESOURCE', 'text'),
+      ),
+      scopesSupported: v.pipe(
+        v.optional(scopeList()),
+        variable('TOKEN_RELAY_INGRESS_PROTECTED_RESOURCE_SCOPES_SUPPORTED', 'list'),
+      ),
+    }),
+  ),
+  allowPreflight: v.pipe(v.optional(aBoolean(), false), variable('TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT', 'boolean')),
+})

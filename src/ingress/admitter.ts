@@ -1,0 +1,146 @@
+/** Decides whether a request is admitted, and how it is answered if not: what all adapters share. */
+
+import type { EventEmitter } from 'node:events'
+import type { IncomingHttpHeaders } from 'node:http'
+import { context, trace } from '@opentelemetry/api'
+import { ownProperty } from '../base/own-property.ts'
+import { Caller } from '../context/caller.ts'
+import { ensureContextManager } from '../context/context-manager.ts'
+import { callerOf } from '../context/credential-context.ts'
+import type { RelayPropagator } from '../propagation/propagator.ts'
+import { recordOnSpan } from '../telemetry/record.ts'
+import type { Answer } from '../token/challenge.ts'
+import { answerFor } from '../token/challenge.ts'
+import type { TokenError } from '../token/errors.ts'
+import { InsufficientScopeError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import { missingScopes } from '../token/scopes.ts'
+import type { VerifiedCredential } from '../token/verified-credential.ts'
+import type { Admit, Entrance, Outcome } from './admission.ts'
+import { runInCallerContext } from './http/caller-context.ts'
+
+/** A request as far as its admission depends on it. */
+export interface AdmissionRequest {
+  /** Its header fields, by their names in lower case. The same object for the same request, if there is one. */
+  readonly headers: IncomingHttpHeaders
+  /** Every field line as received, name and value alternating, if the server keeps them. */
+  readonly rawHeaders?: readonly string[]
+  /** Objects whose listeners run as the caller: request and response of Node. Default: none. */
+  readonly emitters?: readonly EventEmitter[]
+  /** Emits `close` when the request is over: the response of Node. Default: it never is. */
+  readonly lifetime?: EventEmitter
+}
+
+/** `require`: no request without a valid token. `optional`: none is fine, a bad one is not. */
+type AdmissionMode = 'require' | 'optional'
+
+/** Which requests adapters admit. */
+export interface AdmissionOptions {
+  /** `require`: no request without a valid token. `optional`: none is fine, a bad one is not. Default `require`. */
+  readonly mode?: AdmissionMode
+}
+
+/** The request may pass. */
+export interface Admitted {
+  readonly admitted: true
+  /** The caller's credential. `undefined` if there is no token and the mode is `optional`. */
+  readonly credential: VerifiedCredential | undefined
+  /** Runs `fn` and all that it starts as the caller. Returns what `fn` returns. */
+  run<T>(fn: () => T): T
+}
+
+/** The request has to be answered with `answer`. */
+export interface Refused {
+  readonly admitted: false
+  readonly error: TokenError
+  /** Status, fields and body (RFC 6750 §3). */
+  readonly answer: Answer
+}
+
+export type Admission = Admitted | Refused
+
+/** What adapters ask of a relay. */
+export interface Admitter {
+  /**
+   * Decides whether a request is admitted. Verifies its token, unless the gate has done so already. Answers at once if
+   * nothing has to be waited for; never throws and never rejects.
+   */
+  admit(request: AdmissionRequest, options?: AdmissionOptions): Admission | Promise<Admission>
+  /** Refuses a caller whose token lacks one of `scopes`; `undefined` if it has all. */
+  checkScopes(credential: VerifiedCredential | undefined, scopes: readonly string[]): Refused | undefined
+}
+
+/** What an {@link Admitter} does for adapters without a request. */
+export interface ActiveAdmitter extends Admitter {
+  /** Decides whether the caller of the active context is admitted now. */
+  admitActive(options?: AdmissionOptions): Admission | Promise<Admission>
+}
+
+export interface AdmitterOptions {
+  readonly propagator: RelayPropagator
+  readonly admit: Admit
+  /** URL that challenges name as `resource_metadata`. */
+  readonly resourceMetadata: string | undefined
+}
+
+/** What requests have to bring, by mode. */
+export const ENTRANCES: Readonly<Record<AdmissionMode, Entrance>> = {
+  require: { requireToken: true, onSpan: true, prepare: true },
+  optional: { requireToken: false, onSpan: true, prepare: true },
+}
+
+export function createAdmitter({ propagator, admit, resourceMetadata }: AdmitterOptions): ActiveAdmitter {
+  function refuse(error: TokenError, credential?: VerifiedCredential): Refused {
+    recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.rejected', code: error.code, credential })
+    return { admitted: false, error, answer: answerFor(error, resourceMetadata) }
+  }
+
+  function admitAs(caller: Caller, mode: AdmissionMode, run: Admitted['run']): Admission | Promise<Admission> {
+    const complete = (outcome: Outcome): Admission =>
+      outcome.admitted
+        ? { admitted: true, credential: outcome.credential, run }
+        : { ...outcome, answer: answerFor(outcome.error, resourceMetadata) }
+    const outcome = admit(caller, ENTRANCES[mode])
+    return outcome instanceof Promise ? outcome.then(complete) : complete(outcome)
+  }
+
+  function admitRequest(request: AdmissionRequest, mode: AdmissionMode): Admission | Promise<Admission> {
+    ensureContextManager()
+    const caller = callerFromGate(request, propagator) ?? propagator.callerOfRequest(request)
+    const { emitters = [], lifetime } = request
+    // Before anything is waited for: the client may be gone by then.
+    if (lifetime !== undefined) caller.trackRequest(lifetime)
+    return admitAs(caller, mode, (fn) => runInCallerContext(caller, emitters, fn))
+  }
+
+  return {
+    admit(request, options) {
+      try {
+        return admitRequest(request, modeOf(options))
+      } catch {
+        // Not a request: nothing says who is calling.
+        return refuse(new UndecidedError('ERR_TOKEN_UNDECIDED'))
+      }
+    },
+    admitActive(options) {
+      const caller = callerOf(context.active()) ?? Caller.fromHeader({ kind: 'none' })
+      return admitAs(caller, modeOf(options), (fn) => fn())
+    },
+    checkScopes(credential, scopes) {
+      if (credential === undefined) return refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
+      return missingScopes(credential, scopes).length === 0
+        ? undefined
+        : refuse(new InsufficientScopeError(scopes), credential)
+    },
+  }
+}
+
+/** Anything that is not the word `optional` asks for a token. */
+function modeOf(options: AdmissionOptions | undefined): AdmissionMode {
+  return options !== undefined && ownProperty({ ...options }, 'mode') === 'optional' ? 'optional' : 'require'
+}
+
+/** The metadata of a gRPC call is another object than the headers that the gate has seen. */
+function callerFromGate({ headers, rawHeaders }: AdmissionRequest, propagator: RelayPropagator): Caller | undefined {
+  const isApart = rawHeaders === undefined && !propagator.hasExtracted(headers, headers.authorization)
+  return isApart ? propagator.activeCallerFor(headers.authorization) : undefined
+}

@@ -1,0 +1,150 @@
+/** The ingress gate: a request waits here until its token is verified, and ends here if it is not. */
+
+import { context, trace } from '@opentelemetry/api'
+import { createObjectMetadata } from '../../base/object-metadata.ts'
+import type { Caller } from '../../context/caller.ts'
+import { ensureContextManager } from '../../context/context-manager.ts'
+import { callerOf } from '../../context/credential-context.ts'
+import type { RelayPropagator } from '../../propagation/propagator.ts'
+import { copyToSpan } from '../../telemetry/record.ts'
+import { rememberSpanOf } from '../../telemetry/span-links.ts'
+import { answerFor } from '../../token/challenge.ts'
+import { UndecidedError } from '../../token/errors.ts'
+import type { Interceptor } from '../active-relay.ts'
+import type { Admit, Outcome } from '../admission.ts'
+import { ENTRANCES } from '../admitter.ts'
+import { runInCallerContext } from './caller-context.ts'
+import type { Incoming } from './incoming.ts'
+import { incomingOf, refuseRequest } from './incoming.ts'
+import { compilePublicPaths, isPlainAuthority } from './public-path.ts'
+import type { ResourceMetadata } from './resource-metadata.ts'
+
+/**
+ * `require`: no request without a valid token. `optional`: none is fine, a bad one is not. `off`: the gate stands open.
+ */
+export type IngressMode = 'require' | 'optional' | 'off'
+
+export interface GateOptions {
+  readonly mode: IngressMode
+  readonly publicPaths: readonly string[]
+  readonly allowPreflight: boolean
+  /** Served on its path. */
+  readonly metadata: ResourceMetadata | undefined
+  readonly propagator: RelayPropagator
+  readonly admit: Admit
+  /** URL that challenges name as `resource_metadata`. */
+  readonly resourceMetadata: string | undefined
+  /** Whether the relay has not been shut down. */
+  readonly isActive: () => boolean
+}
+
+/** The callers of requests that have passed, this relay or one before it. */
+const passedRequests = createObjectMetadata<Caller>()
+/** Those that passed before there was a span that says so. */
+const withoutSpan = new WeakSet<Caller>()
+
+export function hasPassed(incoming: Incoming): boolean {
+  return passedRequests.get(incoming.requestIdentity) !== undefined
+}
+
+/** A request in front of the gate. */
+interface WaitingRequest {
+  readonly event: string
+  readonly incoming: Incoming
+  readonly caller: Caller
+  readonly proceed: () => void
+}
+
+export function createGate(options: GateOptions): Interceptor {
+  const { mode, metadata, propagator, admit, resourceMetadata, isActive } = options
+  const entrance = ENTRANCES[mode === 'optional' ? 'optional' : 'require']
+  const isPublic = compilePublicRequests(options)
+
+  function admitRequest(request: WaitingRequest): void {
+    const { event, incoming, caller } = request
+    if (isPublic(event, incoming)) return passRequest(request)
+    const outcome = admit(caller, entrance)
+    if (!(outcome instanceof Promise)) return finish(request, outcome)
+    const stopIgnoring = incoming.ignoreErrors()
+    outcome
+      .then((decided) => {
+        stopIgnoring()
+        finish(request, decided)
+      })
+      .catch(rethrow)
+  }
+
+  function finish(request: WaitingRequest, outcome: Outcome): void {
+    // The relay may have been shut down while the request was waiting: it admits no one any more.
+    const error = !outcome.admitted ? outcome.error : isActive() ? undefined : new UndecidedError('ERR_TOKEN_UNDECIDED')
+    if (error !== undefined) refuseRequest(request.event, request.incoming, answerFor(error, resourceMetadata))
+    else if (!request.incoming.isGone()) passRequest(request)
+  }
+
+  return (event, args, proceed) => {
+    const incoming = incomingOf(event, args)
+    // The HTTP/2 compatibility layer turns a `stream` that has passed into a `request`.
+    const before = passedRequests.get(incoming.requestIdentity)
+    if (before !== undefined) return passAgain(before, incoming, proceed)
+    const described = metadata?.answerTo(incoming.method, incoming.target)
+    if (described !== undefined) return refuseRequest(event, incoming, described)
+    if (mode === 'off') return proceed()
+
+    ensureContextManager()
+    const caller = propagator.callerOfRequest(incoming)
+    caller.trackRequest(incoming.lifetime)
+    runInCallerContext(caller, incoming.emitters, () => admitRequest({ event, incoming, caller, proceed }))
+  }
+}
+
+function passRequest({ incoming, caller, proceed }: WaitingRequest): void {
+  passedRequests.set(incoming.requestIdentity, caller)
+  if (trace.getActiveSpan() === undefined) withoutSpan.add(caller)
+  proceed()
+}
+
+type IsPublic = (event: string, incoming: Incoming) => boolean
+
+function compilePublicRequests({ publicPaths, allowPreflight }: GateOptions): IsPublic {
+  const isPublicPath = compilePublicPaths(publicPaths)
+  return (event, incoming) =>
+    (isPublicPath(incoming.target) && isPlainAuthority(incoming.authorities)) ||
+    (allowPreflight && isPreflight(event, incoming))
+}
+
+/**
+ * Passes a request that has passed before a tracer saw it, at a server that replaces its `emit`: the tracer has entered
+ * the context that it has extracted, in which there need not be the caller, and its span does not say who that is.
+ */
+function passAgain(caller: Caller, incoming: Incoming, proceed: () => void): void {
+  const span = withoutSpan.has(caller) ? trace.getActiveSpan() : undefined
+  const { state } = caller
+  if (span !== undefined && state.status === 'verified') {
+    withoutSpan.delete(caller)
+    copyToSpan(span, { name: 'auth.token.verified', credential: state.credential })
+    rememberSpanOf(state.credential, span)
+  }
+  if (callerOf(context.active()) === caller || state.status === 'absent') proceed()
+  else runInCallerContext(caller, incoming.emitters, proceed)
+}
+
+/**
+ * Fields that no preflight request has: of another protocol, and what makes some servers read another method out of it.
+ */
+const NOT_IN_PREFLIGHT = ['expect', 'upgrade', 'x-http-method', 'x-http-method-override', 'x-method-override']
+
+/** A CORS preflight request (Fetch standard §4.8): browsers send it without credentials, whatever the request has. */
+function isPreflight(event: string, { method, headers, hasBody }: Incoming): boolean {
+  // Never an upgrade, a tunnel, or an expectation.
+  if (method !== 'OPTIONS' || (event !== 'request' && event !== 'stream')) return false
+  const asks = Boolean(headers.origin) && Boolean(headers['access-control-request-method'])
+  if (!asks || hasBody || /\bupgrade\b/i.test(headers.connection ?? '')) return false
+  return NOT_IN_PREFLIGHT.every((name) => headers[name] === undefined)
+}
+
+/** An error of the application's listener goes to the process, as it would without a gate. */
+function rethrow(error: unknown): void {
+  process.nextTick(() => {
+    throw error
+  })
+}

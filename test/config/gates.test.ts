@@ -1,0 +1,74 @@
+/** Bad values of the options that say how requests are let in and sent on. */
+
+import { expect, it } from 'vitest'
+import { parseOptions } from '../../src/config/options.ts'
+
+const MARKER = 'm4rk3r'
+const METADATA = 'expected an https URL, or http on the loopback interface'
+const RESOURCE = 'required: the https URL of this service, or http on the loopback interface, without a query'
+const BYTES = 'expected 256 to 1048576 bytes'
+
+const GOOD = { issuers: [{ issuer: 'https://id.example', audience: 'a' }] }
+const ingress = (value: object): object => ({ ...GOOD, ingress: value })
+const rule = (value: object): object => ({ ...GOOD, destinations: [{ to: 'https://a.example', ...value }] })
+const resource = (value: unknown): object => ingress({ protectedResource: { resource: value } })
+
+it.each<readonly [string, string, object]>([
+  ['ingress.resourceMetadata', METADATA, ingress({ resourceMetadata: `http://${MARKER}` })],
+  ['ingress.resourceMetadata', METADATA, ingress({ resourceMetadata: MARKER })],
+  ['ingress.resourceMetadata', METADATA, ingress({ resourceMetadata: `https://${MARKER}@a.example` })],
+  ['ingress.protectedResource', 'expected an object', ingress({ protectedResource: MARKER })],
+  ['ingress.protectedResource.resource', RESOURCE, ingress({ protectedResource: {} })],
+  ['ingress.protectedResource.resource', RESOURCE, resource(`http://${MARKER}.example`)],
+  ['ingress.protectedResource.resource', RESOURCE, resource(MARKER)],
+  ['ingress.protectedResource.resource', RESOURCE, resource(`https://a.example/#${MARKER}`)],
+  ['ingress.protectedResource.resource', RESOURCE, resource(`https://a.example/?${MARKER}`)],
+  ['ingress.protectedResource.resource', RESOURCE, resource(`https://${MARKER}@a.example/`)],
+  [
+    'ingress.protectedResource.scopesSupported[0]',
+    'expected a list of scopes',
+    ingress({ protectedResource: { resource: 'https://a.example', scopesSupported: [`"${MARKER}`] } }),
+  ],
+  [
+    'ingress.protectedResource.scopes',
+    'is not an option',
+    ingress({ protectedResource: { resource: 'https://a.example', scopes: [MARKER] } }),
+  ],
+  ['ingress.allowPreflight', 'expected true or false', ingress({ allowPreflight: MARKER })],
+  ['ingress.allowPreflight', 'expected true or false', ingress({ allowPreflight: 1 })],
+  ['egress.mode', 'expected enforce or report', { ...GOOD, egress: { mode: MARKER } }],
+  ['egress.detector', 'expected off or warn', { ...GOOD, egress: { detector: MARKER } }],
+  ['egress', 'expected an object', { ...GOOD, egress: MARKER }],
+  ['destinations[0].detached', 'expected withhold or allow', rule({ detached: MARKER })],
+  ['destinations[0].detached', 'expected withhold or allow', rule({ detached: true })],
+  ['destinations[0].maxHeaderBytes', BYTES, rule({ maxHeaderBytes: 255 })],
+  ['destinations[0].maxHeaderBytes', BYTES, rule({ maxHeaderBytes: 1_048_577 })],
+  ['destinations[0].maxHeaderBytes', BYTES, rule({ maxHeaderBytes: 1_000.5 })],
+  ['destinations[0].maxHeaderBytes', BYTES, rule({ maxHeaderBytes: '16384' })],
+])('%s: %s', (path, problem, options) => {
+  let error: unknown
+  try {
+    parseOptions(options)
+  } catch (thrown) {
+    error = thrown
+  }
+  expect(error).toMatchObject({ code: 'ERR_RELAY_OPTION', name: 'TypeError', path, problem })
+  expect(String(error)).not.toContain(MARKER)
+})
+
+it('nothing is added by a polluted Object.prototype [H15]', () => {
+  const prototype = Object.prototype as unknown as Record<string, unknown>
+  const names = ['scopesSupported', 'allowPreflight', 'detached', 'maxHeaderBytes', 'protectedResource', 'egress']
+  const expected = parseOptions({ ...rule({}), ...resource('https://a.example') })
+  for (const name of names) prototype[name] = name === 'allowPreflight' ? true : { mode: 'report' }
+  try {
+    const settings = parseOptions({ ...rule({}), ...resource('https://a.example') })
+    expect(settings.ingress.protectedResource?.scopesSupported).toBeUndefined()
+    expect(settings.ingress.allowPreflight).toBe(expected.ingress.allowPreflight)
+    expect(settings.egress).toEqual(expected.egress)
+    expect(settings.rules[0]?.detached).toBe('withhold')
+    expect(settings.rules[0]?.maxHeaderBytes).toBe(16_384)
+  } finally {
+    for (const name of names) delete prototype[name]
+  }
+})
