@@ -72,13 +72,14 @@ function body(request) {
 
 async function answer(request, response, overrides) {
   const { pathname, searchParams } = new URL(request.url, 'http://service')
-  handled.push(pathname)
+  handled.push(request.url)
   const result =
     pathname === '/body' ? await body(request) : pathname === '/call' ? await call(searchParams, overrides) : whoami()
   response.setHeader('content-type', 'application/json')
   response.end(JSON.stringify(result))
 }
 
+/** The targets that a handler saw, since they were last asked for. */
 const handled = []
 
 /** Idle connections stay open: a test on a busy machine may write on one just when Node closes it. */

@@ -16,36 +16,35 @@ async function main() {
   }
 
   const upgrade = http.createServer(answer)
-  upgrade.on('upgrade', (_request, socket, head) => {
-    handled.push('upgrade')
+  upgrade.on('upgrade', (request, socket, head) => {
+    handled.push(request.url)
     socket.on('error', () => {})
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n${text()} head=${head}`,
     )
     socket.on('data', (data) => socket.end(` echo=${data} ${text()}`))
   })
-  upgrade.on('connect', (_request, socket) => {
-    handled.push('connect')
+  upgrade.on('connect', (request, socket) => {
+    handled.push(request.url)
     socket.end(`HTTP/1.1 200 OK\r\n\r\n${text()}`)
   })
   await listen(upgrade, 'upgrade')
 
   const continuing = http.createServer(answer)
   continuing.on('checkContinue', (request, response) => {
-    handled.push('checkContinue')
     response.writeContinue()
     answer(request, response)
   })
-  continuing.on('checkExpectation', (_request, response) => {
-    handled.push('checkExpectation')
+  continuing.on('checkExpectation', (request, response) => {
+    handled.push(request.url)
     response.end(text())
   })
   await listen(continuing, 'continuing')
 
   await listen(http2.createServer(answer), 'http2')
   const core = http2.createServer()
-  core.on('stream', (stream) => {
-    handled.push('stream')
+  core.on('stream', (stream, headers) => {
+    handled.push(headers[':path'])
     let length = 0
     stream.on('data', (chunk) => {
       length += chunk.length
@@ -57,8 +56,8 @@ async function main() {
 
   const sessions = http2.createServer()
   sessions.on('session', (session) => {
-    session.on('stream', (stream) => {
-      handled.push('session stream')
+    session.on('stream', (stream, headers) => {
+      handled.push(headers[':path'])
       stream.respond({ ':status': 200 })
       stream.end(`${text()} 100000`)
     })
