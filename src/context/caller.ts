@@ -5,6 +5,8 @@ import type { Presented } from '../token/bearer.ts'
 import type { UnverifiedCredential } from '../token/credential.ts'
 import type { TokenError } from '../token/errors.ts'
 import { SealError, TokenRejectedError } from '../token/errors.ts'
+import type { RefusalDetail } from '../token/refusal-detail.ts'
+import { withDetail } from '../token/refusal-detail.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { CredentialSource, RenewalOptions } from './renewal.ts'
 import { Renewal } from './renewal.ts'
@@ -37,6 +39,9 @@ export type CallerState =
   | { readonly status: 'verified'; readonly credential: VerifiedCredential }
   | { readonly status: 'rejected'; readonly error: TokenError }
 
+const NOT_ONE_TOKEN: RefusalDetail = { found: 'Authorization is not the word Bearer and one token' }
+const TOO_LARGE: RefusalDetail = { found: 'it is too large', expected: 'every issuers[].maxTokenBytes is less' }
+
 /**
  * Why an object that changes, and not a value: OpenTelemetry binds request and response to the context of the
  * extraction, so a value that were set after the verification would be missing in every listener of the body.
@@ -63,9 +68,9 @@ export class Caller {
       case 'none':
         return new Caller({ status: 'absent' })
       case 'malformed':
-        return Caller.rejected(new TokenRejectedError('ERR_TOKEN_REQUEST'))
+        return Caller.rejected(withDetail(new TokenRejectedError('ERR_TOKEN_REQUEST'), NOT_ONE_TOKEN))
       case 'too_large':
-        return Caller.rejected(new TokenRejectedError('ERR_TOKEN_TOO_LARGE'))
+        return Caller.rejected(withDetail(new TokenRejectedError('ERR_TOKEN_TOO_LARGE'), TOO_LARGE))
       case 'token':
         return Caller.unverified(presented.credential)
     }

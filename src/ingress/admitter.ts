@@ -13,6 +13,7 @@ import type { Answer } from '../token/challenge.ts'
 import { answerFor } from '../token/challenge.ts'
 import type { TokenError } from '../token/errors.ts'
 import { InsufficientScopeError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import { quote, withDetail } from '../token/refusal-detail.ts'
 import { missingScopes } from '../token/scopes.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Admit, Entrance, Outcome } from './admission.ts'
@@ -127,9 +128,10 @@ export function createAdmitter({ propagator, admit, resourceMetadata }: Admitter
     },
     checkScopes(credential, scopes) {
       if (credential === undefined) return refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
-      return missingScopes(credential, scopes).length === 0
-        ? undefined
-        : refuse(new InsufficientScopeError(scopes), credential)
+      const missing = missingScopes(credential, scopes)
+      if (missing.length === 0) return undefined
+      const detail = { found: `it lacks ${quote(missing)}`, expected: `the route requires ${quote(scopes)}` }
+      return refuse(withDetail(new InsufficientScopeError(scopes), detail), credential)
     },
   }
 }

@@ -18,6 +18,7 @@ import { recordOnSpan } from '../telemetry/record.ts'
 import type { FindPresented, Presented } from '../token/bearer.ts'
 import { readBearer, writeBearer } from '../token/bearer.ts'
 import { TokenRejectedError } from '../token/errors.ts'
+import { withDetail } from '../token/refusal-detail.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
 import {
   AUTHORIZATION,
@@ -127,7 +128,7 @@ class CallerPropagator implements RelayPropagator {
     const caller = known?.authorization === authorization ? known?.caller : undefined
     const found = caller ?? this.#extractCaller(headers, authorization)
     // `headers` shows the first of two lines; a client that sent two may have had the other one checked.
-    if (authorizationLines(rawHeaders) > 1) found.reject(new TokenRejectedError('ERR_TOKEN_REQUEST'))
+    if (authorizationLines(rawHeaders) > 1) found.reject(createTwoLinesError())
     return found
   }
 
@@ -228,6 +229,10 @@ function obstacleIn(carrier: object, target: Target): WithholdReason | undefined
 
 function isHttp(target: { readonly kind: string; readonly scheme?: string }): boolean {
   return target.kind === 'network' && (target.scheme === 'http' || target.scheme === 'https')
+}
+
+function createTwoLinesError(): TokenRejectedError {
+  return withDetail(new TokenRejectedError('ERR_TOKEN_REQUEST'), { found: 'there are several Authorization lines' })
 }
 
 function authorizationLines(rawHeaders: readonly string[]): number {

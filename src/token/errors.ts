@@ -1,5 +1,7 @@
 /** Token errors: one stable code for each cause of a refusal and for each reason why no decision is possible. */
 
+import { detailOf, withDetail } from './refusal-detail.ts'
+
 /** The HTTP status, the RFC 6750 §3.1 error and the constant message of a code. */
 interface Meaning {
   readonly status: 400 | 401 | 403 | 502 | 503
@@ -245,6 +247,10 @@ export function asTokenError(error: unknown): TokenError {
  * Returns a copy of `error` for another request that waits for the same result: errors carry stacks and can be changed.
  */
 export function cloneError(error: TokenError): TokenError {
+  return withDetail(copyOf(error), detailOf(error))
+}
+
+function copyOf(error: TokenError): TokenError {
   if (error instanceof UndecidedError) return new UndecidedError(error.code as UndecidedCode, error.retryAfterSeconds)
   if (error instanceof InsufficientScopeError) return new InsufficientScopeError(error.requiredScopes)
   if (error instanceof ExchangeError) return new ExchangeError(error.code as ExchangeCode)

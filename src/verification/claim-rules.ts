@@ -2,11 +2,13 @@
 
 import { ownProperty } from '../base/own-property.ts'
 import { MAX_ACTORS } from '../token/actors.ts'
-import type { TokenRejectedCode } from '../token/errors.ts'
+import { quote } from '../token/refusal-detail.ts'
 import type { Claims } from '../token/verified-credential.ts'
 import type { ClaimPolicy } from './issuer.ts'
+import type { Refusal } from './refusal.ts'
+import { describeDuration } from './refusal.ts'
 
-type ClaimCheck = (claims: Claims, issuer: ClaimPolicy, now: number) => TokenRejectedCode | undefined
+type ClaimCheck = (claims: Claims, issuer: ClaimPolicy, now: number) => Refusal | undefined
 
 /** When a token is good: in seconds since the epoch, clock tolerance included. */
 export interface Validity {
@@ -14,15 +16,11 @@ export interface Validity {
   readonly until: number
 }
 
-/** Returns the code to reject with, or `undefined` if the claims are acceptable `now`, in seconds since the epoch. */
-export function checkClaims(
-  claims: Claims,
-  issuer: ClaimPolicy,
-  now = Date.now() / 1000,
-): TokenRejectedCode | undefined {
+/** Returns why the claims are refused, or `undefined` if they are acceptable `now`, in seconds since the epoch. */
+export function checkClaims(claims: Claims, issuer: ClaimPolicy, now = Date.now() / 1000): Refusal | undefined {
   for (const rule of RULES) {
-    const code = rule(claims, issuer, now)
-    if (code !== undefined) return code
+    const refusal = rule(claims, issuer, now)
+    if (refusal !== undefined) return refusal
   }
   return undefined
 }
@@ -43,17 +41,31 @@ export function validityOf(claims: Claims, issuer: ClaimPolicy): Validity {
 const LATEST_DATE = 2 ** 40
 
 /** The claims that later rules compute with must be present and have the right type: they rely on it. */
-const checkTypes: ClaimCheck = (claims, { requiredClaims, audience, maxTokenAgeSeconds, maxLifetimeSeconds }) => {
-  for (const name of requiredClaims) if (lacks(claims, name)) return 'ERR_TOKEN_CLAIM'
-  if (audience !== null && lacks(claims, 'aud')) return 'ERR_TOKEN_CLAIM'
-  if (maxTokenAgeSeconds !== undefined && lacks(claims, 'iat')) return 'ERR_TOKEN_CLAIM'
-  if (maxLifetimeSeconds !== undefined && (lacks(claims, 'iat') || lacks(claims, 'exp'))) return 'ERR_TOKEN_CLAIM'
+const checkTypes: ClaimCheck = (claims, policy) => {
+  const absent = absentClaim(claims, policy)
+  if (absent !== undefined) return { code: 'ERR_TOKEN_CLAIM', ...absent }
   // NumericDates (RFC 7519 §2) that are dates. `1e999` is JSON, and parses to Infinity.
-  const areDates =
-    isDate(ownProperty(claims, 'iat')) && isDate(ownProperty(claims, 'nbf')) && isDate(ownProperty(claims, 'exp'))
-  const areNames =
-    isName(ownProperty(claims, 'sub')) && isName(ownProperty(claims, 'jti')) && isName(ownProperty(claims, 'sid'))
-  return areDates && areNames ? undefined : 'ERR_TOKEN_CLAIM'
+  const date = DATES.find((name) => !isDate(ownProperty(claims, name)))
+  if (date !== undefined) return { code: 'ERR_TOKEN_CLAIM', found: `${date} is not a date` }
+  const name = NAMES.find((each) => !isName(ownProperty(claims, each)))
+  return name === undefined ? undefined : { code: 'ERR_TOKEN_CLAIM', found: `${name} is not a text, or empty` }
+}
+
+const DATES = ['iat', 'nbf', 'exp']
+const NAMES = ['sub', 'jti', 'sid']
+
+function absentClaim(claims: Claims, policy: ClaimPolicy): Pick<Refusal, 'found' | 'option'> | undefined {
+  const { requiredClaims, audience, maxTokenAgeSeconds, maxLifetimeSeconds } = policy
+  const required = requiredClaims.find((name) => lacks(claims, name))
+  if (required !== undefined) return { found: `${required} is absent`, option: 'requiredClaims has it' }
+  if (audience !== null && lacks(claims, 'aud')) {
+    return { found: 'aud is absent', option: `audience accepts ${quote(audience)}` }
+  }
+  if (maxTokenAgeSeconds !== undefined && lacks(claims, 'iat')) {
+    return { found: 'iat is absent', option: 'maxTokenAgeSeconds needs it' }
+  }
+  const date = maxLifetimeSeconds === undefined ? undefined : ['iat', 'exp'].find((name) => lacks(claims, name))
+  return date === undefined ? undefined : { found: `${date} is absent`, option: 'maxLifetimeSeconds needs it' }
 }
 
 function lacks(claims: Claims, name: string): boolean {
@@ -76,27 +88,53 @@ const checkAudience: ClaimCheck = (claims, { audience }) => {
   const aud = ownProperty(claims, 'aud')
   if (typeof aud === 'string' && audience?.includes(aud)) return undefined
   const values: readonly unknown[] = Array.isArray(aud) ? aud : aud === undefined ? [] : [aud]
-  if (!values.every((value) => typeof value === 'string')) return 'ERR_TOKEN_AUDIENCE'
+  if (!values.every((value) => typeof value === 'string')) {
+    return { code: 'ERR_TOKEN_AUDIENCE', found: 'aud is not a text, or a list of texts' }
+  }
   // One of several audiences is enough (RFC 7519 §4.1.3); each is compared to the letter.
-  return audience === null || values.some((value) => audience.includes(value as string))
-    ? undefined
-    : 'ERR_TOKEN_AUDIENCE'
+  if (audience === null || values.some((value) => audience.includes(value as string))) return undefined
+  const found = `aud is ${values.length === 1 ? 'another value' : `${values.length} other values`}`
+  return { code: 'ERR_TOKEN_AUDIENCE', found, option: `audience accepts ${quote(audience)}` }
 }
 
 const checkDates: ClaimCheck = (claims, { clockToleranceSeconds: tolerance, maxTokenAgeSeconds }, now) => {
   const [issued = 0, notBefore = 0, expires = Number.POSITIVE_INFINITY] = datesOf(claims)
-  if (expires + tolerance <= now) return 'ERR_TOKEN_EXPIRED'
-  if (Math.max(issued, notBefore) > now + tolerance) return 'ERR_TOKEN_NOT_YET_VALID'
+  if (expires + tolerance <= now) {
+    const note = `${describeDuration(now - expires)} ago`
+    return { code: 'ERR_TOKEN_EXPIRED', found: 'exp has passed', option: `clockToleranceSeconds is ${tolerance}`, note }
+  }
+  if (Math.max(issued, notBefore) > now + tolerance) return tooEarly({ issued, notBefore, now, tolerance })
   // No issuer makes a token that ends before it begins, whatever the tolerance allows.
-  if (Math.max(issued, notBefore) > expires + tolerance) return 'ERR_TOKEN_CLAIM'
-  if (maxTokenAgeSeconds === undefined) return undefined
-  return now - issued - tolerance > maxTokenAgeSeconds ? 'ERR_TOKEN_TOO_OLD' : undefined
+  if (Math.max(issued, notBefore) > expires + tolerance) {
+    return { code: 'ERR_TOKEN_CLAIM', found: 'exp is before iat or nbf' }
+  }
+  if (maxTokenAgeSeconds === undefined || now - issued - tolerance <= maxTokenAgeSeconds) return undefined
+  const note = `${describeDuration(now - issued)} ago`
+  const option = `maxTokenAgeSeconds is ${maxTokenAgeSeconds}`
+  return { code: 'ERR_TOKEN_TOO_OLD', found: 'iat is too early', option, note }
+}
+
+interface Early {
+  readonly issued: number
+  readonly notBefore: number
+  readonly now: number
+  readonly tolerance: number
+}
+
+/** A token from the future usually shows that a clock is wrong. */
+function tooEarly({ issued, notBefore, now, tolerance }: Early): Refusal {
+  const found = `${issued > notBefore ? 'iat' : 'nbf'} is in the future`
+  const note = `by ${describeDuration(Math.max(issued, notBefore) - now)}; compare the clocks of issuer and service`
+  return { code: 'ERR_TOKEN_NOT_YET_VALID', found, option: `clockToleranceSeconds is ${tolerance}`, note }
 }
 
 const checkLifetime: ClaimCheck = (claims, { maxLifetimeSeconds }) => {
   if (maxLifetimeSeconds === undefined) return undefined
   const [issued = 0, , expires = 0] = datesOf(claims)
-  return expires - issued > maxLifetimeSeconds ? 'ERR_TOKEN_LIFETIME' : undefined
+  if (expires - issued <= maxLifetimeSeconds) return undefined
+  const note = describeDuration(expires - issued)
+  const option = `maxLifetimeSeconds is ${maxLifetimeSeconds}`
+  return { code: 'ERR_TOKEN_LIFETIME', found: 'exp is too long after iat', option, note }
 }
 
 /**
@@ -104,11 +142,15 @@ const checkLifetime: ClaimCheck = (claims, { maxLifetimeSeconds }) => {
  * §3).
  */
 const checkConfirmation: ClaimCheck = (claims) =>
-  ownProperty(claims, 'cnf') === undefined ? undefined : 'ERR_TOKEN_BOUND'
+  ownProperty(claims, 'cnf') === undefined
+    ? undefined
+    : { code: 'ERR_TOKEN_BOUND', found: 'cnf binds the token to a key (DPoP or mutual TLS)' }
 
 /** `act` and `may_act` (RFC 8693 §4.1, §4.4): nested objects, {@link MAX_ACTORS} at most. */
 const checkActors: ClaimCheck = (claims) =>
-  isChain(ownProperty(claims, 'act')) && isChain(ownProperty(claims, 'may_act')) ? undefined : 'ERR_TOKEN_CLAIM'
+  isChain(ownProperty(claims, 'act')) && isChain(ownProperty(claims, 'may_act'))
+    ? undefined
+    : { code: 'ERR_TOKEN_CLAIM', found: `act or may_act is not a chain of at most ${MAX_ACTORS} objects` }
 
 function isChain(first: unknown): boolean {
   let actor = first
@@ -123,7 +165,7 @@ function isChain(first: unknown): boolean {
 const checkFractions: ClaimCheck = (claims, { clockToleranceSeconds: tolerance, maxTokenAgeSeconds }, now) => {
   const [issued = 0, notBefore = 0] = datesOf(claims)
   const latest = maxTokenAgeSeconds === undefined ? notBefore : Math.max(issued, notBefore)
-  return latest > Math.floor(now) + tolerance ? 'ERR_TOKEN_NOT_YET_VALID' : undefined
+  return latest > Math.floor(now) + tolerance ? tooEarly({ issued, notBefore, now, tolerance }) : undefined
 }
 
 const RULES: readonly ClaimCheck[] = [

@@ -1,8 +1,10 @@
 /** What a token header must say before any key is looked up (RFC 8725 §3.1, §3.10, §3.11). */
 
 import { ownProperty } from '../base/own-property.ts'
-import type { TokenRejectedCode } from '../token/errors.ts'
+import { quote } from '../token/refusal-detail.ts'
 import type { Issuer } from './issuer.ts'
+import type { Refusal } from './refusal.ts'
+import { describeAlgorithm, describeType } from './refusal.ts'
 
 // Members that would let a token choose its own key, switch the encoding, or demand what we do not implement.
 const REFUSED = ['jwk', 'jku', 'x5c', 'x5u', 'crit', 'b64', 'zip']
@@ -17,27 +19,37 @@ type Header = Readonly<Record<string, unknown>>
  * Together with that of `candidates` it saves 2 µs, a twentieth of a verification among many (`npm run bench --
  * verify`).
  */
-let latest:
-  | { readonly header: Header; readonly issuer: Issuer; readonly code: TokenRejectedCode | undefined }
-  | undefined
+let latest: { readonly header: Header; readonly issuer: Issuer; readonly refusal: Refusal | undefined } | undefined
 
-/** Returns the code to reject with, or `undefined` if the header is acceptable. */
-export function checkHeader(header: Header, issuer: Issuer): TokenRejectedCode | undefined {
-  if (latest?.header === header && latest.issuer === issuer) return latest.code
-  const code = codeOf(header, issuer)
-  if (Object.isFrozen(header)) latest = { header, issuer, code }
-  return code
+/** Returns why the header is refused, or `undefined` if it is acceptable. */
+export function checkHeader(header: Header, issuer: Issuer): Refusal | undefined {
+  if (latest?.header === header && latest.issuer === issuer) return latest.refusal
+  const refusal = refusalOf(header, issuer)
+  if (Object.isFrozen(header)) latest = { header, issuer, refusal }
+  return refusal
 }
 
-function codeOf(header: Header, issuer: Issuer): TokenRejectedCode | undefined {
-  const [alg, typ, kid] = [ownProperty(header, 'alg'), ownProperty(header, 'typ'), ownProperty(header, 'kid')]
-  if (typeof alg !== 'string' || !issuer.algorithms.includes(alg)) return 'ERR_TOKEN_ALGORITHM'
-  if (REFUSED.some((name) => Object.hasOwn(header, name)) || isNested(header)) return 'ERR_TOKEN_HEADER'
-  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'ERR_TOKEN_HEADER'
-  if (typ !== undefined && typeof typ !== 'string') return 'ERR_TOKEN_TYPE'
-  const type = mediaType(typ)
+function refusalOf(header: Header, issuer: Issuer): Refusal | undefined {
+  const [alg, kid] = [ownProperty(header, 'alg'), ownProperty(header, 'kid')]
+  if (typeof alg !== 'string' || !issuer.algorithms.includes(alg)) {
+    const option = `algorithms accepts ${quote(issuer.algorithms)}`
+    return { code: 'ERR_TOKEN_ALGORITHM', found: `alg is ${describeAlgorithm(alg)}`, option }
+  }
+  const refused = REFUSED.find((name) => Object.hasOwn(header, name))
+  if (refused !== undefined) return { code: 'ERR_TOKEN_HEADER', found: `the header has "${refused}"` }
+  if (isNested(header)) return { code: 'ERR_TOKEN_HEADER', found: 'the header says that a JWT is inside (cty)' }
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) {
+    return { code: 'ERR_TOKEN_HEADER', found: `kid is not a text of at most ${MAX_KID_LENGTH} characters` }
+  }
+  return checkType(ownProperty(header, 'typ'), issuer)
+}
+
+function checkType(typ: unknown, issuer: Issuer): Refusal | undefined {
+  const type = typeof typ === 'string' ? mediaType(typ) : undefined
   const accepted = issuer.typ === null ? ACCESS_TOKEN_TYPES.includes(type) : type === mediaType(issuer.typ)
-  return accepted ? undefined : 'ERR_TOKEN_TYPE'
+  if (accepted && (typ === undefined || typeof typ === 'string')) return undefined
+  const option = `typ accepts ${issuer.typ === null ? '"at+jwt", "JWT" or none' : quote([issuer.typ])}`
+  return { code: 'ERR_TOKEN_TYPE', found: `typ is ${describeType(typ)}`, option }
 }
 
 /** Says that the payload is another JWT (RFC 7519 §5.2), which an object of claims is not. */

@@ -9,6 +9,7 @@ import { createVerifiedCredential } from '../token/verified-credential.ts'
 import { checkClaims } from './claim-rules.ts'
 import { checkHeader } from './header-rules.ts'
 import type { Issuer } from './issuer.ts'
+import { errorOf } from './refusal.ts'
 import { findVerifyingKey } from './signature.ts'
 
 /** A token as it came from the token endpoint of `issuer`, and what was said about it there. */
@@ -43,8 +44,8 @@ async function verifiedClaims({ header, payload }: DecodedJws, { text, issuer, a
   // A service's own token need not say when it was issued, or to whom; every one must end.
   const policy: Issuer = { ...issuer, audience, requiredClaims: ['exp'] }
   if (ownProperty(payload, 'iss') !== issuer.issuer) throw new TokenRejectedError('ERR_TOKEN_ISSUER')
-  const code = checkHeader(header, policy) ?? checkClaims(payload, policy)
-  if (code !== undefined) throw new TokenRejectedError(code)
+  const refusal = checkHeader(header, policy) ?? checkClaims(payload, policy)
+  if (refusal !== undefined) throw errorOf(refusal, issuer)
   const keys = await issuer.keys.candidates(header)
   if (keys.length === 0) throw new TokenRejectedError('ERR_TOKEN_KEY')
   const key = await findVerifyingKey(text, ownProperty(header, 'alg') as string, keys)

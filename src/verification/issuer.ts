@@ -38,6 +38,8 @@ export interface IssuerSettings extends ClaimPolicy {
 }
 
 export interface Issuer extends Omit<IssuerSettings, 'introspection'> {
+  /** Where its options are: `issuers[0]`. */
+  readonly path: string
   readonly keys: KeySet
   readonly introspection: Introspection | undefined
 }
@@ -49,7 +51,7 @@ export interface IntrospectingIssuer extends Issuer {
 
 export type IssuerObserver = (issuer: string) => (event: KeySetEvent) => void
 
-export function createIssuer(settings: IssuerSettings, observe: IssuerObserver): Issuer {
+export function createIssuer(settings: IssuerSettings, path: string, observe: IssuerObserver): Issuer {
   const { issuer, jwks, jwksUri, introspection } = settings
   const keys =
     jwks === undefined
@@ -57,6 +59,7 @@ export function createIssuer(settings: IssuerSettings, observe: IssuerObserver):
       : createStaticKeySet(jwks)
   return {
     ...settings,
+    path,
     keys,
     introspection: introspection === undefined ? undefined : loadIntrospection(issuer, introspection),
   }

@@ -51,7 +51,7 @@ export function createIssuers(
   resolve: IssuerResolver | undefined,
   observe: IssuerObserver,
 ): Issuers {
-  const configured = settings.map((issuer) => createIssuer(issuer, observe))
+  const configured = settings.map((issuer, index) => createIssuer(issuer, `issuers[${index}]`, observe))
   const byName = new Map(configured.map((issuer) => [issuer.issuer, issuer]))
   const resolved = resolve === undefined ? undefined : new ResolvedIssuers(resolve, observe)
 
@@ -129,7 +129,7 @@ class ResolvedIssuers {
       if (settings === undefined) return this.#forget(name)
       // The same issuer keeps its keys, and all that was verified with them.
       const same = previous !== undefined && isDeepStrictEqual(previous.settings, settings)
-      const issuer = same ? previous.issuer : createIssuer(settings, this.#observe)
+      const issuer = same ? previous.issuer : createIssuer(settings, 'resolveIssuer()', this.#observe)
       this.#known.set(name, { issuer, settings, resolvedAt: Date.now(), failedAt: undefined })
       return issuer
     } catch {

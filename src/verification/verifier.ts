@@ -3,18 +3,11 @@
 import { createObjectMetadata } from '../base/object-metadata.ts'
 import type { RevocationCheck } from '../revocation/check.ts'
 import type { UnverifiedCredential } from '../token/credential.ts'
-import {
-  asTokenError,
-  cloneError,
-  InsufficientScopeError,
-  TokenError,
-  TokenRejectedError,
-  UndecidedError,
-} from '../token/errors.ts'
-import { missingScopes } from '../token/scopes.ts'
+import { asTokenError, cloneError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import type { CredentialPolicy, CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import type { Issuer } from './issuer.ts'
 import type { Issuers } from './issuers.ts'
+import { scopeError } from './refusals.ts'
 import type { CacheKey } from './verification-cache.ts'
 import { CachedVerification, cacheKeyOf, VerificationCache, verificationOf } from './verification-cache.ts'
 import type { Verification, VerifyOptions } from './verify.ts'
@@ -147,7 +140,7 @@ class CachingVerifier implements Verifier {
     const verdict = this.#options.checkRevocation(credential)
     if (verdict === 'revoked') return new TokenRejectedError('ERR_TOKEN_REVOKED')
     if (verdict === 'undecided') return new UndecidedError('ERR_TOKEN_REVOCATION_UNAVAILABLE', 1)
-    return scopeRefusalOf(credential, issuer)
+    return scopeError(credential, issuer)
   }
 
   async verifyAsOf(credential: UnverifiedCredential, atMillis: number): Promise<VerifiedCredential> {
@@ -155,7 +148,7 @@ class CachingVerifier implements Verifier {
       const outcome = verifyJws(credential.reveal(), { ...this.#verifyOptions, at: new Date(atMillis) })
       if (outcome instanceof TokenError) throw outcome
       const { credential: verified, issuer } = await outcome
-      const refusal = scopeRefusalOf(verified, issuer)
+      const refusal = scopeError(verified, issuer)
       if (refusal !== undefined) throw refusal
       return verified
     } catch (error) {
@@ -177,11 +170,6 @@ class CachingVerifier implements Verifier {
 /** Errors carry stacks, and can be changed. */
 function rethrowClone(error: unknown): never {
   throw cloneError(asTokenError(error))
-}
-
-function scopeRefusalOf(credential: VerifiedCredential, { requiredScopes }: Issuer): TokenError | undefined {
-  if (requiredScopes.length === 0 || missingScopes(credential, requiredScopes).length === 0) return undefined
-  return new InsufficientScopeError(requiredScopes)
 }
 
 /** By the token itself: the answer of an issuer that was asked serves for a shorter time, and has just been given. */

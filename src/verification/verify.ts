@@ -5,7 +5,7 @@ import { chain } from '../base/chain.ts'
 import { ownProperty } from '../base/own-property.ts'
 import type { DecodedJws } from '../token/compact-jws.ts'
 import { claimsIn, decodeCompactJws, isJws } from '../token/compact-jws.ts'
-import { TokenError, TokenRejectedError } from '../token/errors.ts'
+import { TokenError } from '../token/errors.ts'
 import type { Claims, CredentialPolicy, VerifiedCredential } from '../token/verified-credential.ts'
 import { createVerifiedCredential } from '../token/verified-credential.ts'
 import type { Validity } from './claim-rules.ts'
@@ -14,6 +14,15 @@ import { checkHeader } from './header-rules.ts'
 import type { IntrospectingIssuer, Issuer } from './issuer.ts'
 import type { Issuers } from './issuers.ts'
 import type { PublishedKey } from './keys/published-keys.ts'
+import { errorOf } from './refusal.ts'
+import {
+  malformedError,
+  ruleError,
+  signatureError,
+  tooLargeError,
+  unknownIssuerError,
+  unknownKeyError,
+} from './refusals.ts'
 import { findVerifyingKey } from './signature.ts'
 
 /** A verified token, and what its verification rests on. */
@@ -44,9 +53,11 @@ export function verify(text: string, options: VerifyOptions): TokenError | Promi
 /** Verifies a JWS by the keys that its issuer publishes. */
 export function verifyJws(text: string, options: VerifyOptions): TokenError | Promise<Verification> {
   const jws = decodeCompactJws(text)
-  if (jws === undefined) return new TokenRejectedError('ERR_TOKEN_MALFORMED')
+  if (jws === undefined) return malformedError(text)
   const issuer = findIssuer(jws, options.issuers)
-  const validated = chain(issuer, (found) => validateWithoutKey(text, jws, found, options.at))
+  const validated = chain(issuer, (found) =>
+    found === undefined ? unknownIssuerError(jws, options.issuers) : validateWithoutKey(text, jws, found, options.at),
+  )
   return validated instanceof TokenError ? validated : verifyWithKeys(text, validated, options)
 }
 
@@ -66,15 +77,14 @@ interface ValidatedJws extends DecodedJws {
 function validateWithoutKey(
   text: string,
   { header, payload }: DecodedJws,
-  issuer: Issuer | undefined,
+  issuer: Issuer,
   at: Date | undefined,
 ): ValidatedJws | TokenError {
-  if (issuer === undefined) return new TokenRejectedError('ERR_TOKEN_ISSUER')
-  if (text.length > issuer.maxTokenBytes) return new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
-  const code = checkHeader(header, issuer) ?? checkClaims(payload, issuer, (at?.getTime() ?? Date.now()) / 1000)
-  if (code !== undefined) return new TokenRejectedError(code)
+  if (text.length > issuer.maxTokenBytes) return tooLargeError(issuer)
+  const refusal = checkHeader(header, issuer) ?? checkClaims(payload, issuer, (at?.getTime() ?? Date.now()) / 1000)
+  if (refusal !== undefined) return errorOf(refusal, issuer)
   const keys = issuer.keys.candidates(header, issuedAtOf(payload))
-  if (!(keys instanceof Promise) && keys.length === 0) return new TokenRejectedError('ERR_TOKEN_KEY')
+  if (!(keys instanceof Promise) && keys.length === 0) return unknownKeyError(header, issuer)
   return { header, payload, issuer, keys }
 }
 
@@ -86,9 +96,9 @@ async function verifyWithKeys(
   // Each `await` costs a turn, also of what is there already.
   const jws = validated instanceof Promise ? await validated : validated
   if (jws instanceof TokenError) throw jws
-  const { payload, issuer } = jws
+  const { header, payload, issuer } = jws
   const keys = jws.keys instanceof Promise ? await jws.keys : jws.keys
-  if (keys.length === 0) throw new TokenRejectedError('ERR_TOKEN_KEY')
+  if (keys.length === 0) throw unknownKeyError(header, issuer)
   const key = (await findVerifyingKey(text, algorithmOf(jws), keys)) ?? (await findNewKey(text, jws, keys))
   const credential = createVerifiedCredential({ text, policy: policyOf(issuer), claims: payload, readClaims: claimsIn })
   checkRules(credential, issuer)
@@ -106,10 +116,10 @@ async function findNewKey(text: string, jws: ValidatedJws, known: readonly Publi
   const { header, payload, issuer } = jws
   const others = await issuer.keys.refetch(header, known, issuedAtOf(payload)).catch((undecided: unknown) => {
     // A token that names a published key and was not signed with it is forged. One that names none may be of a new key.
-    throw ownProperty(header, 'kid') === undefined ? undecided : new TokenRejectedError('ERR_TOKEN_SIGNATURE')
+    throw ownProperty(header, 'kid') === undefined ? undecided : signatureError(known.length, issuer)
   })
   const key = await findVerifyingKey(text, algorithmOf(jws), others)
-  if (key === undefined) throw new TokenRejectedError('ERR_TOKEN_SIGNATURE')
+  if (key === undefined) throw signatureError(known.length + others.length, issuer)
   return key
 }
 
@@ -119,8 +129,9 @@ function issuedAtOf(payload: Claims): number | undefined {
 }
 
 /** Asks the rules of the application. They get frozen claims, so that one cannot change what the next one sees. */
-function checkRules(credential: VerifiedCredential, { claimRules }: Issuer): void {
-  if (!claimRules.every((rule) => rule(credential.claims) === true)) throw new TokenRejectedError('ERR_TOKEN_RULE')
+function checkRules(credential: VerifiedCredential, issuer: Issuer): void {
+  const failed = issuer.claimRules.findIndex((rule) => rule(credential.claims) !== true)
+  if (failed !== -1) throw ruleError(failed, issuer)
 }
 
 /** Verifies an opaque token by asking its issuer (RFC 7662). */
@@ -129,7 +140,7 @@ function verifyOpaque(
   issuer: IntrospectingIssuer,
   options: VerifyOptions,
 ): TokenError | Promise<Verification> {
-  if (text.length > issuer.maxTokenBytes) return new TokenRejectedError('ERR_TOKEN_TOO_LARGE')
+  if (text.length > issuer.maxTokenBytes) return tooLargeError(issuer)
   return verifyByIntrospection(text, issuer, options)
 }
 
@@ -139,8 +150,8 @@ async function verifyByIntrospection(
   { policyOf }: VerifyOptions,
 ): Promise<Verification> {
   const { claims, cachedUntil } = await issuer.introspection(text)
-  const code = checkClaims(claims, issuer)
-  if (code !== undefined) throw new TokenRejectedError(code)
+  const refusal = checkClaims(claims, issuer)
+  if (refusal !== undefined) throw errorOf(refusal, issuer)
   const credential = createVerifiedCredential({ text, policy: policyOf(issuer), claims })
   checkRules(credential, issuer)
   const { from, until } = validityOf(claims, issuer)

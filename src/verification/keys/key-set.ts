@@ -6,6 +6,8 @@ import type { PublishedKey, PublishedKeys } from './published-keys.ts'
 import { readKeys } from './published-keys.ts'
 
 export interface KeySet {
+  /** How many keys are known. */
+  readonly size: number
   /**
    * Keys that may have signed a token with this header; none if it is certain that none is published. A promise if they
    * must be waited for, which rejects with an `UndecidedError` while they cannot be found out. Never throws.
@@ -53,6 +55,7 @@ export interface Jwks {
 export function createStaticKeySet(jwks: Jwks): KeySet {
   const keys = readKeys(jwks)
   return {
+    size: keys?.size ?? 0,
     candidates: (header) => keys?.candidates(header) ?? [],
     refetch: async () => [],
     isStillPublished: (thumbprint) => keys?.has(thumbprint) ?? false,

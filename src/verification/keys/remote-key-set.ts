@@ -98,6 +98,10 @@ class RemoteKeySet implements KeySet {
     this.#looks = createLookBudget(options.cooldownMillis)
   }
 
+  get size(): number {
+    return this.#keys?.size ?? 0
+  }
+
   candidates(header: Header, issuedAtMillis?: number): Eventual<readonly PublishedKey[]> {
     this.#refreshIfDue()
     const known = this.#fresh ? (this.#keys?.candidates(header) ?? []) : []
