@@ -17,7 +17,7 @@ const provider = new MeterProvider({ readers: [reader] })
 metrics.setGlobalMeterProvider(provider)
 
 const attributes = { 'auth.decision.verdict': 'forward', 'auth.decision.rule': 'https://orders.example' }
-const countOne = createCheapCounter('cheap', {})(attributes)
+const countOne = createCheapCounter('cheap', {}).createSeries(attributes)
 const add = createCounter('sdk', {})
 
 async function totalOf(name: string): Promise<unknown> {

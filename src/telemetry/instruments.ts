@@ -84,19 +84,24 @@ interface Series {
  * which takes 1.4 µs; here the caller keeps one function per series, which takes 36 ns, and the SDK reads the counts
  * when it collects (`npm run bench -- count`).
  */
-export function createCheapCounter(name: string, options: MetricOptions): (attributes: Attributes) => CountOne {
-  const counter = new CheapCounter(name, options)
-  return (attributes) => counter.createSeries(attributes)
+export function createCheapCounter(name: string, options: MetricOptions): CheapCounter {
+  return new CheapCounter(name, options)
 }
 
-class CheapCounter {
+export class CheapCounter {
   readonly #name: string
   readonly #options: MetricOptions
+  readonly #flushes: (() => void)[] = []
   #observed: { readonly provider: MeterProvider; readonly series: Series[] } | undefined
 
   constructor(name: string, options: MetricOptions) {
     this.#name = name
     this.#options = options
+  }
+
+  /** Calls `flush` before the values of each collection are read. */
+  beforeCollection(flush: () => void): void {
+    this.#flushes.push(flush)
   }
 
   /** Counts from zero for each provider, since the points of a new one begin with it. */
@@ -121,10 +126,50 @@ class CheapCounter {
     this.#observed = { provider, series: all }
     const observe = (result: ObservableResult): void => {
       for (const { count, attributes } of all) result.observe(count, attributes)
+      for (const flush of this.#flushes) flush()
     }
     ignoreErrors(() =>
       provider.getMeter(METER_NAME).createObservableCounter(this.#name, this.#options).addCallback(observe),
     )
     return all
+  }
+}
+
+/** As many values wait for a collection at most. */
+const BATCH = 256
+
+/** Takes the next value of a series. */
+export type TakeValue = (seconds: number) => void
+
+/**
+ * Creates a histogram of seconds for the path of every request. The SDK finds the series and the bucket of a value in
+ * 2.6 µs between other work, and in a fraction of that for many values at once: so values wait until
+ * `counter` is collected, or until there are {@link BATCH}. They have no exemplars.
+ */
+export function createBatchedHistogram(
+  name: string,
+  options: HistogramOptions,
+  counter: CheapCounter,
+): (attributes: Attributes) => TakeValue {
+  const record = createHistogram(name, options)
+  return (attributes) => {
+    const values = new Float64Array(BATCH)
+    let waiting = 0
+    let provider: MeterProvider | undefined
+    const flush = (): void => {
+      // What waited for another provider is not of this one's time.
+      if (provider === metrics.getMeterProvider())
+        for (let i = 0; i < waiting; i += 1) record(values[i] ?? 0, attributes)
+      waiting = 0
+    }
+    counter.beforeCollection(flush)
+    return (seconds) => {
+      const active = metrics.getMeterProvider()
+      if (provider !== active) waiting = 0
+      provider = active
+      values[waiting] = seconds
+      waiting += 1
+      if (waiting === BATCH) flush()
+    }
   }
 }

@@ -2,8 +2,9 @@
 
 import type { TokenErrorCode } from '../token/errors.ts'
 import type { MessageVerdict, RevocationKind, RevocationOutcome, WithholdReason } from './events.ts'
-import type { CountOne } from './instruments.ts'
+import type { CountOne, TakeValue } from './instruments.ts'
 import {
+  createBatchedHistogram,
   createCheapCounter,
   createCounter,
   createGauge,
@@ -36,7 +37,10 @@ export function measureVerification({ outcome, code, seconds }: VerificationMeas
   const counters = seconds === undefined ? verificationCounters.cached : verificationCounters.decided
   let countOne = counters.get(code ?? outcome)
   if (countOne === undefined) {
-    countOne = verifications({ ...attributesOf(outcome, code), 'auth.verification.cached': seconds === undefined })
+    countOne = verifications.createSeries({
+      ...attributesOf(outcome, code),
+      'auth.verification.cached': seconds === undefined,
+    })
     counters.set(code ?? outcome, countOne)
   }
   countOne()
@@ -61,10 +65,17 @@ const decisions = createCheapCounter('auth.decisions', {
   unit: '{decision}',
 })
 
-const recordLifetime = createHistogram('auth.token.remaining_lifetime', {
-  description: 'Remaining lifetime of tokens at the moment they are sent.',
-  boundaries: [1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400],
-})
+const lifetimes = createBatchedHistogram(
+  'auth.token.remaining_lifetime',
+  {
+    description: 'Remaining lifetime of tokens at the moment they are sent.',
+    boundaries: [1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400],
+  },
+  decisions,
+)
+
+/** By rule. */
+const lifetimesByRule = new Map<string, TakeValue>()
 
 /** By rule, then by reason or verdict: bounded by the configured rules times the reasons. */
 const decisionCounters = new Map<string | undefined, Map<string, CountOne>>()
@@ -77,7 +88,7 @@ export function measureDecision({ verdict, reason, rule, expiresAtMillis = Infin
   }
   let countOne = counters.get(reason ?? verdict)
   if (countOne === undefined) {
-    countOne = decisions({
+    countOne = decisions.createSeries({
       'auth.decision.verdict': verdict,
       ...(reason === undefined ? {} : { 'auth.decision.reason': reason }),
       ...(rule === undefined ? {} : { 'auth.decision.rule': rule }),
@@ -86,7 +97,12 @@ export function measureDecision({ verdict, reason, rule, expiresAtMillis = Infin
   }
   countOne()
   if (rule === undefined || expiresAtMillis === Infinity) return
-  recordLifetime(Math.max(0, (expiresAtMillis - Date.now()) / 1000), { 'auth.decision.rule': rule })
+  let takeLifetime = lifetimesByRule.get(rule)
+  if (takeLifetime === undefined) {
+    takeLifetime = lifetimes({ 'auth.decision.rule': rule })
+    lifetimesByRule.set(rule, takeLifetime)
+  }
+  takeLifetime(Math.max(0, (expiresAtMillis - Date.now()) / 1000))
 }
 
 const addRejections = createCounter('auth.downstream.rejections', {

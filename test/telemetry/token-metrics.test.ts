@@ -94,6 +94,29 @@ it('how long sent tokens have left, and that their destination did not accept th
   expect(await recorded.values('auth.downstream.rejections')).toEqual([[rule, 2]])
 })
 
+it('the lifetime of every sent token, however many there are between two collections', async () => {
+  await runWithToken(tokenOf(), async () => {
+    for (let i = 0; i < 300; i += 1) await (await fetch(service.origin)).text()
+  })
+  expect(await recorded.counts('auth.token.remaining_lifetime')).toEqual([
+    [{ 'auth.decision.rule': service.origin }, 300],
+  ])
+  await runWithToken(tokenOf(), async () => (await fetch(service.origin)).text())
+  expect(await recorded.counts('auth.token.remaining_lifetime')).toEqual([
+    [{ 'auth.decision.rule': service.origin }, 301],
+  ])
+})
+
+it('no lifetime from the time of another provider', async () => {
+  await runWithToken(tokenOf(), async () => (await fetch(service.origin)).text())
+  await recorded[Symbol.asyncDispose]()
+  recorded = recordMetrics()
+  await runWithToken(tokenOf(), async () => (await fetch(service.origin)).text())
+  expect(await recorded.counts('auth.token.remaining_lifetime')).toEqual([
+    [{ 'auth.decision.rule': service.origin }, 1],
+  ])
+})
+
 it('what is sealed and opened, and what is not', async () => {
   const headers = await runWithToken(tokenOf(), () =>
     produce('kafka:orders', (fields): Record<string, string> => fields),
