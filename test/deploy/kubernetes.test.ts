@@ -5,8 +5,8 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
+import { VARIABLE_NAMES } from '../../src/config/environment.ts'
 import { parseOptions } from '../../src/config/options.ts'
-import { VARIABLE_NAMES } from '../../src/register/environment.ts'
 import { ROOT, readDocument } from '../readme/markdown.ts'
 
 interface Selector {

@@ -12,8 +12,8 @@ export interface OtherVariable {
 
 /** The constants of `register` that hold the name of a variable, with their TSDoc. */
 export function readOtherVariables(): readonly OtherVariable[] {
-  const file = readSources(join(SRC, 'register')).find(({ path }) => path === 'environment.ts')
-  if (file === undefined) throw new Error('no file register/environment.ts')
+  const file = readSources(join(SRC, 'config')).find(({ path }) => path === 'environment.ts')
+  if (file === undefined) throw new Error('no file config/environment.ts')
   return nodesOf(file.tree, 'VariableDeclaration').flatMap((declaration) =>
     children(declaration, 'declarations').flatMap((declarator) => {
       const value = declarator['init']

@@ -5,15 +5,15 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { listOptionEntries } from '../../src/config/entries.ts'
-import { parseOptions } from '../../src/config/options.ts'
-import type { Environment } from '../../src/register/environment.ts'
+import type { Environment } from '../../src/config/environment.ts'
 import {
   disablesOnConfigError,
   EnvironmentError,
   optionsFromEnvironment,
   VARIABLE_NAMES,
   variableOf,
-} from '../../src/register/environment.ts'
+} from '../../src/config/environment.ts'
+import { parseOptions } from '../../src/config/options.ts'
 import { randomSecret } from '../support/sealing.ts'
 
 const MARKER = 'm4rk3r'

@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { packageUrl } from '../base/package-url.ts'
-import { listOptionEntries } from '../config/entries.ts'
-import type { Variable } from '../config/parts.ts'
+import { listOptionEntries } from './entries.ts'
+import type { Variable } from './parts.ts'
 
 /** An environment in the form of `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
