@@ -1,4 +1,4 @@
-/** Packs the package and unpacks it where an application would have it: once per OpenTelemetry line. */
+/** Packs the package and unpacks it where applications would have it: once per OpenTelemetry line, and in `loading`. */
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -19,6 +19,7 @@ export function setup(): void {
     install(join(work, name), join(application, 'node_modules', 'otel-token-relay'))
     cpSync(join(root, 'test', 'programs'), join(application, 'programs'), { recursive: true })
   }
+  install(join(work, name), join(root, 'test', 'loading', 'node_modules', 'otel-token-relay'))
   rmSync(work, { recursive: true, force: true })
 }
 
