@@ -2,6 +2,7 @@
 
 import type { Context } from '@opentelemetry/api'
 import { context, createContextKey } from '@opentelemetry/api'
+import { sharedByCopies, shareWithCopies } from '../base/shared-by-copies.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { isVerifiedCredential } from '../token/verified-credential.ts'
 import { withBindSite } from './call-sites.ts'
@@ -24,13 +25,49 @@ export function withCaller(ctx: Context, caller: Caller): Context {
  * the token is not verified. It is returned after its expiry too (see `expiresAtMillis`), but not forwarded then.
  */
 export function getCredential(context: Context): VerifiedCredential | undefined {
-  const state = callerOf(context)?.state
-  return state?.status === 'verified' ? state.credential : undefined
+  const caller = callerOf(context)
+  if (caller === undefined) return finderOfOtherCopy()?.(context)
+  return credentialOf(caller)
 }
 
-/** {@link getCredential} of the active context: the caller of the request that this code works for. */
+/**
+ * {@link getCredential} of the active context: the caller of the request that this code works for. If another copy of
+ * this package has the active relay, possibly in another realm (each test file of Jest runs in one), it is asked.
+ */
 export function getActiveCredential(): VerifiedCredential | undefined {
-  return getCredential(context.active())
+  const caller = callerOf(context.active())
+  if (caller === undefined) return finderOfOtherCopy()?.(undefined)
+  return credentialOf(caller)
+}
+
+function credentialOf({ state }: Caller): VerifiedCredential | undefined {
+  return state.status === 'verified' ? state.credential : undefined
+}
+
+/** What {@link getCredential} finds, or {@link getActiveCredential} if `ctx` is `undefined`. */
+type FindCredential = (ctx: Context | undefined) => VerifiedCredential | undefined
+
+const FINDER = Symbol.for('otel-token-relay.find-credential')
+const registry = sharedByCopies as { readonly [FINDER]?: FindCredential | undefined }
+
+/** The callers are those of this copy, until {@link stopSharingCredentials}. Called when its relay becomes active. */
+export function shareCredentials(): void {
+  shareWithCopies(FINDER, findCredential)
+}
+
+export function stopSharingCredentials(): void {
+  shareWithCopies(FINDER, undefined)
+}
+
+function findCredential(ctx: Context | undefined): VerifiedCredential | undefined {
+  const caller = callerOf(ctx ?? context.active())
+  return caller === undefined ? undefined : credentialOf(caller)
+}
+
+/** Contexts differ from copy to copy: that of the active relay knows who the caller is. */
+function finderOfOtherCopy(): FindCredential | undefined {
+  const find = registry[FINDER]
+  return find === findCredential ? undefined : find
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The relay of this thread, for code without a reference to it: adapters, jobs, a second copy of this package. */
 
 import type { Context, TextMapPropagator } from '@opentelemetry/api'
+import { sharedByCopies, shareWithCopies } from '../base/shared-by-copies.ts'
 import type { EgressMode } from '../destination/decision.ts'
 import type { Explanation } from '../destination/explain.ts'
 import type { AdmittedMessage } from '../propagation/delivery.ts'
@@ -19,6 +20,8 @@ export interface PrepareOptions {
 /** What a relay does for code that has no reference to it. */
 export interface ActiveRelay extends ActiveAdmitter {
   readonly version: string
+  /** The `TokenRelay` that the application knows. */
+  readonly relay: object
   /** The gate of this relay, for the copy of this package that has put one up; `undefined` while it has none. */
   readonly intercept: Interceptor | undefined
   /** Whether `register` has created it, from these options. */
@@ -50,10 +53,10 @@ export interface ActiveRelay extends ActiveAdmitter {
 const ACTIVE = Symbol.for('otel-token-relay.active')
 const GATED = Symbol.for('otel-token-relay.gated')
 const ADAPTED = Symbol.for('otel-token-relay.adapted')
-const registry = globalThis as { [ACTIVE]?: ActiveRelay | undefined; [GATED]?: boolean; [ADAPTED]?: boolean }
+const registry = sharedByCopies as { [ACTIVE]?: ActiveRelay | undefined; [GATED]?: boolean; [ADAPTED]?: boolean }
 
 export function setActiveRelay(relay: ActiveRelay | undefined): void {
-  registry[ACTIVE] = relay
+  shareWithCopies(ACTIVE, relay)
 }
 
 export function findActiveRelay(): ActiveRelay | undefined {
@@ -81,7 +84,7 @@ export function isGated(): boolean {
 }
 
 export function setGated(gated: boolean): void {
-  registry[GATED] = gated
+  shareWithCopies(GATED, gated)
 }
 
 /** Whether an adapter is in use. */
@@ -90,5 +93,5 @@ export function hasAdapter(): boolean {
 }
 
 export function recordAdapter(): void {
-  registry[ADAPTED] = true
+  shareWithCopies(ADAPTED, true)
 }

@@ -5,6 +5,7 @@ import { context } from '@opentelemetry/api'
 import { OptionError } from '../base/option-checks.ts'
 import type { Settings, TokenRelayOptions } from '../config/options.ts'
 import { parseOptions, parseTokenSource } from '../config/options.ts'
+import { shareCredentials, stopSharingCredentials } from '../context/credential-context.ts'
 import { explainDestination, hopTo } from '../destination/explain.ts'
 import type { Egress } from '../egress/install.ts'
 import { installEgress } from '../egress/install.ts'
@@ -62,7 +63,9 @@ function createRelay(options: TokenRelayOptions, isRegisteredWith: ActiveRelay['
   const relay = createMethods(settings, assembled)
   const { admit, checkScopes, propagator, verify, explain } = relay
   const { gate } = assembled
+  shareCredentials()
   setActiveRelay({
+    relay,
     ...{ admit, checkScopes, propagator, verify, explain, ...createInternalMethods(assembled), isRegisteredWith },
     version: VERSION,
     egressMode: settings.egress.mode,
@@ -179,6 +182,7 @@ async function shutDown({ parts, lifetime, egress, producers, gate, ungated }: A
   parts.detector.uninstall()
   parts.watch.stop()
   setActiveRelay(undefined)
+  stopSharingCredentials()
   setAuditSink(undefined)
   await parts.audit?.close()
 }

@@ -2,9 +2,18 @@
 
 import http from 'node:http'
 import net from 'node:net'
+import { context } from '@opentelemetry/api'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { TokenRelay, TokenRelayOptions } from '../../src/index.ts'
-import { createTokenRelay, getActiveCredential, RelayActiveError, runWithToken } from '../../src/index.ts'
+import {
+  createTokenRelay,
+  deleteCredential,
+  getActiveCredential,
+  getActiveRelay,
+  getCredential,
+  RelayActiveError,
+  runWithToken,
+} from '../../src/index.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
 import type { Sink } from '../support/sink.ts'
@@ -85,6 +94,40 @@ describe('a second relay is refused [H14]', () => {
     } finally {
       await third?.shutdown()
     }
+  })
+})
+
+describe('the active relay', () => {
+  it('is the one that was created, and none after its shutdown', async () => {
+    expect(getActiveRelay()).toBeUndefined()
+    const first = create()
+    expect(getActiveRelay()).toBe(first)
+    await first.shutdown()
+    expect(getActiveRelay()).toBeUndefined()
+    const second = create()
+    await first.shutdown()
+    expect(getActiveRelay()).toBe(second)
+  })
+
+  it('is known to another copy of this package, and so is its caller', async () => {
+    const relay = create()
+    vi.resetModules()
+    const copy = await import('../../src/index.ts')
+    expect(copy.getActiveRelay()).toBe(relay)
+    expect(copy.getActiveCredential()).toBeUndefined()
+    await runWithToken(token, () => {
+      const credential = getActiveCredential()
+      expect(credential?.subject).toBe('alice')
+      expect(copy.getActiveCredential()).toBe(credential)
+      expect(copy.getCredential(context.active())).toBe(credential)
+      for (const remove of [deleteCredential, copy.deleteCredential]) {
+        const without = remove(context.active())
+        expect([getCredential(without), copy.getCredential(without)]).toEqual([undefined, undefined])
+        expect(context.with(without, copy.getActiveCredential)).toBeUndefined()
+      }
+    })
+    await relay.shutdown()
+    expect(copy.getActiveRelay()).toBeUndefined()
   })
 })
 

@@ -23,6 +23,7 @@ const VALUES = [
   'createTokenRelay',
   'deleteCredential',
   'getActiveCredential',
+  'getActiveRelay',
   'getCredential',
   'perCaller',
   'runAs',
@@ -284,7 +285,7 @@ describe('loading it', () => {
 
 describe('preloading otel-token-relay/register', () => {
   const program = `
-    const active = Reflect.get(globalThis, Symbol.for('otel-token-relay.active'))
+    const active = Reflect.get(process.getBuiltinModule('node:events'), Symbol.for('otel-token-relay.active'))
     console.log(active === undefined ? 'no relay' : 'relay')`
   const right = { TOKEN_RELAY_ISSUER: 'https://id.example.com', TOKEN_RELAY_AUDIENCE: 'user-service' }
 
