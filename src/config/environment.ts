@@ -96,6 +96,8 @@ function readValue(value: string, { name, holds }: Variable): unknown {
       return value
     case 'list':
       return readList(value, name)
+    case 'list or null':
+      return readListOrNull(value, name)
     case 'destinations':
       return readList(value, name).map((to) => ({ to }))
     case 'number':
@@ -112,6 +114,14 @@ function readList(value: string, variable: string): readonly string[] {
     .filter((item) => item !== '')
   if (items.length === 0) throw new EnvironmentError(variable, 'expected a list, separated by commas')
   return items
+}
+
+/** Refuses `null` in any other form: a service or type of that name is less likely than a mistake. */
+function readListOrNull(value: string, variable: string): readonly string[] | null {
+  const items = readList(value, variable)
+  if (items.length === 1 && items[0] === 'null') return null
+  if (!items.some((item) => item.toLowerCase() === 'null')) return items
+  throw new EnvironmentError(variable, 'expected null alone, or a list, separated by commas')
 }
 
 function readNumber(value: string, variable: string): number {

@@ -48,10 +48,17 @@ export interface IssuerOptions {
   /** Accepted `alg` values (RFC 7518 §3.1), asymmetric ones only. Default `RS256`, `PS256`, `ES256`, `EdDSA`. */
   readonly algorithms?: readonly string[]
   /**
-   * Accepted `typ` (RFC 9068 §4). `null` also accepts `JWT` and tokens without a `typ`, and with them ID tokens.
-   * Default `at+jwt`.
+   * Accepted `typ` of the header: one media type, or several of which the token must have one. `at+jwt` alone is the
+   * strict choice, for issuers that follow RFC 9068 (§4). `null` accepts `at+jwt`, `JWT` and tokens without a `typ`,
+   * because most issuers give their access tokens no more. Upper and lower case are the same, and `application/` may
+   * precede.
+   *
+   * Whatever the `typ`, a token is refused if its claims name another kind: `at_hash`, `c_hash` or `s_hash`; `nonce`,
+   * unless Keycloak's `typ` claim says `Bearer`; `events`; `token_introspection`; a `typ` claim other than `Bearer` or
+   * `DPoP`; a `token_use` other than `access` or `access_token`. An ID token without any of these is told from an access
+   * token only by its `aud`: name an `audience` that is no client. Default `null`.
    */
-  readonly typ?: string | null
+  readonly typ?: string | readonly string[] | null
   /**
    * Claims that must be present. Without `exp` in the list, tokens that never expire are accepted. Default `exp`,
    * `iat`, `sub`.
@@ -100,13 +107,18 @@ type PublicKey = Readonly<Record<string, unknown>>
 
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
 const AUDIENCE = 'required: a name, a list of names, or null to accept tokens for any audience'
-const TYP = 'expected a media type such as at+jwt, or null'
+const TYP = 'expected at+jwt, JWT, another type that ends in +jwt, a list of types, or null for at+jwt, JWT and none'
+/** Types of JWTs (RFC 8725 §3.11): other words, such as `any`, would be taken for a type that no token has. */
+const JWT_TYPE = /^([Aa]pplication\/)?([\w!#$&^.+-]+\+)?[Jj][Ww][Tt]$/
 const TOLERANCE = 'expected 0 to 300 seconds'
 const claimNames = () => v.array(text('expected a claim name'), 'expected a list of claim names')
 
 const issuerMembers = group({
   issuer: v.pipe(text('expected the issuer identifier'), variable('TOKEN_RELAY_ISSUER', 'text')),
-  audience: v.pipe(v.union([...oneOrMore(AUDIENCE), v.null()], AUDIENCE), variable('TOKEN_RELAY_AUDIENCE', 'list')),
+  audience: v.pipe(
+    v.union([...oneOrMore(AUDIENCE), v.null()], AUDIENCE),
+    variable('TOKEN_RELAY_AUDIENCE', 'list or null'),
+  ),
   jwksUri: v.pipe(v.optional(secureUrl()), variable('TOKEN_RELAY_JWKS_URI', 'text')),
   jwks: v.optional(
     object(
@@ -132,7 +144,10 @@ const issuerMembers = group({
     ),
     variable('TOKEN_RELAY_ALGORITHMS', 'list'),
   ),
-  typ: v.pipe(v.optional(v.union([text(TYP), v.null()], TYP), 'at+jwt'), variable('TOKEN_RELAY_TYP', 'text')),
+  typ: v.pipe(
+    v.optional(v.union([...oneOrMore(TYP, v.pipe(text(TYP), v.regex(JWT_TYPE, TYP))), v.null()], TYP), null),
+    variable('TOKEN_RELAY_TYP', 'list or null'),
+  ),
   requiredClaims: v.pipe(
     v.optional(claimNames(), ['exp', 'iat', 'sub']),
     variable('TOKEN_RELAY_REQUIRED_CLAIMS', 'list'),

@@ -10,8 +10,11 @@ import { SCOPE_TOKEN } from '../token/scopes.ts'
 /** The environment variable of an option, and how its text is read. */
 export interface Variable {
   readonly name: `TOKEN_RELAY_${string}`
-  /** `list`: items separated by commas. `destinations`: a list whose items are each the `to` of a destination. */
-  readonly holds: 'text' | 'list' | 'number' | 'boolean' | 'destinations'
+  /**
+   * `list`: items separated by commas. `list or null`: the same, or the one word `null`. `destinations`: a list whose
+   * items are each the `to` of a destination.
+   */
+  readonly holds: 'text' | 'list' | 'list or null' | 'number' | 'boolean' | 'destinations'
 }
 
 /** Gives an option its environment variable. */
@@ -74,14 +77,14 @@ const orEmpty = <T>(schema: v.GenericSchema<unknown, T[]>) =>
   )
 
 const NAMES = 'expected a name or a list of names'
-/** The options of a union for a name or several, a list in the output. */
-export const oneOrMore = (problem: string) =>
+/** The options of a union for a name or several, each as `name` has it; a list in the output. */
+export const oneOrMore = (problem: string, name: v.GenericSchema<string> = text(problem)) =>
   [
     v.pipe(
-      text(problem),
-      v.transform((name) => [name]),
+      name,
+      v.transform((one) => [one]),
     ),
-    list(text(problem), problem),
+    list(name, problem),
   ] as const
 export const names = () => orEmpty(v.union(oneOrMore(NAMES), NAMES))
 

@@ -24,7 +24,7 @@ export const TOKEN_ERRORS = {
   ERR_TOKEN_TYPE: {
     status: 401,
     challenge: 'invalid_token',
-    message: 'the token type does not match the configured type',
+    message: 'the token is not of an accepted type',
   },
   ERR_TOKEN_ISSUER: { status: 401, challenge: 'invalid_token', message: 'the token issuer is not configured' },
   ERR_TOKEN_KEY: { status: 401, challenge: 'invalid_token', message: 'no published key matches the token' },

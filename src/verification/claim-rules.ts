@@ -7,6 +7,7 @@ import type { Claims } from '../token/verified-credential.ts'
 import type { ClaimPolicy } from './issuer.ts'
 import type { Refusal } from './refusal.ts'
 import { describeDuration } from './refusal.ts'
+import { describeOtherKind } from './token-kind.ts'
 
 type ClaimCheck = (claims: Claims, issuer: ClaimPolicy, now: number) => Refusal | undefined
 
@@ -39,6 +40,12 @@ export function validityOf(claims: Claims, issuer: ClaimPolicy): Validity {
 
 /** The year 36812. A later date is a time in milliseconds, or a token that is meant to live for ever. */
 const LATEST_DATE = 2 ** 40
+
+/** First, so that an ID token is called what it is, whatever else is wrong with it here. */
+const checkKind: ClaimCheck = (claims) => {
+  const found = describeOtherKind(claims)
+  return found === undefined ? undefined : { code: 'ERR_TOKEN_TYPE', found }
+}
 
 /** The claims that later rules compute with must be present and have the right type: they rely on it. */
 const checkTypes: ClaimCheck = (claims, policy) => {
@@ -169,6 +176,7 @@ const checkFractions: ClaimCheck = (claims, { clockToleranceSeconds: tolerance, 
 }
 
 const RULES: readonly ClaimCheck[] = [
+  checkKind,
   checkTypes,
   checkAudience,
   checkDates,

@@ -9,7 +9,8 @@ import { describeAlgorithm, describeType } from './refusal.ts'
 // Members that would let a token choose its own key, switch the encoding, or demand what we do not implement.
 const REFUSED = ['jwk', 'jku', 'x5c', 'x5u', 'crit', 'b64', 'zip']
 const MAX_KID_LENGTH = 256
-// What "any access-token type" means: other JWT kinds of the same issuer (logout, DPoP, …) always name themselves.
+// What `null` means: most issuers call an access token no more than a JWT. Other kinds (logout, DPoP, …) name
+// themselves, here or in their claims.
 const ACCESS_TOKEN_TYPES = [undefined, 'jwt', 'at+jwt']
 
 type Header = Readonly<Record<string, unknown>>
@@ -46,9 +47,9 @@ function refusalOf(header: Header, issuer: Issuer): Refusal | undefined {
 
 function checkType(typ: unknown, issuer: Issuer): Refusal | undefined {
   const type = typeof typ === 'string' ? mediaType(typ) : undefined
-  const accepted = issuer.typ === null ? ACCESS_TOKEN_TYPES.includes(type) : type === mediaType(issuer.typ)
+  const accepted = issuer.typ?.some((each) => mediaType(each) === type) ?? ACCESS_TOKEN_TYPES.includes(type)
   if (accepted && (typ === undefined || typeof typ === 'string')) return undefined
-  const option = `typ accepts ${issuer.typ === null ? '"at+jwt", "JWT" or none' : quote([issuer.typ])}`
+  const option = `typ accepts ${issuer.typ === null ? '"at+jwt", "JWT" or none' : quote(issuer.typ)}`
   return { code: 'ERR_TOKEN_TYPE', found: `typ is ${describeType(typ)}`, option }
 }
 

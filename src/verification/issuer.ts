@@ -28,7 +28,8 @@ export interface IssuerSettings extends ClaimPolicy {
   readonly jwks: Jwks | undefined
   readonly jwksUri: string | undefined
   readonly algorithms: readonly string[]
-  readonly typ: string | null
+  /** `null`: `at+jwt`, `JWT` or none. */
+  readonly typ: readonly string[] | null
   readonly requiredScopes: readonly string[]
   readonly scopeClaims: readonly string[]
   readonly claimRules: readonly ClaimRule[]

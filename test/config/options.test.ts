@@ -36,7 +36,7 @@ describe('defaults', () => {
           issuer: 'https://id.example',
           audience: ['user-service'],
           algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
-          typ: 'at+jwt',
+          typ: null,
           requiredClaims: ['exp', 'iat', 'sub'],
           clockToleranceSeconds: 5,
           maxTokenAgeSeconds: undefined,
@@ -127,7 +127,10 @@ describe('accepts', () => {
     ['an issuer that is no URL, with jwksUri', withIssuer({ issuer: 'x', jwksUri: 'https://id.example/jwks' })],
     ['an issuer on the loopback interface', withIssuer({ issuer: 'http://localhost:8080' })],
     ['keys on the loopback interface', withIssuer({ jwksUri: 'http://127.0.0.1:8080/jwks' })],
-    ['no typ', withIssuer({ typ: null })],
+    ['any type of an access token', withIssuer({ typ: null })],
+    ['the strict type', withIssuer({ typ: 'at+jwt' })],
+    ['a media type in full', withIssuer({ typ: 'application/at+jwt' })],
+    ['several types', withIssuer({ typ: ['at+jwt', 'JWT', 'custom+jwt'] })],
     ['no required claims', withIssuer({ requiredClaims: [] })],
     [
       'every bound of the numbers',
@@ -156,7 +159,7 @@ const AUDIENCE = 'required: a name, a list of names, or null to accept tokens fo
 const JWKS_URI = 'expected an https URL, or http on the loopback interface'
 const DISCOVERY = 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks'
 const ALGORITHM = 'expected an asymmetric JWS algorithm such as ES256; none and HMAC are never accepted'
-const TYP = 'expected a media type such as at+jwt, or null'
+const TYP = 'expected at+jwt, JWT, another type that ends in +jwt, a list of types, or null for at+jwt, JWT and none'
 const SEAL = 'expected true, false, or the kid of a sealing key'
 const TOLERANCE = 'expected 0 to 300 seconds'
 const BYTES = 'expected 256 to 65536 bytes'
@@ -214,7 +217,7 @@ describe('refuses, with path and problem', () => {
     ['issuers[0].algorithms[1]', ALGORITHM, withIssuer({ algorithms: ['ES256', 'HS256'] })],
     ['issuers[0].algorithms[0]', ALGORITHM, withIssuer({ algorithms: [MARKER] })],
     ['issuers[0].algorithms[0]', ALGORITHM, withIssuer({ algorithms: ['es256'] })],
-    ['issuers[0].typ', TYP, withIssuer({ typ: [MARKER] })],
+    ['issuers[0].typ[0]', TYP, withIssuer({ typ: [MARKER] })],
     ['issuers[0].requiredClaims', 'expected a list of claim names', withIssuer({ requiredClaims: MARKER })],
     ['issuers[0].requiredClaims[1]', 'expected a claim name', withIssuer({ requiredClaims: ['exp', ''] })],
     ['issuers[0].requiredClaims[0]', 'expected a claim name', withIssuer({ requiredClaims: [7] })],
@@ -311,6 +314,13 @@ describe('refuses, with path and problem', () => {
   it.each<readonly [path: string, problem: string, options: unknown]>([
     ['issuers[0].audience', AUDIENCE, withIssuer({ audience: [] })],
     ['issuers[0].typ', TYP, withIssuer({ typ: '' })],
+    ['issuers[0].typ', TYP, withIssuer({ typ: [] })],
+    ['issuers[0].typ', TYP, withIssuer({ typ: MARKER })],
+    ['issuers[0].typ', TYP, withIssuer({ typ: 'any' })],
+    ['issuers[0].typ', TYP, withIssuer({ typ: 'at+jwt,JWT' })],
+    ['issuers[0].typ', TYP, withIssuer({ typ: ' JWT' })],
+    ['issuers[0].typ[1]', TYP, withIssuer({ typ: ['at+jwt', 'none'] })],
+    ['issuers[0].typ[1]', TYP, withIssuer({ typ: ['at+jwt', null] })],
     ['issuers[0]', 'expected an object', { issuers: [MARKER] }],
     ['issuers[0].jwks', 'expected an object', withIssuer({ jwks: MARKER })],
     ['issuers[0].keySet', 'expected an object', withKeySet(MARKER)],

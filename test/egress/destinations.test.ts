@@ -115,7 +115,7 @@ describe.each([
       await issuer.token({ aud: 'another' }),
       await issuer.token({ exp: 1 }),
       await issuer.token({ iss: 'https://elsewhere.example' }),
-      await issuer.token({}, { typ: 'JWT' }),
+      await issuer.token({ nonce: 'n-0S6_WzA2Mj' }, { typ: 'JWT' }),
       `${token.slice(0, -12)}${'A'.repeat(12)}`,
       'garbage',
     ]

@@ -62,7 +62,10 @@ function edited(text: string, random: Random, characters: readonly string[]): st
   return text.slice(0, position) + random.pick(characters) + text.slice(position + length)
 }
 
-const NAMES = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'cnf', 'act', 'scope', '__proto__', 'toString']
+const NAMES = [
+  ...['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'cnf', 'act', 'scope', '__proto__', 'toString'],
+  ...['typ', 'token_use', 'nonce', 'at_hash', 'c_hash', 's_hash', 'events', 'token_introspection'],
+]
 const HEADER_NAMES = ['alg', 'kid', 'typ', 'crit', 'b64', 'zip', 'jwk', 'jku', 'x5u', 'x5c', 'cty', 'enc', '__proto__']
 /** JSON texts, also of numbers and texts that JSON.stringify would not write. */
 const VALUES = [
@@ -76,6 +79,11 @@ const VALUES = [
     '"at+jwt"',
     '"JWT"',
     '"dpop+jwt"',
+    '"application/at+jwt"',
+    '"Bearer"',
+    '"ID"',
+    '"access"',
+    '"id"',
     '"read"',
     '"\\u0000"',
     '"\\ud800"',

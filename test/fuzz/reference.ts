@@ -3,6 +3,9 @@
 import { verify } from 'node:crypto'
 import { AUDIENCE, type Cast, ISSUER } from './inputs.ts'
 
+/** In the spellings that the inputs have. */
+const ACCESS_TOKEN_TYPES: readonly unknown[] = ['at+jwt', 'application/at+jwt', 'JWT', 'jwt', undefined]
+
 /** What must be true of every token that is accepted. Slow, simple, and strict only where a mistake would let one in. */
 export function mayBeAccepted(text: string, { signers }: Cast): boolean {
   const parts = text.split('.')
@@ -12,7 +15,7 @@ export function mayBeAccepted(text: string, { signers }: Cast): boolean {
   const { alg, kid, typ } = header
   // One key of each algorithm is published, so that a token need not name its own.
   const signer = signers.find(({ jwk }) => jwk['alg'] === alg && (kid === undefined || jwk['kid'] === kid))
-  if (signer === undefined || typ !== 'at+jwt') return false
+  if (signer === undefined || !ACCESS_TOKEN_TYPES.includes(typ)) return false
   if (['crit', 'b64', 'zip', 'jwk', 'jku', 'x5u', 'x5c'].some((name) => Object.hasOwn(header, name))) return false
   return isSigned(parts, signer.publicKey, String(alg)) && isGood(claims)
 }
@@ -56,6 +59,16 @@ function isGood(claims: Readonly<Record<string, unknown>>): boolean {
     (exp as number) > now - 10 &&
     (iat as number) < now + 10 &&
     (nbf as number) < now + 10 &&
-    cnf === undefined
+    cnf === undefined &&
+    isAccessToken(claims)
   )
+}
+
+/** Of an ID token, a logout token, a security event, an introspection or a refresh token, something is different. */
+function isAccessToken(claims: Readonly<Record<string, unknown>>): boolean {
+  const names = Object.keys(claims)
+  if (names.some((name) => /^([acs]t?_hash|events|token_introspection)$/.test(name))) return false
+  if (names.includes('typ') && claims['typ'] !== 'Bearer') return false
+  if (names.includes('token_use') && claims['token_use'] !== 'access') return false
+  return !names.includes('nonce') || claims['typ'] === 'Bearer'
 }

@@ -29,7 +29,7 @@ const TABLE: readonly Row[] = [
   ['TOKEN_RELAY_AUDIENCE', 'issuers[0].audience', 'a, b', ['a', 'b']],
   ['TOKEN_RELAY_JWKS_URI', 'issuers[0].jwksUri', 'https://id.example/jwks', 'https://id.example/jwks'],
   ['TOKEN_RELAY_ALGORITHMS', 'issuers[0].algorithms', 'ES256,RS256', ['ES256', 'RS256']],
-  ['TOKEN_RELAY_TYP', 'issuers[0].typ', 'JWT', 'JWT'],
+  ['TOKEN_RELAY_TYP', 'issuers[0].typ', 'at+jwt, JWT', ['at+jwt', 'JWT']],
   ['TOKEN_RELAY_REQUIRED_CLAIMS', 'issuers[0].requiredClaims', 'exp,sub', ['exp', 'sub']],
   ['TOKEN_RELAY_CLOCK_TOLERANCE_SECONDS', 'issuers[0].clockToleranceSeconds', '7', 7],
   ['TOKEN_RELAY_MAX_TOKEN_AGE_SECONDS', 'issuers[0].maxTokenAgeSeconds', '60', 60],
@@ -182,7 +182,7 @@ describe('variables', () => {
   it('describe good options all together', () => {
     const settings = parseOptions(optionsFromEnvironment(ALL))
     expect(settings.issuers).toMatchObject([
-      { issuer: 'https://id.example', audience: ['a', 'b'], typ: 'JWT', keySet: { maxBytes: 1_000_000 } },
+      { issuer: 'https://id.example', audience: ['a', 'b'], typ: ['at+jwt', 'JWT'], keySet: { maxBytes: 1_000_000 } },
     ])
     expect(settings.rules.map(({ to }) => to)).toEqual(['https://a.example', 'kafka:orders'])
     expect(settings.ingress).toEqual({
@@ -246,6 +246,23 @@ describe('variables', () => {
     expect(() => optionsFromEnvironment({ TOKEN_RELAY_REQUIRED_CLAIMS: text })).toThrow(
       'TOKEN_RELAY_REQUIRED_CLAIMS: expected a list, separated by commas',
     )
+  })
+
+  it.each([
+    ['TOKEN_RELAY_TYP', 'issuers[0].typ'],
+    ['TOKEN_RELAY_AUDIENCE', 'issuers[0].audience'],
+  ])('%s understands the one word null', (variable, path) => {
+    for (const text of ['null', ' null ']) expect(at(optionsFromEnvironment({ [variable]: text }), path)).toBe(null)
+    for (const text of ['NULL', 'null,a', 'a, Null']) {
+      expect(problem({ [variable]: text })).toBe(`${variable}: expected null alone, or a list, separated by commas`)
+    }
+  })
+
+  it('a type that no token can have is refused at start, with those that are possible', () => {
+    for (const text of ['any', 'at-jwt', 'at+jwt,none']) {
+      const env = { ...ALL, TOKEN_RELAY_TYP: text }
+      expect(() => parseOptions(optionsFromEnvironment(env))).toThrow(/expected at\+jwt, JWT, another type .* or null/)
+    }
   })
 
   it.each([

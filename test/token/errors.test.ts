@@ -23,7 +23,7 @@ const TABLE: readonly Row[] = [
   ['ERR_TOKEN_TOO_LARGE', 401, 'invalid_token', 'the token exceeds the size limit'],
   ['ERR_TOKEN_HEADER', 401, 'invalid_token', 'the token header is not acceptable'],
   ['ERR_TOKEN_ALGORITHM', 401, 'invalid_token', 'the token algorithm is not allowed'],
-  ['ERR_TOKEN_TYPE', 401, 'invalid_token', 'the token type does not match the configured type'],
+  ['ERR_TOKEN_TYPE', 401, 'invalid_token', 'the token is not of an accepted type'],
   ['ERR_TOKEN_ISSUER', 401, 'invalid_token', 'the token issuer is not configured'],
   ['ERR_TOKEN_KEY', 401, 'invalid_token', 'no published key matches the token'],
   ['ERR_TOKEN_SIGNATURE', 401, 'invalid_token', 'the token signature is not valid'],

@@ -3,6 +3,7 @@
 import { createHmac } from 'node:crypto'
 import { deflateRawSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import type { IssuerOptions } from '../../src/index.ts'
 import { ISSUER, optionsFor, refusal, withRelay } from '../support/relay.ts'
 import type { Part, SigningAlgorithm } from '../support/signer.ts'
 import { createSigner, goodClaims, segment } from '../support/signer.ts'
@@ -10,7 +11,8 @@ import { startSink } from '../support/sink.ts'
 
 const signer = createSigner()
 const attacker = createSigner('ES256', signer.jwk['kid'] as string)
-const verify = (token: string): Promise<unknown> => withRelay(optionsFor([signer.jwk]), (relay) => relay.verify(token))
+const verify = (token: string, issuer: Partial<IssuerOptions> = {}): Promise<unknown> =>
+  withRelay(optionsFor([signer.jwk], issuer), (relay) => relay.verify(token))
 /** Signed by the real key, so that nothing but the header can be the reason. */
 const signedWith = (header: Part): string => signer.token(goodClaims(ISSUER), header)
 
@@ -200,22 +202,24 @@ it.each(['JWT', 'jwt', 'application/jwt'])('refuses claims that say to be anothe
   await expect(verify(signer.token(goodClaims(ISSUER), { cty }))).rejects.toMatchObject(refusal('ERR_TOKEN_HEADER'))
 })
 
-it.each([
-  'JWT',
-  'dpop+jwt',
-  'logout+jwt',
-  'secevent+jwt',
-  'txntoken+jwt',
-  'id_token',
-  'at+jwt ',
-  'x/at+jwt',
-  '',
-  undefined,
-  null,
-  7,
-  ['at+jwt'],
-])('refuses typ %j [A12]', async (typ) => {
+const OTHER_TYPES = [
+  ...['dpop+jwt', 'logout+jwt', 'secevent+jwt', 'txntoken+jwt', 'oauth-id-jag+jwt', 'token-introspection+jwt'],
+  ...['oauth-authz-req+jwt', 'client-authentication+jwt', 'id_token', 'JOSE', 'at+jwt ', 'x/at+jwt', 'JWT ', 'at'],
+  ...['', null, 7, ['at+jwt'], ['JWT']],
+]
+
+it.each(OTHER_TYPES)('refuses typ %j [A12]', async (typ) => {
   await expect(verify(signedWith({ typ }))).rejects.toMatchObject(refusal('ERR_TOKEN_TYPE'))
+})
+
+it.each([
+  ...OTHER_TYPES,
+  'JWT',
+  'jwt',
+  'application/jwt',
+  undefined,
+])('at+jwt alone refuses typ %j [A12]', async (typ) => {
+  await expect(verify(signedWith({ typ }), { typ: 'at+jwt' })).rejects.toMatchObject(refusal('ERR_TOKEN_TYPE'))
 })
 
 describe('refuses the signature [A13]', () => {

@@ -75,12 +75,21 @@ describe.each([
 
 describe('no bad token becomes good [H15]', () => {
   const names = { alg: 'ES256', kid: 'ES256-1', typ: 'at+jwt', exp: 4e9, iat: 1, sub: 'mallory', aud: 'user-service' }
-  const NAMES: Readonly<Record<string, unknown>> = { ...POLLUTED, ...names, iss: ISSUER, crit: {}, b64: false, nbf: 1 }
+  const NAMES: Readonly<Record<string, unknown>> = {
+    ...POLLUTED,
+    ...names,
+    iss: ISSUER,
+    crit: {},
+    b64: false,
+    nbf: 1,
+    token_use: 'access',
+  }
   const BAD: readonly (readonly [string, string])[] = [
     ['unsigned', `${segment({ alg: 'none', typ: 'at+jwt' })}.${segment(goodClaims(ISSUER))}.AA`],
     ['by an attacker', attacker.token(goodClaims(ISSUER))],
     ['without alg', signer.token(goodClaims(ISSUER), { alg: undefined })],
-    ['without typ', signer.token(goodClaims(ISSUER), { typ: undefined })],
+    ['an ID token', signer.token(goodClaims(ISSUER, { nonce: 'x' }), { typ: undefined })],
+    ['a logout token', signer.token(goodClaims(ISSUER), { typ: 'logout+jwt' })],
     ['without iss', signer.token(goodClaims(ISSUER, { iss: undefined }))],
     ['without exp', signer.token(goodClaims(ISSUER, { exp: undefined }))],
     ['without iat', signer.token(goodClaims(ISSUER, { iat: undefined }))],
