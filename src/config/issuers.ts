@@ -55,8 +55,8 @@ export interface IssuerOptions {
    *
    * Whatever the `typ`, a token is refused if its claims name another kind: `at_hash`, `c_hash` or `s_hash`; `nonce`,
    * unless Keycloak's `typ` claim says `Bearer`; `events`; `token_introspection`; a `typ` claim other than `Bearer` or
-   * `DPoP`; a `token_use` other than `access` or `access_token`. An ID token without any of these is told from an access
-   * token only by its `aud`: name an `audience` that is no client. Default `null`.
+   * `DPoP`; a `token_use` other than `access` or `access_token`. An ID token without any of these differs from an
+   * access token only in its `aud`: name an `audience` that is no client. Default: as `null`.
    */
   readonly typ?: string | readonly string[] | null
   /**

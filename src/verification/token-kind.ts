@@ -14,8 +14,8 @@ const KEYCLOAK_TYPES: readonly unknown[] = ['Bearer', 'DPoP']
 const TOKEN_USES: readonly unknown[] = ['access', 'access_token']
 
 /**
- * Says why the claims are those of another kind of token than an access token, or returns `undefined`. Most issuers give
- * all their tokens the type `JWT`, or none, so the type of the header cannot tell them apart (RFC 8725 §3.11).
+ * Says why the claims are not those of an access token, or returns `undefined`. Most issuers give all their tokens the
+ * type `JWT`, or none, so the type of the header cannot tell them apart (RFC 8725 §3.11).
  *
  * Does not depend on the configured `typ`: a token that calls itself `at+jwt` and an ID token contradicts itself, as
  * from an issuer that signs all its tokens with one function. The strict type must not accept what the default refuses.
