@@ -175,13 +175,16 @@ const checkFractions: ClaimCheck = (claims, { clockToleranceSeconds: tolerance, 
   return latest > Math.floor(now) + tolerance ? tooEarly({ issued, notBefore, now, tolerance }) : undefined
 }
 
-const RULES: readonly ClaimCheck[] = [
-  checkKind,
-  checkTypes,
-  checkAudience,
-  checkDates,
-  checkLifetime,
-  checkConfirmation,
-  checkActors,
-  checkFractions,
-]
+/** In the order in which they are asked; each by its name, for `walkRules`. */
+export const CLAIM_RULES: Readonly<Record<string, ClaimCheck>> = {
+  kind: checkKind,
+  requiredClaims: checkTypes,
+  audience: checkAudience,
+  dates: checkDates,
+  lifetime: checkLifetime,
+  confirmation: checkConfirmation,
+  actors: checkActors,
+  fractions: checkFractions,
+}
+
+const RULES = Object.values(CLAIM_RULES)

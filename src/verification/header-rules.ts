@@ -31,27 +31,48 @@ export function checkHeader(header: Header, issuer: Issuer): Refusal | undefined
 }
 
 function refusalOf(header: Header, issuer: Issuer): Refusal | undefined {
-  const [alg, kid] = [ownProperty(header, 'alg'), ownProperty(header, 'kid')]
-  if (typeof alg !== 'string' || !issuer.algorithms.includes(alg)) {
-    const option = `algorithms accepts ${quote(issuer.algorithms)}`
-    return { code: 'ERR_TOKEN_ALGORITHM', found: `alg is ${describeAlgorithm(alg)}`, option }
+  for (const rule of RULES) {
+    const refusal = rule(header, issuer)
+    if (refusal !== undefined) return refusal
   }
+  return undefined
+}
+
+type HeaderCheck = (header: Header, issuer: Issuer) => Refusal | undefined
+
+const checkAlgorithm: HeaderCheck = (header, { algorithms }) => {
+  const alg = ownProperty(header, 'alg')
+  if (typeof alg === 'string' && algorithms.includes(alg)) return undefined
+  const option = `algorithms accepts ${quote(algorithms)}`
+  return { code: 'ERR_TOKEN_ALGORITHM', found: `alg is ${describeAlgorithm(alg)}`, option }
+}
+
+const checkMembers: HeaderCheck = (header) => {
+  const kid = ownProperty(header, 'kid')
   const refused = REFUSED.find((name) => Object.hasOwn(header, name))
   if (refused !== undefined) return { code: 'ERR_TOKEN_HEADER', found: `the header has "${refused}"` }
   if (isNested(header)) return { code: 'ERR_TOKEN_HEADER', found: 'the header says that a JWT is inside (cty)' }
-  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) {
-    return { code: 'ERR_TOKEN_HEADER', found: `kid is not a text of at most ${MAX_KID_LENGTH} characters` }
-  }
-  return checkType(ownProperty(header, 'typ'), issuer)
+  if (kid === undefined || (typeof kid === 'string' && kid.length <= MAX_KID_LENGTH)) return undefined
+  return { code: 'ERR_TOKEN_HEADER', found: `kid is not a text of at most ${MAX_KID_LENGTH} characters` }
 }
 
-function checkType(typ: unknown, issuer: Issuer): Refusal | undefined {
+const checkType: HeaderCheck = (header, issuer) => {
+  const typ = ownProperty(header, 'typ')
   const type = typeof typ === 'string' ? mediaType(typ) : undefined
   const accepted = issuer.typ?.some((each) => mediaType(each) === type) ?? ACCESS_TOKEN_TYPES.includes(type)
   if (accepted && (typ === undefined || typeof typ === 'string')) return undefined
   const option = `typ accepts ${issuer.typ === null ? '"at+jwt", "JWT" or none' : quote(issuer.typ)}`
   return { code: 'ERR_TOKEN_TYPE', found: `typ is ${describeType(typ)}`, option }
 }
+
+/** In the order in which they are asked; each by its name, for `walkRules`. */
+export const HEADER_RULES: Readonly<Record<string, HeaderCheck>> = {
+  algorithm: checkAlgorithm,
+  header: checkMembers,
+  type: checkType,
+}
+
+const RULES = Object.values(HEADER_RULES)
 
 /** Says that the payload is another JWT (RFC 7519 §5.2), which an object of claims is not. */
 function isNested(header: Header): boolean {

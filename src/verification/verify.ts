@@ -62,7 +62,7 @@ export function verifyJws(text: string, options: VerifyOptions): TokenError | Pr
 }
 
 /** The unverified `iss` chooses the issuer, and with it the only keys that may verify the token (RFC 8725 §3.8). */
-function findIssuer({ payload }: DecodedJws, issuers: Issuers): Eventual<Issuer | undefined> {
+export function findIssuer({ payload }: DecodedJws, issuers: Issuers): Eventual<Issuer | undefined> {
   const iss = ownProperty(payload, 'iss')
   return typeof iss === 'string' ? issuers.find(iss) : undefined
 }
@@ -107,7 +107,7 @@ async function verifyWithKeys(
 }
 
 /** `checkHeader` has seen that it is a text. */
-function algorithmOf({ header }: DecodedJws): string {
+export function algorithmOf({ header }: DecodedJws): string {
   return ownProperty(header, 'alg') as string
 }
 
@@ -123,7 +123,7 @@ async function findNewKey(text: string, jws: ValidatedJws, known: readonly Publi
   return key
 }
 
-function issuedAtOf(payload: Claims): number | undefined {
+export function issuedAtOf(payload: Claims): number | undefined {
   const iat = ownProperty(payload, 'iat')
   return typeof iat === 'number' ? iat * 1000 : undefined
 }
