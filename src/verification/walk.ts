@@ -21,7 +21,10 @@ import { algorithmOf, findIssuer, issuedAtOf, verify } from './verify.ts'
 
 /** What one rule says about the token. */
 export interface RuleOutcome {
-  /** `form`, `issuer`, `size`, a name of the header or claim rules, `key`, `signature`, `claimRules` or `requiredScopes`. */
+  /**
+   * `form`, `issuer`, `size`, a name of the header or claim rules, `key`, `signature`, `claimRules` or
+   * `requiredScopes`.
+   */
   readonly rule: string
   /** `skipped`: it could not be asked, because an earlier rule refuses what it relies on. */
   readonly outcome: 'passed' | 'refused' | 'undecided' | 'skipped'
