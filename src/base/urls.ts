@@ -7,11 +7,15 @@ export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || LOOPBACK_V4.test(hostname)
 }
 
-/** Parses `text` and returns the URL when keys may be fetched from it: no clear text, no userinfo, no fragment. */
-export function parseSecureUrl(text: string): URL | undefined {
+/**
+ * Parses `text` and returns the URL when keys may be fetched from it: no userinfo, no fragment, and clear text only on
+ * the loopback interface unless `allowCleartext`.
+ */
+export function parseSecureUrl(text: string, allowCleartext = false): URL | undefined {
   if (!URL.canParse(text)) return undefined
   const url = new URL(text)
-  const secure = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))
+  const allowsHttp = allowCleartext || isLoopback(url.hostname)
+  const secure = url.protocol === 'https:' || (url.protocol === 'http:' && allowsHttp)
   return secure && url.username === '' && url.password === '' && url.hash === '' ? url : undefined
 }
 

@@ -19,7 +19,8 @@ export interface DestinationOptions {
    */
   readonly to: string
   /**
-   * Accepts `http` and `grpc` on hosts other than the loopback interface: tokens can be read on the way. Default false.
+   * Accepts `http` and `grpc` on hosts other than the loopback interface: tokens can be read on the way. The variable
+   * sets it for every destination. Default false.
    */
   readonly allowCleartext?: boolean
   /**
@@ -144,7 +145,10 @@ const consumeSchema = group({
 const SEAL = 'expected true, false, or the kid of a sealing key'
 const destinationMembers = group({
   to: text('required: scheme://host[:port] or system:name'),
-  allowCleartext: v.optional(aBoolean(), false),
+  allowCleartext: v.pipe(
+    v.optional(aBoolean(), false),
+    variable('TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT', 'boolean'),
+  ),
   seal: v.optional(v.union([v.boolean(SEAL), text(SEAL)], SEAL)),
   detached: v.optional(oneOf('withhold', 'allow'), 'withhold'),
   maxHeaderBytes: v.optional(whole(256, 1_048_576, 'bytes'), 16_384),

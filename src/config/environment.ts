@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
+import { isObject, ownProperty } from '../base/own-property.ts'
 import { packageUrl } from '../base/package-url.ts'
 import { listOptionEntries } from './entries.ts'
 import type { Variable } from './parts.ts'
@@ -22,8 +23,8 @@ export class EnvironmentError extends Error {
 const PREFIX = 'TOKEN_RELAY_'
 
 /**
- * A JSON file, or a module whose default export or exports are the options. Contradicts all variables above. Default:
- * none.
+ * A JSON file, or a module whose default export or exports are the options. A variable above that is set replaces its
+ * option of the file: of the first issuer, of the first sealing key, or the whole list of destinations. Default: none.
  */
 const CONFIG_FILE = 'TOKEN_RELAY_CONFIG_FILE'
 
@@ -33,10 +34,15 @@ const CONFIG_FILE = 'TOKEN_RELAY_CONFIG_FILE'
  */
 const ON_CONFIG_ERROR = 'TOKEN_RELAY_ON_CONFIG_ERROR'
 
-/** The options that a variable can set, by its name. The environment can describe one issuer, and one sealing key. */
+/**
+ * The options that a variable can set, by its name, lists before what is set in them. The environment can describe one
+ * issuer and one sealing key; what it says of `destinations[]` is meant for each of them.
+ */
 const ENTRIES: ReadonlyMap<string, { readonly path: string; readonly variable: Variable }> = new Map(
   listOptionEntries().flatMap(({ path, variable }) =>
-    variable === undefined ? [] : [[variable.name, { path: path.replaceAll('[]', '[0]'), variable }]],
+    variable === undefined
+      ? []
+      : [[variable.name, { path: path.replace(/^(issuers|sealing\.keys)\[\]/, '$1[0]'), variable }]],
   ),
 )
 
@@ -58,36 +64,61 @@ export function optionsFromEnvironment(env: Environment): unknown {
   if (!['', 'exit', 'disable'].includes(env[ON_CONFIG_ERROR] ?? '')) {
     throw new EnvironmentError(ON_CONFIG_ERROR, 'expected exit or disable')
   }
-  const described = present.filter((name) => ENTRIES.has(name))
   const file = env[CONFIG_FILE]
-  if (file === undefined || file === '') return fromVariables(env, described)
-  if (described[0] !== undefined) {
-    throw new EnvironmentError(described[0], `contradicts ${CONFIG_FILE}: use one of them`)
-  }
-  return fromFile(file)
+  const options = file === undefined || file === '' ? { issuers: [{}] } : fromFile(file)
+  return withVariables(options, env, new Set(present))
 }
 
 /** Where `env` sets the option at `path`, so that a message can name what the operator has written. */
 export function sourceOf(path: string, env: Environment): string {
-  if (env[CONFIG_FILE]) return `${CONFIG_FILE}: ${path}`
-  return variableOf(path) ?? path
+  const name = variableOf(path)
+  if (!env[CONFIG_FILE]) return name ?? path
+  return name !== undefined && env[name] ? name : `${CONFIG_FILE}: ${path}`
 }
 
 /** The variable that sets the option at `path`, or what it is a part of. */
 export function variableOf(path: string): string | undefined {
-  for (const [name, entry] of ENTRIES) {
-    if (path === entry.path || path.startsWith(`${entry.path}[`) || path.startsWith(`${entry.path}.`)) return name
+  const named = path.replace(/^destinations\[\d+\]/, 'destinations[]')
+  let found: { readonly name: string; readonly length: number } | undefined
+  for (const [name, { path: own }] of ENTRIES) {
+    const isPart = named === own || named.startsWith(`${own}[`) || named.startsWith(`${own}.`)
+    if (isPart && own.length > (found?.length ?? 0)) found = { name, length: own.length }
   }
-  return undefined
+  return found?.name
 }
 
-function fromVariables(env: Environment, names: readonly string[]): unknown {
-  const options: Record<string, unknown> = { issuers: [{}] }
-  for (const name of names) {
-    const entry = ENTRIES.get(name)
-    if (entry !== undefined) assign(options, entry.path, readValue(env[name] ?? '', entry.variable))
+/** `options` with what variables set in place of what was there. The given objects stay as they are. */
+function withVariables(options: unknown, env: Environment, present: ReadonlySet<string>): unknown {
+  let result = options
+  for (const [name, { path, variable }] of ENTRIES) {
+    if (present.has(name)) result = withValue(result, keysOf(path), readValue(env[name] ?? '', variable))
   }
-  return options
+  return result
+}
+
+/** Each item of a list. */
+const EACH = Symbol('each')
+type Key = string | number | typeof EACH
+
+function keysOf(path: string): readonly Key[] {
+  return path
+    .replaceAll(/\[(\d*)\]/g, '.$1')
+    .split('.')
+    .map((key) => (key === '' ? EACH : /^\d+$/.test(key) ? Number(key) : key))
+}
+
+/** Where `owner` is not what the path says it must be, it stays: the check of the options names it. */
+function withValue(owner: unknown, [key, ...rest]: readonly Key[], value: unknown): unknown {
+  if (key === undefined) return value
+  if (typeof key === 'string') {
+    const object = owner ?? {}
+    if (!isObject(object) || Array.isArray(object)) return owner
+    return { ...object, [key]: withValue(ownProperty(object, key), rest, value) }
+  }
+  const list: unknown = owner ?? []
+  if (!Array.isArray(list)) return owner
+  if (key === EACH) return list.map((item: unknown) => withValue(item, rest, value))
+  return Object.assign([...(list as unknown[])], { [key]: withValue(list[key], rest, value) })
 }
 
 function readValue(value: string, { name, holds }: Variable): unknown {
@@ -101,7 +132,7 @@ function readValue(value: string, { name, holds }: Variable): unknown {
     case 'destinations':
       return readList(value, name).map((to) => ({ to }))
     case 'number':
-      return readNumber(value, name)
+      return readNumber(value)
     case 'boolean':
       return readBoolean(value, name)
   }
@@ -124,26 +155,15 @@ function readListOrNull(value: string, variable: string): readonly string[] | nu
   throw new EnvironmentError(variable, 'expected null alone, or a list, separated by commas')
 }
 
-function readNumber(value: string, variable: string): number {
+/** What is no number stays a text, which the check of the options refuses with the range. */
+function readNumber(value: string): number | string {
   const number = value.trim() === '' ? Number.NaN : Number(value)
-  if (!Number.isFinite(number)) throw new EnvironmentError(variable, 'expected a number')
-  return number
+  return Number.isFinite(number) ? number : value
 }
 
 function readBoolean(value: string, variable: string): boolean {
   if (value !== 'true' && value !== 'false') throw new EnvironmentError(variable, 'expected true or false')
   return value === 'true'
-}
-
-function assign(options: Record<string, unknown>, path: string, value: unknown): void {
-  const keys = path.replaceAll('[0]', '.0').split('.')
-  const last = keys.pop() ?? ''
-  let owner = options
-  for (const [index, key] of keys.entries()) {
-    owner[key] ??= (keys[index + 1] ?? last) === '0' ? [] : {}
-    owner = owner[key] as Record<string, unknown>
-  }
-  owner[last] = value
 }
 
 /**

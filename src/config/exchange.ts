@@ -10,10 +10,10 @@ import {
   aBoolean,
   aFile,
   group,
+  issuerUrl,
   millis,
   oneOf,
   seconds,
-  secureUrl,
   text,
   variable,
   whole,
@@ -26,7 +26,10 @@ import {
  * be rotated at any time.
  */
 export interface ExchangeOptions {
-  /** The token endpoint: https, or http on the loopback interface. Default: the one in the issuer's metadata. */
+  /**
+   * The token endpoint: https, or http on the loopback interface or with `allowCleartext` of the issuer. Default: the
+   * one in the issuer's metadata.
+   */
   readonly tokenEndpoint?: string
   /** The `client_id` of this service at the issuer. */
   readonly clientId: string
@@ -109,7 +112,7 @@ const NEEDED: Readonly<Record<ClientAuthentication, readonly (readonly (keyof Ex
 const PROOFS = ['clientSecret', 'clientSecretFile', 'privateKeyFile'] as const
 
 const clientSchema = group({
-  tokenEndpoint: v.pipe(v.optional(secureUrl()), variable('TOKEN_RELAY_EXCHANGE_TOKEN_ENDPOINT', 'text')),
+  tokenEndpoint: v.pipe(v.optional(issuerUrl()), variable('TOKEN_RELAY_EXCHANGE_TOKEN_ENDPOINT', 'text')),
   clientId: v.pipe(
     text('required: what this service is called at the issuer'),
     variable('TOKEN_RELAY_EXCHANGE_CLIENT_ID', 'text'),

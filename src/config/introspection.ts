@@ -1,11 +1,11 @@
 /** The options `issuers[].introspection`: how the issuer is asked about opaque tokens. */
 
 import * as v from 'valibot'
-import { group, millis, oneOf, secureUrl, text, variable } from './parts.ts'
+import { group, issuerUrl, millis, oneOf, text, variable } from './parts.ts'
 
 /** How the issuer is asked about tokens that are not JWTs (RFC 7662). */
 export interface IntrospectionOptions {
-  /** The introspection endpoint: https, or http on the loopback interface. */
+  /** The introspection endpoint: https, or http on the loopback interface or with `allowCleartext` of the issuer. */
   readonly endpoint: string
   /** The `client_id` of this service at the issuer. */
   readonly clientId: string
@@ -27,7 +27,7 @@ export interface IntrospectionOptions {
 
 export const introspectionSchema = group({
   endpoint: v.pipe(
-    secureUrl('required: an https URL, or http on the loopback interface'),
+    issuerUrl('required: an https URL, or http on the loopback interface'),
     variable('TOKEN_RELAY_INTROSPECTION_ENDPOINT', 'text'),
   ),
   clientId: v.pipe(

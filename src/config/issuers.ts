@@ -13,14 +13,15 @@ import { introspectionSchema } from './introspection.ts'
 import type { KeySetOptions } from './key-set.ts'
 import { keySetSchema } from './key-set.ts'
 import {
+  aBoolean,
   aFunction,
   group,
+  issuerUrl,
   list,
   oneOrMore,
   positiveSeconds,
   refuseRepeats,
   scopeList,
-  secureUrl,
   text,
   variable,
   whole,
@@ -39,10 +40,18 @@ export interface IssuerOptions {
    */
   readonly audience: string | readonly string[] | null
   /**
-   * The URL of the published keys: https, or http on the loopback interface. Default: discovery (RFC 8414, OpenID
-   * Connect Discovery 1.0).
+   * The URL of the published keys: https, or http on the loopback interface or with `allowCleartext`. Default:
+   * discovery (RFC 8414, OpenID Connect Discovery 1.0).
    */
   readonly jwksUri?: string
+  /**
+   * `true` accepts `http` on other hosts than the loopback interface, for `issuer`, `jwksUri`, the introspection
+   * endpoint and the token endpoint: inside of a cluster, where the network is trusted or a mesh encrypts. Who can
+   * change what is on that network can put other keys in place, and become any caller; secrets and tokens that this
+   * service sends to the issuer can be read there. Metadata that was read over https still cannot name an http URL.
+   * Default false.
+   */
+  readonly allowCleartext?: boolean
   /** The public keys themselves, as `{ keys: […] }` (RFC 7517 §5). Excludes `jwksUri`. Default: discovery. */
   readonly jwks?: { readonly keys: readonly object[] }
   /** Accepted `alg` values (RFC 7518 §3.1), asymmetric ones only. Default `RS256`, `PS256`, `ES256`, `EdDSA`. */
@@ -106,6 +115,7 @@ export type ResolveIssuer = (issuer: string) => Promise<IssuerOptions | undefine
 type PublicKey = Readonly<Record<string, unknown>>
 
 const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
+const ALGORITHM = `expected one of ${ASYMMETRIC.join(', ')}; none and HMAC are never accepted`
 const AUDIENCE = 'required: a name, a list of names, or null to accept tokens for any audience'
 const TYP = 'expected at+jwt, JWT, another type that ends in +jwt, a list of types, or null for at+jwt, JWT and none'
 /** Types of JWTs (RFC 8725 §3.11): other words, such as `any`, would be taken for a type that no token has. */
@@ -119,7 +129,8 @@ const issuerMembers = group({
     v.union([...oneOrMore(AUDIENCE), v.null()], AUDIENCE),
     variable('TOKEN_RELAY_AUDIENCE', 'list or null'),
   ),
-  jwksUri: v.pipe(v.optional(secureUrl()), variable('TOKEN_RELAY_JWKS_URI', 'text')),
+  jwksUri: v.pipe(v.optional(issuerUrl()), variable('TOKEN_RELAY_JWKS_URI', 'text')),
+  allowCleartext: v.pipe(v.optional(aBoolean(), false), variable('TOKEN_RELAY_ALLOW_CLEARTEXT', 'boolean')),
   jwks: v.optional(
     object(
       {
@@ -135,13 +146,12 @@ const issuerMembers = group({
     ),
   ),
   algorithms: v.pipe(
-    v.optional(
-      list(
-        v.picklist(ASYMMETRIC, 'expected an asymmetric JWS algorithm such as ES256; none and HMAC are never accepted'),
-        'expected a list of algorithms',
-      ),
-      ['RS256', 'PS256', 'ES256', 'EdDSA'],
-    ),
+    v.optional(list(v.picklist(ASYMMETRIC, ALGORITHM), 'expected a list of algorithms'), [
+      'RS256',
+      'PS256',
+      'ES256',
+      'EdDSA',
+    ]),
     variable('TOKEN_RELAY_ALGORITHMS', 'list'),
   ),
   typ: v.pipe(
@@ -173,20 +183,36 @@ const issuerMembers = group({
   exchange: v.optional(exchangeSchema),
 })
 
+type IssuerMembers = v.InferOutput<typeof issuerMembers>
+
+const DISCOVERY =
+  'discovery needs an issuer that is an https URL, or http on the loopback interface or with allowCleartext'
+const CLEARTEXT = 'clear text is accepted only on the loopback interface; for other hosts set allowCleartext: true'
+
 export const issuerSchema = v.pipe(
   issuerMembers,
-  check(({ issuer, jwks, jwksUri, exchange }: v.InferOutput<typeof issuerMembers>, refuse) => {
+  check((described: IssuerMembers, refuse) => {
+    const { issuer, jwks, jwksUri, exchange, allowCleartext } = described
     if (jwks !== undefined && jwksUri !== undefined) refuse(['jwks'], 'contradicts jwksUri: give one of them')
-    if (parseSecureUrl(issuer) !== undefined) return
-    if (jwks === undefined && jwksUri === undefined) {
-      refuse(['issuer'], 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks')
-    }
+    refuseCleartext(described, refuse)
+    if (parseSecureUrl(issuer, allowCleartext) !== undefined) return
+    if (jwks === undefined && jwksUri === undefined) refuse(['issuer'], `${DISCOVERY}; or give jwksUri or jwks`)
     if (exchange !== undefined && exchange.tokenEndpoint === undefined) {
-      const problem = 'required: discovery needs an issuer that is an https URL, or http on the loopback interface'
-      refuse(['exchange', 'tokenEndpoint'], problem)
+      refuse(['exchange', 'tokenEndpoint'], `required: ${DISCOVERY}`)
     }
   }),
 )
+
+function refuseCleartext({ jwksUri, introspection, exchange, allowCleartext }: IssuerMembers, refuse: Refuse): void {
+  const urls = [
+    [['jwksUri'], jwksUri],
+    [['introspection', 'endpoint'], introspection?.endpoint],
+    [['exchange', 'tokenEndpoint'], exchange?.tokenEndpoint],
+  ] as const
+  for (const [path, url] of urls) {
+    if (url !== undefined && parseSecureUrl(url, allowCleartext) === undefined) refuse(path, CLEARTEXT)
+  }
+}
 
 export const issuersSchema = v.pipe(
   v.optional(v.array(issuerSchema, 'required: at least one issuer'), []),

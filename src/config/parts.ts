@@ -57,6 +57,12 @@ export const secureUrl = (problem = SECURE_URL) =>
     text(problem),
     v.check((url) => parseSecureUrl(url) !== undefined, problem),
   )
+/** A URL of an issuer: whether clear text is allowed is said by the issuer, and checked with it. */
+export const issuerUrl = (problem = SECURE_URL) =>
+  v.pipe(
+    text(problem),
+    v.check((url) => parseSecureUrl(url, true) !== undefined, problem),
+  )
 export const aFile = () => text('expected the path of a file')
 export const aFunction = <T extends (...args: never[]) => unknown>() =>
   v.custom<T>((value) => typeof value === 'function', 'expected a function')

@@ -50,12 +50,12 @@ describe('refuses, with path and problem', () => {
     ['issuers[0].exchange.clientId', 'required: what this service is called at the issuer', () => withClient({})],
     [
       'issuers[0].exchange.tokenEndpoint',
-      'expected an https URL, or http on the loopback interface',
+      'clear text is accepted only on the loopback interface; for other hosts set allowCleartext: true',
       () => withClient({ ...CLIENT, tokenEndpoint: `http://${MARKER}.example` }),
     ],
     [
       'issuers[0].exchange.tokenEndpoint',
-      'required: discovery needs an issuer that is an https URL, or http on the loopback interface',
+      'required: discovery needs an issuer that is an https URL, or http on the loopback interface or with allowCleartext',
       () => withClient(CLIENT, { issuer: MARKER, jwks: { keys: [createSigner().jwk] } }),
     ],
     [

@@ -16,6 +16,8 @@ const GOOD = { issuers: [ISSUER] }
 const withIssuer = (changes: object): object => ({ issuers: [{ ...ISSUER, ...changes }] })
 const withKeySet = (keySet: unknown): object => withIssuer({ keySet })
 const withDestination = (...destinations: readonly unknown[]): object => ({ ...GOOD, destinations })
+const introspectionAt = (endpoint: string): object => ({ endpoint, clientId: 'a', clientSecret: 'b' })
+const exchangeAt = (tokenEndpoint: string): object => ({ tokenEndpoint, clientId: 'a', clientSecret: 'b' })
 const withIngress = (ingress: unknown): object => ({ ...GOOD, ingress })
 
 function mistake(options: unknown): OptionError {
@@ -48,6 +50,7 @@ describe('defaults', () => {
           maxTokenBytes: 8_192,
           jwks: undefined,
           jwksUri: undefined,
+          allowCleartext: false,
           keySet: {
             timeoutMillis: 5_000,
             cooldownMillis: 30_000,
@@ -131,6 +134,16 @@ describe('accepts', () => {
     ['the strict type', withIssuer({ typ: 'at+jwt' })],
     ['a media type in full', withIssuer({ typ: 'application/at+jwt' })],
     ['several types', withIssuer({ typ: ['at+jwt', 'JWT', 'custom+jwt'] })],
+    [
+      'an issuer in clear text, on request',
+      withIssuer({
+        issuer: 'http://keycloak:8080/realms/a',
+        allowCleartext: true,
+        jwksUri: 'http://keycloak:8080/jwks',
+        introspection: introspectionAt('http://keycloak:8080/introspect'),
+        exchange: exchangeAt('http://keycloak:8080/token'),
+      }),
+    ],
     ['no required claims', withIssuer({ requiredClaims: [] })],
     [
       'every bound of the numbers',
@@ -157,8 +170,10 @@ describe('accepts', () => {
 const ISSUER_ID = 'expected the issuer identifier'
 const AUDIENCE = 'required: a name, a list of names, or null to accept tokens for any audience'
 const JWKS_URI = 'expected an https URL, or http on the loopback interface'
-const DISCOVERY = 'discovery needs an https URL, or http on the loopback interface; or give jwksUri or jwks'
-const ALGORITHM = 'expected an asymmetric JWS algorithm such as ES256; none and HMAC are never accepted'
+const DISCOVERY =
+  'discovery needs an issuer that is an https URL, or http on the loopback interface or with allowCleartext; or give jwksUri or jwks'
+const ALGORITHM =
+  'expected one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519; none and HMAC are never accepted'
 const TYP = 'expected at+jwt, JWT, another type that ends in +jwt, a list of types, or null for at+jwt, JWT and none'
 const SEAL = 'expected true, false, or the kid of a sealing key'
 const TOLERANCE = 'expected 0 to 300 seconds'
@@ -192,7 +207,16 @@ describe('refuses, with path and problem', () => {
     ['issuers[0].audience', AUDIENCE, withIssuer({ audience: 7 })],
     ['issuers[0].audience[1]', AUDIENCE, withIssuer({ audience: [MARKER, 7] })],
     ['issuers[0].audience', AUDIENCE, withIssuer({ audience: /m4rk3r/ })],
-    ['issuers[0].jwksUri', JWKS_URI, withIssuer({ jwksUri: `http://${MARKER}.example` })],
+    ['issuers[0].jwksUri', CLEARTEXT, withIssuer({ jwksUri: `http://${MARKER}.example` })],
+    [
+      'issuers[0].introspection.endpoint',
+      CLEARTEXT,
+      withIssuer({ introspection: introspectionAt(`http://${MARKER}`) }),
+    ],
+    ['issuers[0].exchange.tokenEndpoint', CLEARTEXT, withIssuer({ exchange: exchangeAt(`http://${MARKER}/`) })],
+    ['issuers[0].allowCleartext', 'expected true or false', withIssuer({ allowCleartext: MARKER })],
+    ['issuers[0].issuer', DISCOVERY, withIssuer({ issuer: `ftp://${MARKER}`, allowCleartext: true })],
+    ['issuers[0].jwksUri', JWKS_URI, withIssuer({ jwksUri: `http://a:${MARKER}@b`, allowCleartext: true })],
     ['issuers[0].jwksUri', JWKS_URI, withIssuer({ jwksUri: `https://user:${MARKER}@id.example/jwks` })],
     ['issuers[0].jwksUri', JWKS_URI, withIssuer({ jwksUri: MARKER })],
     ['issuers[0].jwksUri', JWKS_URI, withIssuer({ jwksUri: 7 })],

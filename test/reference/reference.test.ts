@@ -159,6 +159,8 @@ describe('variables', () => {
       TOKEN_RELAY_CONFIG_FILE: 'package.json',
       TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT: 'true',
       TOKEN_RELAY_EXCHANGE_ACTOR: 'true',
+      TOKEN_RELAY_ALLOW_CLEARTEXT: 'true',
+      TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT: 'true',
     }
     expect(() => optionsFromEnvironment({ [name]: values[name] ?? '300' })).not.toThrow()
     expect(() => optionsFromEnvironment({ [`${name}X`]: '300' })).toThrow(`${name}X: is not a variable`)

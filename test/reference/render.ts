@@ -38,7 +38,8 @@ const VARIABLES_INTRO = `# Environment variables
 ${GENERATED}
 
 The variables of \`otel-token-relay/register\`. They describe one issuer and one sealing key; a configuration file describes
-everything. Variables that hold a list separate its items with commas. An unknown variable whose name starts with
+everything. The order is: defaults, then the file, then variables. A variable that is set replaces its option of the file: of
+the first issuer, of the first sealing key, or the whole list. Variables that hold a list separate its items with commas. An unknown variable whose name starts with
 \`TOKEN_RELAY_\` is refused. A wrong variable ends the process before the program starts: exit code 1 and one line that names
 the variable, never its value.
 `

@@ -4,16 +4,19 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { OptionError } from '../../src/base/option-checks.ts'
 import { listOptionEntries } from '../../src/config/entries.ts'
 import type { Environment } from '../../src/config/environment.ts'
 import {
   disablesOnConfigError,
   EnvironmentError,
   optionsFromEnvironment,
+  sourceOf,
   VARIABLE_NAMES,
   variableOf,
 } from '../../src/config/environment.ts'
 import { parseOptions } from '../../src/config/options.ts'
+import { readOptions } from '../reference/options.ts'
 import { randomSecret } from '../support/sealing.ts'
 
 const MARKER = 'm4rk3r'
@@ -28,6 +31,7 @@ const TABLE: readonly Row[] = [
   ['TOKEN_RELAY_ISSUER', 'issuers[0].issuer', 'https://id.example', 'https://id.example'],
   ['TOKEN_RELAY_AUDIENCE', 'issuers[0].audience', 'a, b', ['a', 'b']],
   ['TOKEN_RELAY_JWKS_URI', 'issuers[0].jwksUri', 'https://id.example/jwks', 'https://id.example/jwks'],
+  ['TOKEN_RELAY_ALLOW_CLEARTEXT', 'issuers[0].allowCleartext', 'true', true],
   ['TOKEN_RELAY_ALGORITHMS', 'issuers[0].algorithms', 'ES256,RS256', ['ES256', 'RS256']],
   ['TOKEN_RELAY_TYP', 'issuers[0].typ', 'at+jwt, JWT', ['at+jwt', 'JWT']],
   ['TOKEN_RELAY_REQUIRED_CLAIMS', 'issuers[0].requiredClaims', 'exp,sub', ['exp', 'sub']],
@@ -78,6 +82,7 @@ const TABLE: readonly Row[] = [
     'https://a.example, kafka:orders',
     [{ to: 'https://a.example' }, { to: 'kafka:orders' }],
   ],
+  ['TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT', 'destinations[0].allowCleartext', 'true', true],
   ['TOKEN_RELAY_INGRESS_MODE', 'ingress.mode', 'optional', 'optional'],
   ['TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT', 'ingress.allowPreflight', 'true', true],
   [
@@ -132,6 +137,7 @@ const TABLE: readonly Row[] = [
 ]
 /** Files are looked at with the options, and here there are none. */
 const isFile = ([variable]: Row): boolean => variable.endsWith('_FILE')
+const GOOD: Environment = { TOKEN_RELAY_ISSUER: 'https://id.example', TOKEN_RELAY_AUDIENCE: 'a' }
 const ALL: Environment = {
   ...Object.fromEntries(TABLE.filter((row) => !isFile(row)).map(([variable, , text]) => [variable, text])),
   TOKEN_RELAY_SEALING_SECRET_FILE: SECRET_FILE,
@@ -143,6 +149,34 @@ function at(options: unknown, path: string): unknown {
     .replaceAll('[0]', '.0')
     .split('.')
     .reduce<unknown>((owner, key) => (owner as Record<string, unknown> | undefined)?.[key], options)
+}
+
+function put(options: unknown, path: string, value: unknown): void {
+  const keys = path.replaceAll(/\[(\d)\]/g, '.$1').split('.')
+  const last = keys.pop() ?? ''
+  let owner = options as Record<string, unknown>
+  for (const [index, key] of keys.entries()) {
+    owner[key] ??= (keys[index + 1] ?? last) === '0' ? [] : {}
+    owner = owner[key] as Record<string, unknown>
+  }
+  owner[last] = value
+}
+
+/** What is set for each destination needs one. */
+function withOwner(variable: string, text: string): Environment {
+  const isPart = variable.startsWith('TOKEN_RELAY_DESTINATIONS_')
+  return { [variable]: text, ...(isPart ? { TOKEN_RELAY_DESTINATIONS: 'http://a.example' } : {}) }
+}
+
+/** What is wrong with the options that `env` describes. */
+function mistake(env: Environment): string {
+  try {
+    parseOptions(optionsFromEnvironment(env))
+  } catch (error) {
+    if (error instanceof OptionError) return error.problem
+    throw error
+  }
+  throw new Error('was accepted')
 }
 
 function problem(env: Environment): string {
@@ -165,10 +199,10 @@ describe('variables', () => {
   })
 
   it.each(TABLE)('%s sets %s', (variable, path, text, value) => {
-    expect(at(optionsFromEnvironment({ [variable]: text }), path)).toEqual(value)
+    expect(at(optionsFromEnvironment(withOwner(variable, text)), path)).toEqual(value)
   })
 
-  it.each(TABLE)('%s sets only %s', (variable, path, text) => {
+  it.each(TABLE.filter(([, path]) => !path.startsWith('destinations[')))('%s sets only %s', (variable, path, text) => {
     const options = optionsFromEnvironment({ [variable]: text })
     for (const [, other] of TABLE) if (other !== path) expect(at(options, other)).toBeUndefined()
   })
@@ -275,8 +309,48 @@ describe('variables', () => {
     'Infinity',
     '-Infinity',
     '1e999',
-  ])('a number is a number: %j is not', (text) => {
-    expect(problem({ TOKEN_RELAY_MAX_TOKEN_BYTES: text })).toBe('TOKEN_RELAY_MAX_TOKEN_BYTES: expected a number')
+  ])('a number is a number: %j is refused with the range', (text) => {
+    expect(mistake({ ...GOOD, TOKEN_RELAY_MAX_TOKEN_BYTES: text })).toBe('expected 256 to 65536 bytes')
+  })
+
+  it('for clear text are for the issuer, and for every destination', () => {
+    const env = {
+      ...GOOD,
+      TOKEN_RELAY_ISSUER: 'http://keycloak:8080',
+      TOKEN_RELAY_DESTINATIONS: 'http://a.example, grpc://b.example:50051, https://c.example',
+    }
+    expect(mistake(env)).toMatch(/^discovery needs an issuer that is an https URL/)
+    expect(mistake({ ...env, TOKEN_RELAY_ALLOW_CLEARTEXT: 'true' })).toMatch(/^clear text is accepted only/)
+    const both = { TOKEN_RELAY_ALLOW_CLEARTEXT: 'true', TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT: 'true' }
+    const { issuers, rules } = parseOptions(optionsFromEnvironment({ ...env, ...both }))
+    expect(issuers[0]?.issuer).toBe('http://keycloak:8080')
+    expect(rules.map(({ to }) => to)).toEqual(['http://a.example', 'grpc://b.example:50051', 'https://c.example'])
+    expect(mistake({ ...env, ...both, TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT: 'false' })).toMatch(/^clear text/)
+  })
+
+  const withValues = readOptions().flatMap(({ entry, json }) => {
+    const values = json.enum ?? json.items?.enum
+    return entry.variable === undefined || values === undefined ? [] : [[entry.variable.name, values] as const]
+  })
+  it.each(withValues)('%s refuses a value that it does not have, and names those that it has', (name, values) => {
+    const context = name.startsWith('TOKEN_RELAY_AUDIT') ? { TOKEN_RELAY_AUDIT_FILE: 'audit.jsonl' } : {}
+    for (const value of [MARKER, (values[0] ?? '').toUpperCase() + MARKER, `${values[0]} `.repeat(2)]) {
+      const problem = mistake({ ...ALL, ...context, [name]: value })
+      for (const possible of values) expect(problem).toContain(possible)
+      expect(problem).not.toContain(MARKER)
+    }
+  })
+
+  it('that hold true or false refuse anything else', () => {
+    const booleans = listOptionEntries().flatMap(({ variable }) =>
+      variable?.holds === 'boolean' ? [variable.name] : [],
+    )
+    expect(booleans.length).toBeGreaterThan(3)
+    for (const name of booleans) {
+      for (const text of ['TRUE', '1', 'yes', 'on', ' true']) {
+        expect(problem({ [name]: text })).toBe(`${name}: expected true or false`)
+      }
+    }
   })
 })
 
@@ -366,9 +440,60 @@ describe('TOKEN_RELAY_CONFIG_FILE', () => {
     expect(problem({ TOKEN_RELAY_CONFIG_FILE: file })).toBe(FILE_ERROR)
   })
 
-  it.each(TABLE)('contradicts %s', (variable, _path, text) => {
-    const env = { ...write('options.json', TEXT), [variable]: text }
-    expect(problem(env)).toBe(`${variable}: contradicts TOKEN_RELAY_CONFIG_FILE: use one of them`)
+  const BASE = {
+    issuers: [
+      { issuer: 'https://id.example', audience: 'base', requiredScopes: ['a'], keySet: { timeoutMillis: 7 } },
+      { issuer: 'https://other.example', audience: 'base' },
+    ],
+    destinations: [{ to: 'https://a.example', detached: 'allow' }, { to: 'http://b.example' }],
+    ingress: { publicPaths: ['/health'] },
+    sealing: { maxOpenings: 2 },
+  }
+
+  it.each(TABLE)('is overlaid by %s, which sets %s and nothing else', (variable, path, text, value) => {
+    const env = { ...write('base.json', JSON.stringify(BASE)), [variable]: text }
+    const expected = structuredClone(BASE)
+    const isEach = path.startsWith('destinations[0]')
+    const paths = isEach ? [path, path.replace('[0]', '[1]')] : [path]
+    for (const each of paths) put(expected, each, value)
+    expect(optionsFromEnvironment(env)).toEqual(expected)
+    expect(sourceOf(path, env)).toBe(variable)
+    expect(sourceOf('issuers[1].audience', env)).toBe('TOKEN_RELAY_CONFIG_FILE: issuers[1].audience')
+  })
+
+  it('keeps what it was given: functions, objects with methods, and the file itself', () => {
+    const env = write(
+      'methods.cjs',
+      `exports.issuers = [{ issuer: 'https://id.example', audience: 'a', claimRules: [() => true] }]
+      exports.revocation = { list: new (class { revoke() {} find() {} })() }`,
+    )
+    const plain = optionsFromEnvironment(env) as Record<string, Record<string, unknown>>
+    const overlaid = optionsFromEnvironment({ ...env, TOKEN_RELAY_AUDIENCE: 'b' }) as typeof plain
+    expect(at(overlaid, 'issuers[0].audience')).toEqual(['b'])
+    expect(at(plain, 'issuers[0].audience')).toBe('a')
+    expect(overlaid['revocation']?.['list']).toBe(plain['revocation']?.['list'])
+    expect(at(overlaid, 'issuers[0].claimRules')).toBe(at(plain, 'issuers[0].claimRules'))
+  })
+
+  it.each([
+    ['issuers', 'TOKEN_RELAY_AUDIENCE', 'a'],
+    ['ingress', 'TOKEN_RELAY_INGRESS_MODE', 'off'],
+    ['destinations', 'TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT', 'true'],
+  ])('that has something else for %s is refused in spite of %s', (name, variable, text) => {
+    for (const wrong of [MARKER, 7, [[]], { 0: {} }]) {
+      const env = { ...write('odd.json', JSON.stringify({ ...BASE, [name]: wrong })), [variable]: text }
+      expect(() => parseOptions(optionsFromEnvironment(env))).toThrow(OptionError)
+    }
+  })
+
+  it('is not overlaid through a polluted prototype', () => {
+    const env = { ...write('own.json', JSON.stringify(OPTIONS)), TOKEN_RELAY_INGRESS_MODE: 'off' }
+    Object.assign(Object.prototype, { ingress: { publicPaths: ['/m4rk3r'] } })
+    try {
+      expect(at(optionsFromEnvironment(env), 'ingress.publicPaths')).toBeUndefined()
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'ingress')
+    }
   })
 
   it('is accepted beside TOKEN_RELAY_ON_CONFIG_ERROR and empty variables', () => {

@@ -126,6 +126,37 @@ describe('finds the keys', () => {
   })
 })
 
+describe('in clear text [D14]', () => {
+  // This machine by an address that is not one of the loopback interface: as `http://keycloak:8080` of a cluster.
+  const clear = (url: string): string => url.replace('127.0.0.1', '0.0.0.0')
+
+  it('finds nothing without allowCleartext, at start', async () => {
+    await expect(verify(clear(server.origin))).rejects.toThrow('issuers[0].issuer: discovery needs')
+    const jwksUri = clear(`${server.origin}/jwks`)
+    await expect(verify('my issuer', { jwksUri })).rejects.toThrow('issuers[0].jwksUri: clear text')
+    expect(server.requests).toEqual([])
+  })
+
+  it('finds metadata and keys with allowCleartext', async () => {
+    const issuer = clear(server.origin)
+    server.answer(OIDC, { body: { issuer, jwks_uri: `${issuer}/jwks` } })
+    expect(await verify(issuer, { allowCleartext: true })).toMatchObject({ subject: 'alice', issuer })
+    expect(targets()).toEqual([OIDC, '/jwks'])
+  })
+
+  it('finds keys at jwksUri with allowCleartext', async () => {
+    const jwksUri = clear(`${server.origin}/jwks`)
+    expect(await verify('my issuer', { jwksUri, allowCleartext: true })).toMatchObject({ subject: 'alice' })
+  })
+
+  it('believes metadata no more than in https: keys on another host', async () => {
+    const issuer = clear(server.origin)
+    server.answer(OIDC, { body: { issuer, jwks_uri: `${clear(elsewhere.origin)}/jwks` } })
+    await expect(verify(issuer, { allowCleartext: true })).rejects.toMatchObject(refusal('ERR_TOKEN_KEYS_UNAVAILABLE'))
+    expect(elsewhere.requests).toEqual([])
+  })
+})
+
 describe('does not believe metadata [D13]', () => {
   const refused = { ...refusal('ERR_TOKEN_KEYS_UNAVAILABLE'), retryAfterSeconds: 1 }
 

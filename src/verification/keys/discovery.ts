@@ -57,13 +57,14 @@ async function fetchUnlessMissing(url: string, limits: FetchLimits): Promise<unk
 
 /** An endpoint on another host must be given as an option, so that a tampered document cannot move it. */
 function endpointIn(metadata: Readonly<Record<string, unknown>>, name: string, issuer: string): string {
-  const url = secureUrlOf(ownProperty(metadata, name))
+  const url = secureUrlOf(ownProperty(metadata, name), new URL(issuer).protocol === 'http:')
   if (url.host !== new URL(issuer).host) throw new DocumentError()
   return url.href
 }
 
-function secureUrlOf(value: unknown): URL {
-  const url = typeof value === 'string' ? parseSecureUrl(value) : undefined
+/** In clear text only what was read in clear text: the options allow that (`allowCleartext`), or it is this machine. */
+function secureUrlOf(value: unknown, allowCleartext = false): URL {
+  const url = typeof value === 'string' ? parseSecureUrl(value, allowCleartext) : undefined
   if (url === undefined) throw new DocumentError()
   return url
 }
