@@ -2,8 +2,8 @@
 
 import * as v from 'valibot'
 import type { IngressMode } from '../ingress/http/gate.ts'
-import { isPlainPath } from '../ingress/http/public-path.ts'
-import { aBoolean, group, oneOf, scopeList, secureUrl, text, variable } from './parts.ts'
+import { GRPC_HEALTH, isPlainPath } from '../ingress/http/public-path.ts'
+import { aBoolean, group, list, oneOf, scopeList, secureUrl, text, variable } from './parts.ts'
 
 /** How requests are let in. */
 export interface IngressOptions {
@@ -15,12 +15,19 @@ export interface IngressOptions {
    */
   readonly mode?: IngressMode
   /**
-   * Paths that are open without a token, such as `/health`. `/assets/*` opens everything below it, but neither
-   * `/assets` nor `/assets/`. Compared with the path as sent, without decoding: a path that would have to be decoded or
-   * normalized first is not public, nor is a request without one plain `Host`. Requests to these paths have no caller.
-   * Default: none.
+   * Paths that are open without a token, such as `/health`. `/assets/*` opens `/assets/` and everything below it, but
+   * not `/assets`, unless the router of the application serves that for `/assets/`, as Express does.
+   * `grpc.health.v1.Health` opens the health checks of gRPC: `Check`, `List` and `Watch` of that service. Compared with
+   * the path as sent, without decoding: a path that would have to be decoded or normalized first is not public, nor is
+   * a request without one plain `Host`. Requests to these paths have no caller. Default: none.
    */
   readonly publicPaths?: readonly string[]
+  /**
+   * A path that the gate answers by itself on every server, in every mode, without a token: 200 if `relay.ready()`
+   * holds, 503 if not, without a body, never stored by caches. For `GET` and `HEAD`; other methods are requests like
+   * any other. The application does not see these requests. Default: none.
+   */
+  readonly readyPath?: string
   /**
    * URL of this service's protected resource metadata, named in every `WWW-Authenticate` as `resource_metadata` (RFC
    * 9728 §5.1): https, or http on the loopback interface. Default: where `protectedResource` is served, if it is.
@@ -31,9 +38,31 @@ export interface IngressOptions {
   /**
    * `true` lets CORS preflight requests pass without a token and without a caller: `OPTIONS` with `Origin` and
    * `Access-Control-Request-Method`, without a body, upgrade or method override, which browsers send by themselves. It
-   * does not answer them: the application's code for `OPTIONS` runs. `false` answers 401. Default false.
+   * does not answer them: the application's code for `OPTIONS` runs. `false` answers 401, unless `cors` lists the
+   * origin. Default false.
    */
   readonly allowPreflight?: boolean
+  /** Lets pages in browsers read what the gate answers. Default: they see a network error. */
+  readonly cors?: CorsOptions
+}
+
+/**
+ * For pages of other origins (Fetch standard §3.3): what the gate answers in place of the application (400, 401, 403,
+ * 503) shows them its status, `WWW-Authenticate` and `Retry-After`. What the application answers stays as it is: it
+ * needs CORS of its own.
+ */
+export interface CorsOptions {
+  /**
+   * The origins of the pages, each as `https://app.example[:port]`, compared to the letter; no `*` and no `null`. With
+   * `allowPreflight: false` the gate answers the preflight requests of these origins by itself, and allows what they
+   * ask for; with `true` the application answers them.
+   */
+  readonly origins: readonly string[]
+  /**
+   * `true` also answers requests that were made with cookies (`credentials: 'include'`), and lets preflights allow
+   * them. Bearer tokens need no cookies. Default false.
+   */
+  readonly allowCredentials?: boolean
 }
 
 /** What this service publishes about itself at `/.well-known/oauth-protected-resource` (RFC 9728 §2 and §3). */
@@ -49,7 +78,15 @@ export interface ProtectedResourceOptions {
 
 const PLAIN_PATH =
   'expected a path that starts with / and has no query, escape, parameter, dot segment or empty segment'
-const publicPath = v.pipe(text('expected a path such as /health'), v.check(isPlainPath, PLAIN_PATH))
+const plainPath = v.pipe(text('expected a path such as /health'), v.check(isPlainPath, PLAIN_PATH))
+const PUBLIC_PATH = `${PLAIN_PATH}, or ${GRPC_HEALTH}`
+const publicPath = v.pipe(
+  text('expected a path such as /health'),
+  v.check((path) => path === GRPC_HEALTH || isPlainPath(path), PUBLIC_PATH),
+)
+const ORIGIN = 'expected an origin such as https://app.example: no path, no * and no null'
+const origin = v.pipe(text(ORIGIN), v.check(isOrigin, ORIGIN))
+const ORIGINS = 'required: a list of origins'
 // RFC 9728 §1.2: a fragment is not allowed, a query should not be there.
 const RESOURCE = 'required: the https URL of this service, or http on the loopback interface, without a query'
 
@@ -62,6 +99,7 @@ export const ingressSchema = group({
     v.optional(v.array(publicPath, 'expected a list of paths'), []),
     variable('TOKEN_RELAY_INGRESS_PUBLIC_PATHS', 'list'),
   ),
+  readyPath: v.pipe(v.optional(plainPath), variable('TOKEN_RELAY_INGRESS_READY_PATH', 'text')),
   resourceMetadata: v.pipe(
     v.optional(
       v.pipe(
@@ -85,4 +123,18 @@ export const ingressSchema = group({
     }),
   ),
   allowPreflight: v.pipe(v.optional(aBoolean(), false), variable('TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT', 'boolean')),
+  cors: v.optional(
+    group({
+      origins: v.pipe(list(origin, ORIGINS), variable('TOKEN_RELAY_INGRESS_CORS_ORIGINS', 'list')),
+      allowCredentials: v.pipe(
+        v.optional(aBoolean(), false),
+        variable('TOKEN_RELAY_INGRESS_CORS_ALLOW_CREDENTIALS', 'boolean'),
+      ),
+    }),
+  ),
 })
+
+/** As browsers write it: in lower case, and without a port that is the default one. */
+function isOrigin(text: string): boolean {
+  return /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
+}

@@ -17,6 +17,7 @@ import type { ActiveAdmitter } from '../ingress/admitter.ts'
 import { createAdmitter } from '../ingress/admitter.ts'
 import { createGate } from '../ingress/http/gate.ts'
 import { createInstrumentation } from '../ingress/http/instrumentation.ts'
+import { createOwnAnswers } from '../ingress/http/own-answers.ts'
 import type { RelayGate } from '../ingress/http/relay-gate.ts'
 import { createRelayGate } from '../ingress/http/relay-gate.ts'
 import type { ResourceMetadata } from '../ingress/http/resource-metadata.ts'
@@ -118,7 +119,9 @@ function assemble(settings: Settings, isModeExplicit: boolean): Assembled {
   const metadata = metadataOf(settings)
   const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
   const admitter = createAdmitter({ propagator, admit, resourceMetadata })
-  const intercept = createGate({ ...settings.ingress, metadata, propagator, admit, resourceMetadata, isActive })
+  const { readyPath } = settings.ingress
+  const ownAnswers = createOwnAnswers({ metadata, readyPath, isReady: () => isReady(settings, parts, ungated) })
+  const intercept = createGate({ ...settings.ingress, ownAnswers, propagator, admit, resourceMetadata, isActive })
   const gate = createRelayGate(settings.ingress.mode, isModeExplicit, intercept)
   const ungated = watchUngated({
     hasGate: gate.stands,
@@ -130,7 +133,7 @@ function assemble(settings: Settings, isModeExplicit: boolean): Assembled {
 
 function createMethods(settings: Settings, assembled: Assembled): TokenRelay {
   const { parts, propagator, admit, admitter, gate, ungated } = assembled
-  const { issuers, list, exchangers, observed, audit, redaction, deciding, maxTokenBytes } = parts
+  const { issuers, exchangers, observed, redaction, deciding, maxTokenBytes } = parts
   const { prepare } = createPreparing(parts)
   const instrumentation = createInstrumentation(gate.stands, VERSION)
   return {
@@ -152,7 +155,7 @@ function createMethods(settings: Settings, assembled: Assembled): TokenRelay {
       // Awaited, so that the stack of its error says where the application has called it.
       return await verifyToken(token, admit, maxTokenBytes)
     },
-    revoke: async (what) => revoke(what, list),
+    revoke: async (what) => revoke(what, parts.list),
     explain: (destination) => explainDestination(destination, context.active(), deciding),
     prepare: async (destination, options = {}) => void (await prepare(destination, options)),
     tokenSource(options) {
@@ -162,14 +165,16 @@ function createMethods(settings: Settings, assembled: Assembled): TokenRelay {
     },
     observedDestinations: () => observed.list(),
     redact: (processor) => createRedactingProcessor(processor, redaction.redact()),
-    ready() {
-      // First, because it also fetches the keys that are missing.
-      const isVerifying = canVerify(issuers, list, settings.revocation.onUnavailable)
-      return isVerifying && audit?.isBlocked() !== true && !ungated.isOpen()
-    },
+    ready: () => isReady(settings, parts, ungated),
     hydrate: async () => void (await Promise.all(issuers.configured.map(({ keys }) => keys.hydrate()))),
     shutdown: () => shutDown(assembled),
   }
+}
+
+function isReady({ revocation }: Settings, { issuers, list, audit }: Parts, ungated: UngatedWatch): boolean {
+  // First, because it also fetches the keys that are missing.
+  const isVerifying = canVerify(issuers, list, revocation.onUnavailable)
+  return isVerifying && audit?.isBlocked() !== true && !ungated.isOpen()
 }
 
 async function shutDown({ parts, lifetime, egress, producers, gate, ungated }: Assembled): Promise<void> {

@@ -6,6 +6,9 @@ import { parseOptions } from '../../src/config/options.ts'
 const MARKER = 'm4rk3r'
 const METADATA = 'expected an https URL, or http on the loopback interface'
 const RESOURCE = 'required: the https URL of this service, or http on the loopback interface, without a query'
+const PATH = 'expected a path that starts with / and has no query, escape, parameter, dot segment or empty segment'
+const ORIGIN = 'expected an origin such as https://app.example: no path, no * and no null'
+const CORS = { origins: ['https://app.example', 'http://localhost:3000'] }
 const BYTES = 'expected 256 to 1048576 bytes'
 
 const GOOD = { issuers: [{ issuer: 'https://id.example', audience: 'a' }] }
@@ -36,6 +39,23 @@ it.each<readonly [string, string, object]>([
   ],
   ['ingress.allowPreflight', 'expected true or false', ingress({ allowPreflight: MARKER })],
   ['ingress.allowPreflight', 'expected true or false', ingress({ allowPreflight: 1 })],
+  ['ingress.readyPath', PATH, ingress({ readyPath: MARKER })],
+  ['ingress.readyPath', PATH, ingress({ readyPath: `/${MARKER}?x` })],
+  ['ingress.readyPath', PATH, ingress({ readyPath: `/${MARKER}/../ready` })],
+  ['ingress.readyPath', 'expected a path such as /health', ingress({ readyPath: true })],
+  ['ingress.cors', 'expected an object', ingress({ cors: MARKER })],
+  ['ingress.cors.origins', 'required: a list of origins', ingress({ cors: {} })],
+  ['ingress.cors.origins', 'required: a list of origins', ingress({ cors: { origins: [] } })],
+  ['ingress.cors.origins', 'required: a list of origins', ingress({ cors: { origins: '*' } })],
+  ['ingress.cors.origins[0]', ORIGIN, ingress({ cors: { origins: ['*'] } })],
+  ['ingress.cors.origins[0]', ORIGIN, ingress({ cors: { origins: ['null'] } })],
+  ['ingress.cors.origins[0]', ORIGIN, ingress({ cors: { origins: [MARKER] } })],
+  ['ingress.cors.origins[1]', ORIGIN, ingress({ cors: { origins: ['https://a.example', `https://*.${MARKER}`] } })],
+  ['ingress.cors.origins[0]', ORIGIN, ingress({ cors: { origins: [`https://${MARKER}.example/`] } })],
+  ['ingress.cors.origins[0]', ORIGIN, ingress({ cors: { origins: [`https://${MARKER}.example:443`] } })],
+  ['ingress.cors.origins[0]', ORIGIN, ingress({ cors: { origins: [`https://${MARKER}.Example`] } })],
+  ['ingress.cors.origins[0]', ORIGIN, ingress({ cors: { origins: [`file:///${MARKER}`] } })],
+  ['ingress.cors.allowCredentials', 'expected true or false', ingress({ cors: { ...CORS, allowCredentials: 1 } })],
   ['egress.mode', 'expected enforce or report', { ...GOOD, egress: { mode: MARKER } }],
   ['egress.detector', 'expected off or warn', { ...GOOD, egress: { detector: MARKER } }],
   ['egress', 'expected an object', { ...GOOD, egress: MARKER }],

@@ -66,6 +66,8 @@ describe('defaults', () => {
       ingress: {
         mode: 'require',
         publicPaths: [],
+        readyPath: undefined,
+        cors: undefined,
         resourceMetadata: undefined,
         protectedResource: undefined,
         allowPreflight: false,
@@ -159,6 +161,7 @@ describe('accepts', () => {
       withDestination({ to: 'https://a.example.com' }, { to: 'https://*.a.example.com' }),
     ],
     ['public paths', withIngress({ publicPaths: ['/health', '/public/*', '/'] })],
+    ['the health checks of gRPC', withIngress({ publicPaths: ['grpc.health.v1.Health'] })],
     ['every mode', withIngress({ mode: 'optional' })],
     ['a fingerprint key', { ...GOOD, fingerprintKey: 'k'.repeat(16) }],
     ['options without prototype', Object.assign(Object.create(null) as object, GOOD)],
@@ -180,7 +183,7 @@ const TOLERANCE = 'expected 0 to 300 seconds'
 const BYTES = 'expected 256 to 65536 bytes'
 const PUBLIC_KEY = 'expected a public signature key of sufficient strength'
 const PUBLIC_PATH =
-  'expected a path that starts with / and has no query, escape, parameter, dot segment or empty segment'
+  'expected a path that starts with / and has no query, escape, parameter, dot segment or empty segment, or grpc.health.v1.Health'
 const DESTINATION = 'expected scheme://host[:port] without path or userinfo, or system:name'
 const CLEARTEXT = 'clear text is accepted only on the loopback interface; for other hosts set allowCleartext: true'
 

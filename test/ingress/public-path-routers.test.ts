@@ -30,7 +30,8 @@ const ROUTERS: Readonly<Record<string, Start>> = {
     const app = express()
     app.get('/health', (_, response) => void response.end('route=health'))
     app.get('/assets/*rest', (_, response) => void response.end('route=assets'))
-    app.get('/assets', (_, response) => void response.end('route=secret assets root'))
+    // Where a slash at the end does not matter, `/assets/*` opens this one too: the page of the option says so.
+    app.get('/assets', (_, response) => void response.end('route=assets root'))
     app.use((request, response) => void response.end(`route=secret ${request.path}`))
     return started(createServer(app))
   },
@@ -44,6 +45,7 @@ const ROUTERS: Readonly<Record<string, Start>> = {
     const app = fastify({ routerOptions: lenient })
     app.get('/health', async () => 'route=health')
     app.get('/assets/*', async () => 'route=assets')
+    app.get('/assets', async () => 'route=assets root')
     app.all('/*', async () => 'route=secret')
     app.setNotFoundHandler(async () => 'route=secret')
     await app.listen({ port: 0, host: '127.0.0.1' })
@@ -118,6 +120,7 @@ const OPEN: Readonly<Record<string, string>> = {
   '/assets/a/b.css?v=1': 'assets',
   '/assets/..a': 'assets',
   '/assets/.hidden': 'assets',
+  '/assets/?v=1': 'assets',
 }
 
 const UP = [

@@ -17,6 +17,8 @@ describe('open', () => {
     '/a/b/public/logo..svg',
     '/a/b/public/.well-known',
     '/*.html',
+    '/a/b/public/',
+    '/a/b/public/?x',
   ])('%s', (target) => {
     expect(isPublic(target)).toBe(true)
   })
@@ -42,8 +44,6 @@ describe('not open [E14]', () => {
     ['no target', ''],
     ['a query alone', '?/health'],
     ['the prefix without its slash', '/a/b/public'],
-    ['the prefix itself, which lenient routers read without its slash', '/a/b/public/'],
-    ['the prefix itself with a query', '/a/b/public/?x'],
     ['a path that begins like the prefix', '/a/b/publicity'],
     ['a name that only looks like a pattern', '/index.html'],
   ])('%s: %s', (_, target) => {
@@ -79,6 +79,27 @@ describe('a path below a public one is not open where another router could read 
     ['a line break in a parent', '/a/b/public/.\n./secret'],
   ])('%s: %j', (_, target) => {
     expect(isPublic(target)).toBe(false)
+  })
+})
+
+describe('grpc.health.v1.Health', () => {
+  const isHealth = compilePublicPaths(['grpc.health.v1.Health'])
+
+  it.each(['Check', 'List', 'Watch'])('opens its method %s', (method) => {
+    expect(isHealth(`/grpc.health.v1.Health/${method}`)).toBe(true)
+  })
+
+  it.each([
+    'grpc.health.v1.Health',
+    '/grpc.health.v1.Health',
+    '/grpc.health.v1.Health/',
+    '/grpc.health.v1.Health/Set',
+    '/grpc.health.v1.Health/check',
+    '/grpc.health.v1.HealthX/Check',
+    '/a.grpc.health.v1.Health/Check',
+    '/grpc.health.v1.Health/Check/x',
+  ])('opens nothing else: %s [E14]', (target) => {
+    expect(isHealth(target)).toBe(false)
   })
 })
 

@@ -54,7 +54,7 @@ function optionsWith(path: string, value: unknown): unknown {
       },
     ],
     destinations: [{ to: 'kafka:orders', exchange: { audience: 'b' }, consume: {} }],
-    ingress: { protectedResource: { resource: 'https://a.example/' } },
+    ingress: { protectedResource: { resource: 'https://a.example/' }, cors: { origins: ['https://a.example'] } },
     egress: {},
     sealing: { keys: [{ kid: 'a', secret: randomBytes(32).toString('base64url') }] },
     revocation: {},
@@ -160,6 +160,7 @@ describe('variables', () => {
       TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT: 'true',
       TOKEN_RELAY_EXCHANGE_ACTOR: 'true',
       TOKEN_RELAY_ALLOW_CLEARTEXT: 'true',
+      TOKEN_RELAY_INGRESS_CORS_ALLOW_CREDENTIALS: 'true',
       TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT: 'true',
     }
     expect(() => optionsFromEnvironment({ [name]: values[name] ?? '300' })).not.toThrow()

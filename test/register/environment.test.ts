@@ -84,6 +84,9 @@ const TABLE: readonly Row[] = [
   ],
   ['TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT', 'destinations[0].allowCleartext', 'true', true],
   ['TOKEN_RELAY_INGRESS_MODE', 'ingress.mode', 'optional', 'optional'],
+  ['TOKEN_RELAY_INGRESS_READY_PATH', 'ingress.readyPath', '/ready', '/ready'],
+  ['TOKEN_RELAY_INGRESS_CORS_ORIGINS', 'ingress.cors.origins', 'https://a.example', ['https://a.example']],
+  ['TOKEN_RELAY_INGRESS_CORS_ALLOW_CREDENTIALS', 'ingress.cors.allowCredentials', 'true', true],
   ['TOKEN_RELAY_INGRESS_ALLOW_PREFLIGHT', 'ingress.allowPreflight', 'true', true],
   [
     'TOKEN_RELAY_INGRESS_PROTECTED_RESOURCE_RESOURCE',
@@ -225,6 +228,8 @@ describe('variables', () => {
       resourceMetadata: 'https://a.example/metadata',
       protectedResource: { resource: 'https://a.example/', scopesSupported: ['a:b', 'c'] },
       allowPreflight: true,
+      readyPath: '/ready',
+      cors: { origins: ['https://a.example'], allowCredentials: true },
     })
     expect(settings.egress).toEqual({ mode: 'report', detector: 'warn' })
     expect(settings.sealing).toMatchObject({ keys: [{ kid: 'orders-1', alg: 'A256KW' }], maxAgeSeconds: 60 })

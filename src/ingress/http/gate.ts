@@ -9,15 +9,19 @@ import type { RelayPropagator } from '../../propagation/propagator.ts'
 import { copyToSpan } from '../../telemetry/record.ts'
 import { rememberSpanOf } from '../../telemetry/span-links.ts'
 import { answerFor } from '../../token/challenge.ts'
+import type { TokenError } from '../../token/errors.ts'
 import { UndecidedError } from '../../token/errors.ts'
 import type { Interceptor } from '../active-relay.ts'
 import type { Admit, Outcome } from '../admission.ts'
 import { ENTRANCES } from '../admitter.ts'
 import { runInCallerContext } from './caller-context.ts'
+import type { Cors, CorsSettings } from './cors.ts'
+import { createCors, isPreflight } from './cors.ts'
 import type { Incoming } from './incoming.ts'
 import { incomingOf, refuseRequest } from './incoming.ts'
+import type { OwnAnswer } from './own-answers.ts'
+import { firstOf } from './own-answers.ts'
 import { compilePublicPaths, isPlainAuthority } from './public-path.ts'
-import type { ResourceMetadata } from './resource-metadata.ts'
 
 /**
  * `require`: no request without a valid token. `optional`: none is fine, a bad one is not. `off`: the gate stands open.
@@ -28,8 +32,9 @@ export interface GateOptions {
   readonly mode: IngressMode
   readonly publicPaths: readonly string[]
   readonly allowPreflight: boolean
-  /** Served on its path. */
-  readonly metadata: ResourceMetadata | undefined
+  readonly cors: CorsSettings | undefined
+  /** Given before anything is decided. */
+  readonly ownAnswers: readonly OwnAnswer[]
   readonly propagator: RelayPropagator
   readonly admit: Admit
   /** URL that challenges name as `resource_metadata`. */
@@ -56,9 +61,11 @@ interface WaitingRequest {
 }
 
 export function createGate(options: GateOptions): Interceptor {
-  const { mode, metadata, propagator, admit, resourceMetadata, isActive } = options
+  const { mode, propagator, admit, resourceMetadata, isActive } = options
   const entrance = ENTRANCES[mode === 'optional' ? 'optional' : 'require']
   const isPublic = compilePublicRequests(options)
+  const cors = options.cors === undefined ? undefined : createCors(options.cors)
+  const answerItself = firstOf([...options.ownAnswers, ...preflightAnswers(options, cors, isPublic)])
 
   function admitRequest(request: WaitingRequest): void {
     const { event, incoming, caller } = request
@@ -77,8 +84,13 @@ export function createGate(options: GateOptions): Interceptor {
   function finish(request: WaitingRequest, outcome: Outcome): void {
     // The relay may have been shut down while the request was waiting: it admits no one any more.
     const error = !outcome.admitted ? outcome.error : isActive() ? undefined : new UndecidedError('ERR_TOKEN_UNDECIDED')
-    if (error !== undefined) refuseRequest(request.event, request.incoming, answerFor(error, resourceMetadata))
+    if (error !== undefined) refuse(request, error)
     else if (!request.incoming.isGone()) passRequest(request)
+  }
+
+  function refuse({ event, incoming }: WaitingRequest, error: TokenError): void {
+    const answer = answerFor(error, resourceMetadata)
+    refuseRequest(event, incoming, cors === undefined ? answer : cors.makeReadable(answer, incoming.headers))
   }
 
   return (event, args, proceed) => {
@@ -86,8 +98,8 @@ export function createGate(options: GateOptions): Interceptor {
     // The HTTP/2 compatibility layer turns a `stream` that has passed into a `request`.
     const before = passedRequests.get(incoming.requestIdentity)
     if (before !== undefined) return passAgain(before, incoming, proceed)
-    const described = metadata?.answerTo(incoming.method, incoming.target)
-    if (described !== undefined) return refuseRequest(event, incoming, described)
+    const answer = answerItself?.(event, incoming)
+    if (answer !== undefined) return refuseRequest(event, incoming, answer)
     if (mode === 'off') return proceed()
 
     ensureContextManager()
@@ -104,6 +116,19 @@ function passRequest({ incoming, caller, proceed }: WaitingRequest): void {
 }
 
 type IsPublic = (event: string, incoming: Incoming) => boolean
+
+/**
+ * Preflight requests that the gate would refuse, of listed origins. The application answers those that the gate lets
+ * pass.
+ */
+function preflightAnswers(
+  { mode, allowPreflight }: GateOptions,
+  cors: Cors | undefined,
+  isPublic: IsPublic,
+): readonly OwnAnswer[] {
+  if (cors === undefined || mode === 'off' || allowPreflight) return []
+  return [(event, incoming) => (isPublic(event, incoming) ? undefined : cors.answerPreflight(event, incoming))]
+}
 
 function compilePublicRequests({ publicPaths, allowPreflight }: GateOptions): IsPublic {
   const isPublicPath = compilePublicPaths(publicPaths)
@@ -126,20 +151,6 @@ function passAgain(caller: Caller, incoming: Incoming, proceed: () => void): voi
   }
   if (callerOf(context.active()) === caller || state.status === 'absent') proceed()
   else runInCallerContext(caller, incoming.emitters, proceed)
-}
-
-/**
- * Fields that no preflight request has: of another protocol, and what makes some servers read another method out of it.
- */
-const NOT_IN_PREFLIGHT = ['expect', 'upgrade', 'x-http-method', 'x-http-method-override', 'x-method-override']
-
-/** A CORS preflight request (Fetch standard §4.8): browsers send it without credentials, whatever the request has. */
-function isPreflight(event: string, { method, headers, hasBody }: Incoming): boolean {
-  // Never an upgrade, a tunnel, or an expectation.
-  if (method !== 'OPTIONS' || (event !== 'request' && event !== 'stream')) return false
-  const asks = Boolean(headers.origin) && Boolean(headers['access-control-request-method'])
-  if (!asks || hasBody || /\bupgrade\b/i.test(headers.connection ?? '')) return false
-  return NOT_IN_PREFLIGHT.every((name) => headers[name] === undefined)
 }
 
 /** An error of the application's listener goes to the process, as it would without a gate. */

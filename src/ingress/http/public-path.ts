@@ -21,22 +21,24 @@ export function isPlainPath(path: string): boolean {
   return path.startsWith('/') && PLAIN.test(path) && !CLIMBING.test(path)
 }
 
+/** Stands for the paths of the standard health service (gRPC Health Checking Protocol). */
+export const GRPC_HEALTH = 'grpc.health.v1.Health'
+const GRPC_HEALTH_PATHS = ['Check', 'List', 'Watch'].map((method) => `/${GRPC_HEALTH}/${method}`)
+
 /**
- * Compiles public paths: exact ones (`/health`), or prefixes that end in `/*`. A target is compared as it stands on the
- * wire, never decoded or cleaned: a spelling that would need it is simply not public.
+ * Compiles public paths: exact ones (`/health`), prefixes that end in `/*`, or {@link GRPC_HEALTH}. A target is compared
+ * as it stands on the wire, never decoded or cleaned: a spelling that would need it is simply not public.
  */
 export function compilePublicPaths(paths: readonly string[]): (target: string) => boolean {
   if (paths.length === 0) return () => false
-  const exact = new Set(paths.filter((path) => !path.endsWith('/*')))
-  const prefixes = paths.filter((path) => path.endsWith('/*')).map((path) => path.slice(0, -1))
-  // Lenient routers take `/assets/` for `/assets`, which is not below it.
-  const isBelow = (path: string, prefix: string): boolean =>
-    path.startsWith(prefix) && (path.length > prefix.length || prefix === '/')
+  const named = paths.flatMap((path) => (path === GRPC_HEALTH ? GRPC_HEALTH_PATHS : [path]))
+  const exact = new Set(named.filter((path) => !path.endsWith('/*')))
+  const prefixes = named.filter((path) => path.endsWith('/*')).map((path) => path.slice(0, -1))
 
   return (target) => {
     const query = target.indexOf('?')
     const path = query === -1 ? target : target.slice(0, query)
     if (exact.has(path)) return true
-    return prefixes.some((prefix) => isBelow(path, prefix)) && isPlainPath(path)
+    return prefixes.some((prefix) => path.startsWith(prefix)) && isPlainPath(path)
   }
 }
