@@ -49,7 +49,7 @@ export interface IngressOptions {
 /**
  * For pages of other origins (Fetch standard §3.3): what the gate answers in place of the application (400, 401, 403,
  * 503) shows them its status, `WWW-Authenticate` and `Retry-After`. What the application answers stays as it is: it
- * needs CORS of its own.
+ * needs its own CORS.
  */
 export interface CorsOptions {
   /**

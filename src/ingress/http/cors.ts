@@ -1,4 +1,4 @@
-/** Lets pages of listed origins read what the gate answers (CORS, Fetch standard §3.3), and answers their preflights. */
+/** Lets pages of listed origins read what the gate answers, and answers their preflights (Fetch standard §3.3). */
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Answer } from '../../token/challenge.ts'

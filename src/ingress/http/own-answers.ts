@@ -1,4 +1,4 @@
-/** What the gate answers by itself, to anyone and without a token: metadata of this service, and whether it is ready. */
+/** What the gate answers by itself, without a token: metadata of this service, and whether it is ready. */
 
 import type { Answer } from '../../token/challenge.ts'
 import type { Incoming } from './incoming.ts'

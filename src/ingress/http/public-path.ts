@@ -26,8 +26,8 @@ export const GRPC_HEALTH = 'grpc.health.v1.Health'
 const GRPC_HEALTH_PATHS = ['Check', 'List', 'Watch'].map((method) => `/${GRPC_HEALTH}/${method}`)
 
 /**
- * Compiles public paths: exact ones (`/health`), prefixes that end in `/*`, or {@link GRPC_HEALTH}. A target is compared
- * as it stands on the wire, never decoded or cleaned: a spelling that would need it is simply not public.
+ * Compiles public paths: exact ones (`/health`), prefixes that end in `/*`, or {@link GRPC_HEALTH}. A target is
+ * compared as it stands on the wire, never decoded or cleaned: a spelling that would need it is simply not public.
  */
 export function compilePublicPaths(paths: readonly string[]): (target: string) => boolean {
   if (paths.length === 0) return () => false
