@@ -1,7 +1,7 @@
-/** Builds `dist`: declarations file by file, and the code as one module for each entry and one for what they share. */
+/** Builds `dist`: declarations file by file, and the code as one module per entry and a few that they share, twice. */
 
 import { spawnSync } from 'node:child_process'
-import { readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import process from 'node:process'
 import { rolldown } from 'rolldown'
@@ -14,20 +14,77 @@ interface Manifest {
   readonly bin: Readonly<Record<string, string>>
 }
 
-/** The source files of what `package.json` exports, by the names that they have in `dist`. */
-function entries(): Record<string, string> {
+/**
+ * The source files of what `package.json` exports, by the names that they have in `dist`. Commands are never required.
+ */
+function entriesFor(format: 'esm' | 'cjs'): Record<string, string> {
   const { exports, bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest
   const exported = Object.values(exports).map((entry) => (typeof entry === 'string' ? entry : entry.default))
-  const names = [...exported, ...Object.values(bin)]
+  const names = [...exported, ...(format === 'esm' ? Object.values(bin) : [])]
     .filter((path) => path.endsWith('.js'))
     .map((path) => path.replace(/^\.?\/?dist\//, '').replace(/\.js$/, ''))
   return Object.fromEntries(names.map((name) => [name, join(ROOT, 'src', `${name}.ts`)]))
+}
+
+/** Has its own file, which is loaded before all others. */
+function isNodeVersion(id: string): boolean {
+  return id.endsWith('node-version.ts')
 }
 
 /** What nearly every entry needs is one file: opening many small ones takes longer than reading them. */
 function isBase(id: string): boolean {
   const path = relative(join(ROOT, 'src'), id)
   return /^(base|token|telemetry|context|destination|propagation|ingress.(active-relay|http.incoming))\b/.test(path)
+}
+
+/**
+ * Dependencies that are only ES modules. The CommonJS build contains them: Jest, for which it is, cannot require them
+ * either.
+ */
+const ONLY_ESM = ['cockatiel', 'jose', 'oauth4webapi']
+
+function packageOf(id: string): string {
+  return /^(@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? id
+}
+
+async function bundleFor(format: 'esm' | 'cjs'): Promise<void> {
+  const extension = format === 'esm' ? 'js' : 'cjs'
+  const bundle = await rolldown({
+    input: entriesFor(format),
+    platform: 'node',
+    external: (id) => !/^[./\0]/.test(id) && (format === 'esm' || !ONLY_ESM.includes(packageOf(id))),
+    // It must run, and export nothing.
+    treeshake: { moduleSideEffects: (id) => isNodeVersion(id) || undefined },
+    // Node.js 22 knows no `using`.
+    transform: { target: 'es2024' },
+  })
+  await bundle.write({
+    dir: format === 'esm' ? DIST : join(DIST, 'commonjs'),
+    format,
+    entryFileNames: `[name].${extension}`,
+    chunkFileNames: `shared/[name].${extension}`,
+    // Apps that are bundled again would find no `import.meta.url` for it.
+    polyfillRequire: false,
+    comments: { annotation: true, legal: true, jsdoc: false },
+    codeSplitting: {
+      groups: [
+        { name: 'node-version', test: isNodeVersion, priority: 2 },
+        { name: 'base', test: isBase, priority: 1 },
+      ],
+    },
+  })
+  await bundle.close()
+}
+
+/** The licences of what the CommonJS build contains ask to be kept with it. */
+function writeLicences(): void {
+  const texts = ONLY_ESM.map((name) => {
+    const folder = join(ROOT, 'node_modules', name)
+    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { readonly version: string }
+    const [file = 'LICENSE'] = readdirSync(folder).filter((entry) => /^licen[cs]e/i.test(entry))
+    return `${name} ${version}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
+  })
+  writeFileSync(join(DIST, 'commonjs', 'LICENSES.txt'), texts.join('\n---\n\n'))
 }
 
 rmSync(DIST, { recursive: true, force: true })
@@ -37,20 +94,6 @@ const { status } = spawnSync(join(ROOT, 'node_modules', '.bin', 'tsc'), ['-p', '
 })
 if (status !== 0) process.exit(1)
 
-const bundle = await rolldown({
-  input: entries(),
-  platform: 'node',
-  external: (id) => !/^[./\0]/.test(id),
-  // Node.js 22 knows no `using`.
-  transform: { target: 'es2024' },
-})
-await bundle.write({
-  dir: DIST,
-  format: 'esm',
-  entryFileNames: '[name].js',
-  chunkFileNames: 'shared/[name].js',
-  // Apps that are bundled again would find no `import.meta.url` for it.
-  polyfillRequire: false,
-  comments: { annotation: true, legal: true, jsdoc: false },
-  codeSplitting: { groups: [{ name: 'base', test: isBase }] },
-})
+await bundleFor('esm')
+await bundleFor('cjs')
+writeLicences()

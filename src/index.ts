@@ -1,5 +1,7 @@
 /** otel-token-relay: the caller's token travels with each call, and only to named destinations. */
 
+import './base/node-version.ts'
+
 export type { AuditLogger, AuditLogRecord } from './audit/audit.ts'
 export type { AuditOptions } from './config/audit.ts'
 export type { CacheOptions } from './config/cache.ts'

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** `npx otel-token-relay …`: the commands for operators. */
 
+import '../base/node-version.ts'
+
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { verifyAudit } from './audit-verify.ts'

@@ -4,9 +4,9 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CallSiteObject } from 'node:util'
-import { getCallSites } from 'node:util'
 import type { Context } from '@opentelemetry/api'
 import { context, createContextKey } from '@opentelemetry/api'
+import { getCallSites } from '../base/newer-functions.ts'
 import { patchMethod } from '../base/patch-method.ts'
 
 const BOUND = createContextKey('otel-token-relay kept at')

@@ -1,7 +1,7 @@
 /** Sees results that one caller gets from the context of another, for warnings of mixed callers. Off by default. */
 
 import type { CallSiteObject } from 'node:util'
-import { getCallSites } from 'node:util'
+import { getCallSites } from '../base/newer-functions.ts'
 import { applicationFrames, formatCallSites } from './call-sites.ts'
 
 /** A promise that code of the application has made for a caller, to be fulfilled later. */

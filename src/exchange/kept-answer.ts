@@ -1,6 +1,6 @@
 /** How an answer of the token endpoint is kept in the shared cache: under which key, and as which text. */
 
-import { hash } from 'node:crypto'
+import { hash } from '../base/newer-functions.ts'
 import type { TokenRequest } from '../destination/token-request.ts'
 import { keyOfRequest } from '../destination/token-request.ts'
 import { SealError } from '../token/errors.ts'

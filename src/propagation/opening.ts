@@ -1,8 +1,8 @@
 /** The opening of a sealed token: recorded once, and counted last, so that an undecided message is not used up. */
 
-import { hash } from 'node:crypto'
 import { trace } from '@opentelemetry/api'
 import { LRUCache } from 'lru-cache'
+import { hash } from '../base/newer-functions.ts'
 import type { Opening } from '../context/caller.ts'
 import { attributesOf } from '../destination/decision.ts'
 import type { MessagingTarget } from '../destination/pattern.ts'

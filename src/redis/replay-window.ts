@@ -1,8 +1,9 @@
 /** Counts the openings of sealed messages in Redis, for a whole fleet. */
 
-import { hash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { WALL_CLOCK } from '../base/clock.ts'
+import { hash } from '../base/newer-functions.ts'
 import type { ReplayWindow } from '../sealing/replay-window.ts'
 import type { RedisClient, RedisConnection } from './connection.ts'
 import { checkClient, checkMillis, openConnection, PREFIX } from './connection.ts'

@@ -1,5 +1,7 @@
 /** `node --require otel-token-relay/register app.js`: creates the relay from the environment, beside any SDK. */
 
+import '../base/node-version.ts'
+
 import { writeSync } from 'node:fs'
 import process from 'node:process'
 import type { TextMapPropagator } from '@opentelemetry/api'

@@ -1,6 +1,6 @@
 /** Seals a token into one message, and opens it from that message only. */
 
-import { hash } from 'node:crypto'
+import { hash } from '../base/newer-functions.ts'
 import { measureSealing } from '../telemetry/metrics.ts'
 import { UnverifiedCredential } from '../token/credential.ts'
 import type { TokenError } from '../token/errors.ts'

@@ -1,6 +1,6 @@
 /** Remembers which hand-overs were opened, for all threads of a process together. */
 
-import { hash } from 'node:crypto'
+import { hash } from '../base/newer-functions.ts'
 import type { ReplayWindow } from './replay-window.ts'
 
 /**

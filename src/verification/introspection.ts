@@ -1,6 +1,5 @@
 /** Asks the issuer about opaque tokens, which say nothing by themselves (RFC 7662). */
 
-import { hash } from 'node:crypto'
 import { diag } from '@opentelemetry/api'
 import { LRUCache } from 'lru-cache'
 import type { ClientAuth } from 'oauth4webapi'
@@ -13,6 +12,7 @@ import {
   processIntrospectionResponse,
 } from 'oauth4webapi'
 import { since, WALL_CLOCK } from '../base/clock.ts'
+import { hash } from '../base/newer-functions.ts'
 import { isObject, ownProperty } from '../base/own-property.ts'
 import type { IssuerCall } from '../resilience/issuer-calls.ts'
 import { createIssuerCalls } from '../resilience/issuer-calls.ts'

@@ -98,7 +98,7 @@ const files = readdirSync(PACKED, { recursive: true, withFileTypes: true })
   .map((entry) => relative(PACKED, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
 const manifest = JSON.parse(readFileSync(join(PACKED, 'package.json'), 'utf8')) as {
   readonly name: string
-  readonly exports: Readonly<Record<string, string | { readonly default: string }>>
+  readonly exports: Readonly<Record<string, string | { readonly default: string; readonly require: string }>>
   readonly bin: Readonly<Record<string, string>>
   readonly dependencies: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>
@@ -109,6 +109,10 @@ const ENTRY_MODULES = [
   ...Object.values(manifest.exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.default.slice(2)])),
   ...Object.values(manifest.bin),
 ]
+
+const COMMONJS_MODULES = Object.values(manifest.exports).flatMap((entry) =>
+  typeof entry === 'string' ? [] : [entry.require.slice(2)],
+)
 
 function readPacked(file: string): string {
   return readFileSync(join(PACKED, file), 'utf8')
@@ -153,8 +157,10 @@ describe('the tarball', () => {
   it('holds only the build, the manifest, the JSON Schema and the documents', () => {
     const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'config.schema.json', 'package.json']
     const declarations = readSources().map(({ path }) => `dist/${path.replace(/\.ts$/, '.d.ts')}`)
-    const shared = files.filter((file) => /^dist\/shared\/[\w-]+\.js$/.test(file))
-    expect(files.toSorted()).toEqual([...documents, ...declarations, ...ENTRY_MODULES, ...shared].toSorted())
+    const shared = files.filter((file) => /^dist\/(commonjs\/)?shared\/[\w-]+\.c?js$/.test(file))
+    const commonjs = [...COMMONJS_MODULES, 'dist/commonjs/LICENSES.txt']
+    const expected = [...documents, ...declarations, ...ENTRY_MODULES, ...commonjs, ...shared]
+    expect(files.toSorted()).toEqual(expected.toSorted())
   })
 
   it('names its functions, so that its stack traces can be read', () => {

@@ -2,7 +2,7 @@
 
 import { EventEmitter } from 'node:events'
 import { Server as HttpServer } from 'node:http'
-import { createSecureServer, createServer, performServerHandshake } from 'node:http2'
+import http2, { createSecureServer, createServer } from 'node:http2'
 import { Server as HttpsServer } from 'node:https'
 import { Duplex } from 'node:stream'
 import { createObjectMetadata } from '../../base/object-metadata.ts'
@@ -94,7 +94,8 @@ function serverPrototypes(): EventEmitter[] {
 
 /** node:http2 does not export it. It must be there before any session is: streams can be listened to on a session. */
 function sessionPrototype(): EventEmitter {
-  const session = performServerHandshake(new Duplex({ read: () => undefined, write: (_, __, done) => done() }))
+  // Not imported by name: older versions of Node.js lack it, and are to read which version is needed.
+  const session = http2.performServerHandshake(new Duplex({ read: () => undefined, write: (_, __, done) => done() }))
   session.destroy()
   return Object.getPrototypeOf(session) as EventEmitter
 }
