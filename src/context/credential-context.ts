@@ -2,7 +2,7 @@
 
 import type { Context } from '@opentelemetry/api'
 import { context, createContextKey } from '@opentelemetry/api'
-import { sharedByCopies, shareWithCopies } from '../base/shared-by-copies.ts'
+import { mainGlobal } from '../base/main-realm.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { isVerifiedCredential } from '../token/verified-credential.ts'
 import { withBindSite } from './call-sites.ts'
@@ -48,15 +48,15 @@ function credentialOf({ state }: Caller): VerifiedCredential | undefined {
 type FindCredential = (ctx: Context | undefined) => VerifiedCredential | undefined
 
 const FINDER = Symbol.for('otel-token-relay.find-credential')
-const registry = sharedByCopies as { readonly [FINDER]?: FindCredential | undefined }
+const registry = mainGlobal as { [FINDER]?: FindCredential | undefined }
 
 /** The callers are those of this copy, until {@link stopSharingCredentials}. Called when its relay becomes active. */
 export function shareCredentials(): void {
-  shareWithCopies(FINDER, findCredential)
+  registry[FINDER] = findCredential
 }
 
 export function stopSharingCredentials(): void {
-  shareWithCopies(FINDER, undefined)
+  registry[FINDER] = undefined
 }
 
 function findCredential(ctx: Context | undefined): VerifiedCredential | undefined {

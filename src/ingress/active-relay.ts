@@ -1,7 +1,7 @@
 /** The relay of this thread, for code without a reference to it: adapters, jobs, a second copy of this package. */
 
 import type { Context, TextMapPropagator } from '@opentelemetry/api'
-import { sharedByCopies, shareWithCopies } from '../base/shared-by-copies.ts'
+import { mainGlobal } from '../base/main-realm.ts'
 import type { EgressMode } from '../destination/decision.ts'
 import type { Explanation } from '../destination/explain.ts'
 import type { AdmittedMessage } from '../propagation/delivery.ts'
@@ -53,10 +53,10 @@ export interface ActiveRelay extends ActiveAdmitter {
 const ACTIVE = Symbol.for('otel-token-relay.active')
 const GATED = Symbol.for('otel-token-relay.gated')
 const ADAPTED = Symbol.for('otel-token-relay.adapted')
-const registry = sharedByCopies as { [ACTIVE]?: ActiveRelay | undefined; [GATED]?: boolean; [ADAPTED]?: boolean }
+const registry = mainGlobal as { [ACTIVE]?: ActiveRelay | undefined; [GATED]?: boolean; [ADAPTED]?: boolean }
 
 export function setActiveRelay(relay: ActiveRelay | undefined): void {
-  shareWithCopies(ACTIVE, relay)
+  registry[ACTIVE] = relay
 }
 
 export function findActiveRelay(): ActiveRelay | undefined {
@@ -84,7 +84,7 @@ export function isGated(): boolean {
 }
 
 export function setGated(gated: boolean): void {
-  shareWithCopies(GATED, gated)
+  registry[GATED] = gated
 }
 
 /** Whether an adapter is in use. */
@@ -93,5 +93,5 @@ export function hasAdapter(): boolean {
 }
 
 export function recordAdapter(): void {
-  shareWithCopies(ADAPTED, true)
+  registry[ADAPTED] = true
 }

@@ -5,6 +5,7 @@ import { diag } from '@opentelemetry/api'
 import type { Undo } from '../../base/patch-method.ts'
 import { combineUndos } from '../../base/patch-method.ts'
 import { createBindings } from './bindings.ts'
+import type { GlobalDispatcher } from './copies.ts'
 import { globalDispatchers, watchUndiciCopies } from './copies.ts'
 import { Delays } from './delay.ts'
 import type { DispatchWrapperOptions } from './dispatch.ts'
@@ -111,8 +112,8 @@ class GlobalDispatchers {
 
   /** Replaces those that are composed dispatchers, and are not replaced yet. */
   replace(): void {
-    for (const [key, dispatcher] of globalDispatchers()) {
-      if (types.isProxy(dispatcher) && !standIns.has(dispatcher)) this.#replaceOne(key, dispatcher)
+    for (const each of globalDispatchers()) {
+      if (types.isProxy(each.dispatcher) && !standIns.has(each.dispatcher)) this.#replaceOne(each)
     }
   }
 
@@ -120,16 +121,16 @@ class GlobalDispatchers {
     combineUndos(this.#undos.splice(0))()
   }
 
-  #replaceOne(key: symbol, dispatcher: object): void {
+  #replaceOne({ owner, key, dispatcher }: GlobalDispatcher): void {
     const dispatch = (options: unknown, handler: unknown): unknown =>
       this.#wrapper.dispatchToComposed(dispatcher, options, handler)
     const standIn = new Proxy(dispatcher, {
       get: (target, name) => (name === 'dispatch' ? dispatch : Reflect.get(target, name)),
     })
     standIns.add(standIn)
-    Reflect.set(globalThis, key, standIn)
+    Reflect.set(owner, key, standIn)
     this.#undos.push(() => {
-      if (Reflect.get(globalThis, key) === standIn) Reflect.set(globalThis, key, dispatcher)
+      if (Reflect.get(owner, key) === standIn) Reflect.set(owner, key, dispatcher)
     })
   }
 }

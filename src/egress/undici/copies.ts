@@ -4,6 +4,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
+import { allGlobals, mainGlobal } from '../../base/main-realm.ts'
 import { isObject, symbolOf } from '../../base/own-property.ts'
 import { packageUrl } from '../../base/package-url.ts'
 import type { HandlerClass, Interceptors } from './handlers.ts'
@@ -38,7 +39,7 @@ const require = createRequire(packageUrl)
 export function watchUndiciCopies(observer: UndiciObserver): () => void {
   loadBuiltIn()
   for (const [file, module] of Object.entries(require.cache)) reportModule(file, module?.exports, observer)
-  for (const [, dispatcher] of globalDispatchers()) observer.onDispatcher(Object.getPrototypeOf(dispatcher) as object)
+  for (const { dispatcher } of globalDispatchers()) observer.onDispatcher(Object.getPrototypeOf(dispatcher) as object)
   const onRequire = (message: unknown): void => {
     const { id, parentFilename, result } = message as { id?: unknown; parentFilename?: unknown; result?: unknown }
     if (typeof id !== 'string' || typeof parentFilename !== 'string') return
@@ -53,17 +54,26 @@ function isRelevant(id: string): boolean {
   return DISPATCHERS.test(id) || HANDLERS.test(id) || SHARING.test(id)
 }
 
-/** The dispatchers that `fetch` and `request` use by default, each with its key in the global object. */
-export function globalDispatchers(): [symbol, object][] {
-  return GLOBAL_DISPATCHERS.flatMap((key) => {
-    const dispatcher: unknown = Reflect.get(globalThis, key)
-    return isObject(dispatcher) ? [[key, dispatcher]] : []
-  })
+/** A dispatcher that `fetch` and `request` use by default. */
+export interface GlobalDispatcher {
+  /** The global object that has it. */
+  readonly owner: object
+  readonly key: symbol
+  readonly dispatcher: object
+}
+
+export function globalDispatchers(): readonly GlobalDispatcher[] {
+  return allGlobals.flatMap((owner) =>
+    GLOBAL_DISPATCHERS.flatMap((key) => {
+      const dispatcher: unknown = Reflect.get(owner, key)
+      return isObject(dispatcher) ? [{ owner, key, dispatcher }] : []
+    }),
+  )
 }
 
 /** Node loads its own undici when one of its globals is first read. */
 function loadBuiltIn(): void {
-  void globalThis.Headers
+  void Reflect.get(mainGlobal, 'Headers')
 }
 
 function reportModule(file: string, exported: unknown, observer: UndiciObserver): void {

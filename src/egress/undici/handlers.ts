@@ -3,9 +3,13 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { Context } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
+import { mainGlobal } from '../../base/main-realm.ts'
 import { createObjectMetadata } from '../../base/object-metadata.ts'
 import { isObject } from '../../base/own-property.ts'
 import { patchOwnMethod } from '../../base/patch-method.ts'
+
+/** Of the realm of Node's own undici, if this copy of the package runs in another one. */
+const MainObject = Reflect.get(mainGlobal, 'Object') as ObjectConstructor
 
 export type DispatchFunction = (options: unknown, handler: unknown) => unknown
 
@@ -72,7 +76,7 @@ function isInstanceOfOne(handler: object, classes: WeakSet<object>): boolean {
 function classOf(handler: object): HandlerClass | undefined {
   const prototype = Object.getPrototypeOf(handler) as object | null
   const made: unknown = prototype?.constructor
-  return typeof made === 'function' && made.prototype === prototype && made !== Object
+  return typeof made === 'function' && made.prototype === prototype && made !== Object && made !== MainObject
     ? (made as unknown as HandlerClass)
     : undefined
 }
@@ -178,7 +182,8 @@ function withoutWarnings<T>(fn: () => T): T {
  */
 export function isCallHandler(handler: object): boolean {
   const prototype = Object.getPrototypeOf(handler) as object | null
-  if (prototype === Object.prototype) return Object.hasOwn(handler, 'abort') && Object.hasOwn(handler, 'body')
+  if (prototype === Object.prototype || prototype === MainObject.prototype)
+    return Object.hasOwn(handler, 'abort') && Object.hasOwn(handler, 'body')
   return prototype !== null && isCallClass(prototype)
 }
 
