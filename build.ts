@@ -2,7 +2,8 @@
 
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { createRequire } from 'node:module'
+import { dirname, join, relative } from 'node:path'
 import process from 'node:process'
 import { rolldown } from 'rolldown'
 
@@ -47,10 +48,12 @@ function packageOf(id: string): string {
   return /^(@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? id
 }
 
-async function bundleFor(format: 'esm' | 'cjs'): Promise<void> {
+/** Writes one of the builds. Returns the names of its entries. */
+async function bundleFor(format: 'esm' | 'cjs'): Promise<readonly string[]> {
+  const entries = entriesFor(format)
   const extension = format === 'esm' ? 'js' : 'cjs'
   const bundle = await rolldown({
-    input: entriesFor(format),
+    input: entries,
     platform: 'node',
     external: (id) => !/^[./\0]/.test(id) && (format === 'esm' || !ONLY_ESM.includes(packageOf(id))),
     // It must run, and export nothing.
@@ -74,6 +77,33 @@ async function bundleFor(format: 'esm' | 'cjs'): Promise<void> {
     },
   })
   await bundle.close()
+  return Object.keys(entries)
+}
+
+/**
+ * The declarations of the CommonJS build, for TypeScript before 5.8 or `module: node16`: those of the ES modules, whose
+ * types are the same.
+ */
+function writeCommonJsTypes(entries: readonly string[]): void {
+  for (const name of entries) {
+    const file = join(DIST, 'commonjs', `${name}.cjs`)
+    // `register` exports nothing, and would start.
+    const values = name.startsWith('register/') ? {} : (createRequire(file)(file) as Readonly<Record<string, unknown>>)
+    const path = relative(dirname(file), join(DIST, `${name}.js`)).replaceAll('\\', '/')
+    const from = `from '${path}' with { 'resolution-mode': 'import' }`
+    const lines = Object.entries(values).flatMap(([exported, value]) => [
+      `export declare const ${exported}: typeof esm.${exported}`,
+      ...(isClass(value) ? [`export type ${exported} = esm.${exported}`] : []),
+    ])
+    writeFileSync(
+      file.replace(/cjs$/, 'd.cts'),
+      [`import type * as esm ${from}`, `export type * ${from}`, ...lines, 'export {}', ''].join('\n'),
+    )
+  }
+}
+
+function isClass(value: unknown): boolean {
+  return typeof value === 'function' && String(value).startsWith('class')
 }
 
 /** The licences of what the CommonJS build contains ask to be kept with it. */
@@ -95,5 +125,5 @@ const { status } = spawnSync(join(ROOT, 'node_modules', '.bin', 'tsc'), ['-p', '
 if (status !== 0) process.exit(1)
 
 await bundleFor('esm')
-await bundleFor('cjs')
+writeCommonJsTypes(await bundleFor('cjs'))
 writeLicences()

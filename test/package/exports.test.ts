@@ -98,7 +98,7 @@ const files = readdirSync(PACKED, { recursive: true, withFileTypes: true })
   .map((entry) => relative(PACKED, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
 const manifest = JSON.parse(readFileSync(join(PACKED, 'package.json'), 'utf8')) as {
   readonly name: string
-  readonly exports: Readonly<Record<string, string | { readonly default: string; readonly require: string }>>
+  readonly exports: Readonly<Record<string, string | { readonly default: string; readonly require: { readonly types: string; readonly default: string } }>>
   readonly bin: Readonly<Record<string, string>>
   readonly dependencies: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>
@@ -111,7 +111,7 @@ const ENTRY_MODULES = [
 ]
 
 const COMMONJS_MODULES = Object.values(manifest.exports).flatMap((entry) =>
-  typeof entry === 'string' ? [] : [entry.require.slice(2)],
+  typeof entry === 'string' ? [] : [entry.require.default.slice(2), entry.require.types.slice(2)],
 )
 
 function readPacked(file: string): string {
@@ -291,7 +291,7 @@ describe('loading it', () => {
 
 describe('preloading otel-token-relay/register', () => {
   const program = `
-    const active = Reflect.get(process.getBuiltinModule('node:events'), Symbol.for('otel-token-relay.active'))
+    const active = Reflect.get(globalThis, Symbol.for('otel-token-relay.active'))
     console.log(active === undefined ? 'no relay' : 'relay')`
   const right = { TOKEN_RELAY_ISSUER: 'https://id.example.com', TOKEN_RELAY_AUDIENCE: 'user-service' }
 
