@@ -96,9 +96,13 @@ const NESTJS = [
 const files = readdirSync(PACKED, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())
   .map((entry) => relative(PACKED, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+interface Files {
+  readonly types: string
+  readonly default: string
+}
 const manifest = JSON.parse(readFileSync(join(PACKED, 'package.json'), 'utf8')) as {
   readonly name: string
-  readonly exports: Readonly<Record<string, string | { readonly default: string; readonly require: { readonly types: string; readonly default: string } }>>
+  readonly exports: Readonly<Record<string, string | (Files & { readonly require: Files })>>
   readonly bin: Readonly<Record<string, string>>
   readonly dependencies: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>
