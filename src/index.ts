@@ -44,6 +44,7 @@ export { RelayActiveError } from './relay/relay.ts'
 export { runAs, runAsCaller, runWithToken } from './relay/run-as.ts'
 export type { RevocationEntry, RevocationFacts, RevocationList } from './revocation/list.ts'
 export type { ReplayWindow } from './sealing/replay-window.ts'
+export type { LogLevel, LogRecord, LogSeverity, RelayLogger } from './telemetry/log-record.ts'
 export type { ExchangeCode, TokenErrorCode, TokenRejectedCode, UndecidedCode } from './token/errors.ts'
 export {
   ExchangeError,

@@ -1,6 +1,6 @@
 /** Watches over an audit trail: reports each outage once, ends it, and records how many records it has cost. */
 
-import { diag } from '@opentelemetry/api'
+import { reportProblem } from '../telemetry/log-entries.ts'
 import { measureAuditBacklog, measureAuditFailure } from '../telemetry/metrics.ts'
 import type { AuditRecord } from './line.ts'
 import { AuditDamageError } from './recovery.ts'
@@ -61,7 +61,8 @@ export class TrailKeeper {
     this.#lost += 1
     measureAuditFailure()
     if (this.#probe !== undefined) return
-    diag.error(`otel-token-relay: the audit trail ${cause instanceof AuditDamageError ? DAMAGED : 'cannot be written'}`)
+    const what = cause instanceof AuditDamageError ? DAMAGED : 'cannot be written'
+    reportProblem({ message: `the audit trail ${what}`, severity: 'error' })
     this.#probe = setInterval(() => this.#resume(), PROBE_MILLIS).unref()
   }
 
@@ -72,7 +73,7 @@ export class TrailKeeper {
     if (this.#lost > 0) return
     clearInterval(this.#probe)
     this.#probe = undefined
-    diag.warn('otel-token-relay: the audit trail is written again')
+    reportProblem({ message: 'the audit trail is written again' })
   }
 }
 

@@ -1,7 +1,8 @@
 /** The options `telemetry` and `fingerprintKey`: how tokens appear in events. */
 
 import * as v from 'valibot'
-import { group, oneOf, variable } from './parts.ts'
+import type { LogLevel, RelayLogger } from '../telemetry/log-record.ts'
+import { aFunction, group, oneOf, variable } from './parts.ts'
 
 /** How tokens appear in events. */
 export interface TelemetryOptions {
@@ -10,10 +11,28 @@ export interface TelemetryOptions {
    * `plain`, which is only for names of services and never for people. Default `hash`.
    */
   readonly actors?: 'hash' | 'plain'
+  /**
+   * What the relay writes to standard error, one line each. `problems`: at start what is in place; then why a request
+   * was refused, why a token was withheld from a named destination, and what does not work (keys, stores, the audit
+   * trail). The first line of a cause comes at once, further ones once a minute with their number. `decisions`: callers
+   * that were admitted and tokens that were sent as well, at most 100 lines of a kind in a second. `off`: nothing. A
+   * function gets each line as a record, those of `decisions` included, in place of standard error; it must not throw.
+   * No line holds a token, or a claim that is not configured. Default `problems`.
+   */
+  readonly log?: LogLevel | RelayLogger
+  /** The form of the lines: `text`, or a `json` object on each line. Does not apply to a function. Default `text`. */
+  readonly logFormat?: 'text' | 'json'
 }
+
+const LOG = 'expected off, problems, decisions or a function'
 
 export const telemetrySchema = group({
   actors: v.pipe(v.optional(oneOf('hash', 'plain'), 'hash'), variable('TOKEN_RELAY_TELEMETRY_ACTORS', 'text')),
+  log: v.pipe(
+    v.optional(v.union([v.picklist(['off', 'problems', 'decisions'], LOG), aFunction<RelayLogger>()], LOG), 'problems'),
+    variable('TOKEN_RELAY_LOG', 'text'),
+  ),
+  logFormat: v.pipe(v.optional(oneOf('text', 'json'), 'text'), variable('TOKEN_RELAY_LOG_FORMAT', 'text')),
 })
 
 const KEY = 'expected at least 16 characters'

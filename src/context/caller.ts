@@ -149,6 +149,11 @@ export class Caller {
     return presented.kind === 'token' && !this.requestIsOver && this.#presented?.equals(presented.credential) === true
   }
 
+  /** The token as it came, also after it was refused. */
+  get presented(): UnverifiedCredential | undefined {
+    return this.#presented ?? this.#opening?.credential
+  }
+
   /** Whether the request that the token came with is over. Work that goes on after it is detached. */
   get requestIsOver(): boolean {
     return this.#lifetime?.isOpen === false

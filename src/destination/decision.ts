@@ -1,6 +1,7 @@
 /** Decides whether a token is forwarded, exchanged or withheld: every way out of the process asks this function. */
 
 import type { Context } from '@opentelemetry/api'
+import { createObjectMetadata } from '../base/object-metadata.ts'
 import type { Caller } from '../context/caller.ts'
 import { callerOf } from '../context/credential-context.ts'
 import type { RevocationCheck } from '../revocation/check.ts'
@@ -10,6 +11,7 @@ import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { hasExpired } from '../token/verified-credential.ts'
 import type { Target } from './pattern.ts'
 import type { Rule, Rules } from './rules.ts'
+import { destinationOf } from './rules.ts'
 import type { TokenRequest } from './token-request.ts'
 
 /** What happens to the caller's token at one hop. */
@@ -69,12 +71,15 @@ export interface DecideOptions {
   readonly isBlocked: () => boolean
 }
 
+/** Learns of a decision, and of the context that it was made for. */
+export type Observe = (decision: Decision, ctx: Context) => void
+
 /** Returns a function that decides, and reports every decision to `observe`. */
-export function createDecide(options: DecideOptions, observe: (decision: Decision) => void): Decide {
+export function createDecide(options: DecideOptions, observe: Observe): Decide {
   return (ctx, hop) => {
     const caller = callerWithToken(ctx)
     const decision = caller === undefined ? decideWithoutCaller(ctx, hop) : decideHop(caller, hop, options)
-    if (decision !== undefined && hop.isTentative !== true) observe(decision)
+    if (decision !== undefined && hop.isTentative !== true) observe(decision, ctx)
     return decision
   }
 }
@@ -188,15 +193,33 @@ export function eventOf(decision: Decision): AuthEvent {
         credential: decision.credential,
         subject: decision.verdict === 'exchange' ? decision.subject : undefined,
         rule: decision.rule.to,
-        destination: attributesOf(decision.target),
+        destination: namedDestination(decision.rule, decision.target),
       }
     : {
         name: 'auth.token.withheld',
         reason: decision.reason,
         rule: decision.rule?.to,
-        destination: decision.target === undefined ? undefined : attributesOf(decision.target),
+        destination: decision.target === undefined ? undefined : withEntry(decision.target),
         subject: decision.subject,
       }
+}
+
+const namedDestinations = createObjectMetadata<DestinationAttributes>()
+
+/** What a rule without a wildcard names is the same each time. */
+function namedDestination(rule: Rule, target: Target): DestinationAttributes {
+  if (rule.pattern.wildcard) return withEntry(target)
+  let known = namedDestinations.get(rule)
+  if (known === undefined) {
+    known = withEntry(rule.pattern)
+    namedDestinations.set(rule, known)
+  }
+  return known
+}
+
+function withEntry(target: Target): DestinationAttributes {
+  const entry = destinationOf(target)
+  return entry === undefined ? attributesOf(target) : { ...attributesOf(target), 'auth.decision.destination': entry }
 }
 
 export function attributesOf(target: Target): DestinationAttributes {

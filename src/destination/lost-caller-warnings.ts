@@ -1,12 +1,13 @@
 /** For development: warns of calls to named destinations that are made without a caller, or as the wrong one. */
 
 import type { Context } from '@opentelemetry/api'
-import { context, diag } from '@opentelemetry/api'
+import { context } from '@opentelemetry/api'
 import { bindSiteOf, callSiteOf, recordCallSites } from '../context/call-sites.ts'
 import type { Caller } from '../context/caller.ts'
 import { callerOf } from '../context/credential-context.ts'
 import type { HandedIn } from '../context/handed-in.ts'
 import { handedInSoFar, watchHandOvers } from '../context/handed-in.ts'
+import { reportProblem } from '../telemetry/log-entries.ts'
 import { isTracingSuppressed } from '../telemetry/suppression.ts'
 import type { Decide, Decision, Hop } from './decision.ts'
 import type { Rules } from './rules.ts'
@@ -98,7 +99,7 @@ class LostCallerWarnings {
     if (this.#logged.has(warning) || this.#logged.size >= MAX_WARNINGS) return
     // Before it is logged: a logger may call a destination itself.
     this.#logged.add(warning)
-    diag.warn(warning)
+    reportProblem({ message: text })
   }
 }
 

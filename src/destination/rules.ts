@@ -1,5 +1,6 @@
 /** The rules that name destinations: compiled once, found in constant time. */
 
+import { LRUCache } from 'lru-cache'
 import { defaultPortOf } from '../base/urls.ts'
 import type { MessagingTarget, NetworkTarget, Pattern, Target } from './pattern.ts'
 import { parsePattern } from './pattern.ts'
@@ -111,12 +112,24 @@ export function keyOf(target: Target): string {
 
 /** The destination of a rule that names exactly `target`; `undefined` if there can be none. */
 export function destinationOf(target: Target): string | undefined {
-  const text = target.kind === 'messaging' ? keyOf(target) : originOf(target)
+  const key = keyOf(target)
+  const text = entries.get(key) ?? entryOf(target, key)
+  if (key.length <= MAX_REMEMBERED) entries.set(key, text)
+  return text === '' ? undefined : text
+}
+
+/** By key; `''` if there can be none. Requests go to the same few destinations all day. */
+const entries = new LRUCache<string, string>({ max: 1_000 })
+/** Longer than any name of a host (RFC 1035 §2.3.4) with scheme and port. */
+const MAX_REMEMBERED = 300
+
+function entryOf(target: Target, key: string): string {
+  const text = target.kind === 'messaging' ? key : originOf(target)
   try {
     const pattern = parsePattern(text)
-    return !pattern.wildcard && keyOf(pattern) === keyOf(target) ? text : undefined
+    return !pattern.wildcard && keyOf(pattern) === key ? text : ''
   } catch {
-    return undefined
+    return ''
   }
 }
 

@@ -1,10 +1,10 @@
 /** Reads secrets, keys and certificates from files, again after each rotation, without a restart. */
 
 import { readFileSync, statSync } from 'node:fs'
-import { diag } from '@opentelemetry/api'
+import { reportProblem } from '../telemetry/log-entries.ts'
 
 /** Errors of parsers may hold the text of the file, so none of them is kept. */
-const UNUSABLE = 'otel-token-relay: a file with a secret, key or certificate cannot be used'
+const UNUSABLE = 'a file with a secret, key or certificate cannot be used'
 
 /**
  * Returns a function that returns the content of the files at `paths`, as `parse` reads it: the same value while they
@@ -24,8 +24,8 @@ export function openRotatedFiles<T>(paths: readonly string[], parse: (contents: 
       const versions = paths.map(versionOf).join()
       if (known?.versions !== versions) known = { versions, value: parse(paths.map((path) => readFileSync(path))) }
     } catch {
-      if (known === undefined) throw new Error(UNUSABLE)
-      diag.warn(`${UNUSABLE}; its last content is used`)
+      if (known === undefined) throw new Error(`otel-token-relay: ${UNUSABLE}`)
+      reportProblem({ message: `${UNUSABLE}; its last content is used` })
     }
     return known.value
   }

@@ -5,11 +5,12 @@ import { trace } from '@opentelemetry/api'
 import type { Audit } from '../audit/audit.ts'
 import type { Caller } from '../context/caller.ts'
 import { measureVerification } from '../telemetry/metrics.ts'
-import { recordOnSpan } from '../telemetry/record.ts'
+import { recordOnSpan, recordRefusal } from '../telemetry/record.ts'
 import { redactCapturedHeader } from '../telemetry/redaction/captured-headers.ts'
 import { rememberSpanOf } from '../telemetry/span-links.ts'
 import type { UnverifiedCredential } from '../token/credential.ts'
 import { asTokenError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import { withDetail } from '../token/refusal-detail.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Verifier } from '../verification/verifier.ts'
 
@@ -55,6 +56,8 @@ export interface AdmissionParts {
   readonly prepare: ((credential: VerifiedCredential) => Promise<void> | undefined) | undefined
   /** Where callers have to be recorded before they are admitted. */
   readonly audit: Pick<Audit, 'acknowledged' | 'isBlocked'> | undefined
+  /** Key of the fingerprints of refused tokens; `undefined` means the name of the issuer. */
+  readonly fingerprintKey?: string | undefined
 }
 
 export function createAdmission(parts: AdmissionParts): Admit {
@@ -159,7 +162,7 @@ class AdmissionRun {
       case 'rejected':
         return state.error
       case 'ambiguous':
-        return new TokenRejectedError('ERR_TOKEN_REQUEST')
+        return withDetail(new TokenRejectedError('ERR_TOKEN_REQUEST'), { found: 'the work belongs to several callers' })
       default:
         return refuseUnknownState(state)
     }
@@ -186,7 +189,7 @@ class AdmissionRun {
     const error = verdict instanceof TokenError ? verdict : (this.#caller.rejection ?? check?.())
     if (error !== undefined) return this.#refuse(error)
     if (verdict !== undefined) return this.#admitAs(verdict as VerifiedCredential)
-    if (requireToken) return this.#refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
+    if (requireToken) return this.#refuse(createMissingError())
     return this.#awaitRecord(record?.(undefined), undefined) ?? { admitted: true, credential: undefined }
   }
 
@@ -241,7 +244,8 @@ class AdmissionRun {
 
   #refuse(error: TokenError, credential?: VerifiedCredential): RefusedCaller {
     const { code, retryable } = error
-    recordOnSpan(this.#span(), { name: 'auth.token.rejected', code, credential, seconds: this.#seconds })
+    const [{ presented }, { fingerprintKey }] = [this.#caller, this.#parts]
+    recordRefusal(this.#span(), { error, credential, presented, fingerprintKey, seconds: this.#seconds })
     if (code === 'ERR_TOKEN_MISSING') return { admitted: false, error }
     measureVerification({ outcome: retryable ? 'undecided' : 'rejected', code, seconds: this.#seconds })
     // An undecided caller stays undecided: the next admission begins anew.
@@ -258,6 +262,11 @@ class AdmissionRun {
 /** The class of every verified credential extends that of the unverified ones. */
 function unverifiedOf(verified: VerifiedCredential): UnverifiedCredential {
   return verified as VerifiedCredential & UnverifiedCredential
+}
+
+function createMissingError(): TokenRejectedError {
+  const detail = { found: 'Authorization has no bearer token, and one is required here' }
+  return withDetail(new TokenRejectedError('ERR_TOKEN_MISSING'), detail)
 }
 
 function createAuditError(): UndecidedError {

@@ -8,7 +8,7 @@ import { Caller } from '../context/caller.ts'
 import { ensureContextManager } from '../context/context-manager.ts'
 import { callerOf } from '../context/credential-context.ts'
 import type { RelayPropagator } from '../propagation/propagator.ts'
-import { recordOnSpan } from '../telemetry/record.ts'
+import { recordRefusal } from '../telemetry/record.ts'
 import type { Answer } from '../token/challenge.ts'
 import { answerFor } from '../token/challenge.ts'
 import type { TokenError } from '../token/errors.ts'
@@ -91,7 +91,7 @@ export const ENTRANCES: Readonly<Record<AdmissionMode, Entrance>> = {
 
 export function createAdmitter({ propagator, admit, resourceMetadata }: AdmitterOptions): ActiveAdmitter {
   function refuse(error: TokenError, credential?: VerifiedCredential): Refused {
-    recordOnSpan(trace.getActiveSpan(), { name: 'auth.token.rejected', code: error.code, credential })
+    recordRefusal(trace.getActiveSpan(), { error, credential })
     return { admitted: false, error, answer: answerFor(error, resourceMetadata) }
   }
 

@@ -1,7 +1,7 @@
 /** Options that all adapters share. */
 
-import { diag } from '@opentelemetry/api'
 import type { Delivery, MessageHeaders } from '../propagation/delivery.ts'
+import { reportProblem } from '../telemetry/log-entries.ts'
 import type { TokenError } from '../token/errors.ts'
 import type { ConsumeOptions } from './consume.ts'
 
@@ -42,5 +42,5 @@ function isTokenHeader(name: string): boolean {
  * Logs that a handler failed, since no code catches its error. The error is not logged, because it may quote a header.
  */
 export function reportFailure(): void {
-  diag.error('otel-token-relay: the handler of a message failed')
+  reportProblem({ message: 'the handler of a message failed', severity: 'error' })
 }

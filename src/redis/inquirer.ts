@@ -1,7 +1,8 @@
 /** Asks Redis, and bounds how long the answer is waited for. */
 
-import { context, diag, ROOT_CONTEXT } from '@opentelemetry/api'
+import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import { withTimeout } from '../base/with-timeout.ts'
+import { reportProblem } from '../telemetry/log-entries.ts'
 import { suppressTracing } from '../telemetry/suppression.ts'
 import type { Command, RedisConnection } from './connection.ts'
 
@@ -92,7 +93,7 @@ export class Inquirer {
     if (this.#isRefusing) return
     this.#isRefusing = true
     try {
-      diag.warn(`otel-token-relay: Redis refuses what it is asked: ${/^[A-Z]{2,20}\b/.exec(message)?.[0] ?? 'ERR'}`)
+      reportProblem({ message: `Redis refuses what it is asked: ${/^[A-Z]{2,20}\b/.exec(message)?.[0] ?? 'ERR'}` })
     } catch {
       // A broken logger must not break a question.
     }

@@ -11,25 +11,26 @@ import type { TokenRelayOptions } from '../config/options.ts'
 import { findActiveRelay } from '../ingress/active-relay.ts'
 import { joinTraces } from '../ingress/http/instrumentation.ts'
 import { createRegisteredRelay } from '../relay/assemble.ts'
-import type { TokenRelay } from '../relay/relay.ts'
 import { RelayActiveError } from '../relay/relay.ts'
 import { clearSlot, observeApiGlobal } from './api-global.ts'
 import { beforeMain } from './before-main.ts'
 import type { OwnSdk } from './sdk.ts'
 import { startOwnSdk } from './sdk.ts'
 
-const relay = relayFromEnvironment()
-if (relay !== undefined) joinToTraces(relay)
+const registered = relayFromEnvironment()
+if (registered !== undefined) joinToTraces(registered)
 
-function relayFromEnvironment(): TokenRelay | undefined {
+type RegisteredRelay = ReturnType<typeof createRegisteredRelay>
+
+function relayFromEnvironment(): RegisteredRelay | undefined {
   try {
     const options = optionsFromEnvironment(process.env) as TokenRelayOptions
     // Preloaded twice, or in two copies: the first one stays active.
     if (findActiveRelay()?.isRegisteredWith?.(options) === true) return undefined
-    const relay = createRegisteredRelay(options)
+    const registered = createRegisteredRelay(options)
     // At once: a module that is preloaded later may create a server.
-    void relay.instrumentation
-    return relay
+    void registered.relay.instrumentation
+    return registered
   } catch (error) {
     const problem = problemOf(error)
     if (!disablesOnConfigError(process.env)) {
@@ -53,7 +54,7 @@ function writeLine(line: string): void {
 }
 
 /** Joins the relay to the traces of any SDK; its gate and its egress side are active already. */
-function joinToTraces({ propagator, redact }: TokenRelay): void {
+function joinToTraces({ relay: { propagator, redact }, announce }: RegisteredRelay): void {
   let own: OwnSdk | undefined
   let ownSignals: ReturnType<typeof registered> = []
 
@@ -77,6 +78,7 @@ function joinToTraces({ propagator, redact }: TokenRelay): void {
     }
     // Again, now that an SDK may have instrumented node:http.
     joinTraces()
+    announce(own !== undefined ? 'started' : before.includes('trace') ? 'found' : 'none')
   })
 }
 

@@ -28,7 +28,10 @@ import { createMessageAdmitter } from '../messaging/admission.ts'
 import { createMessageReader } from '../propagation/message.ts'
 import type { RelayPropagator } from '../propagation/propagator.ts'
 import { createPropagator } from '../propagation/propagator.ts'
+import type { AuditSink } from '../telemetry/audit-sink.ts'
 import { setAuditSink } from '../telemetry/audit-sink.ts'
+import { logDecision } from '../telemetry/log-entries.ts'
+import { createOperatorLog, setOperatorLog } from '../telemetry/operator-log.ts'
 import type { ProducerSpans } from '../telemetry/producer-spans.ts'
 import { watchProducerSpans } from '../telemetry/producer-spans.ts'
 import { createRedactingProcessor } from '../telemetry/redaction/redacting-processor.ts'
@@ -38,6 +41,8 @@ import type { Parts } from './parts.ts'
 import { assembleParts, createErrorCheck } from './parts.ts'
 import type { TokenRelay } from './relay.ts'
 import { RelayActiveError } from './relay.ts'
+import type { SdkState } from './start-line.ts'
+import { findSdk, writeStartLine } from './start-line.ts'
 
 /**
  * Creates the relay of this thread. From here on the egress side is active: verified tokens leave for the named
@@ -49,15 +54,27 @@ import { RelayActiveError } from './relay.ts'
  * @throws RelayActiveError with code `ERR_RELAY_ACTIVE` while another relay is active.
  */
 export function createTokenRelay(options: TokenRelayOptions): TokenRelay {
-  return createRelay(options, () => false)
+  const { relay, announce } = createRelay(options, () => false)
+  // By then the program has usually read `relay.instrumentation` and started its SDK, if it does.
+  setImmediate(() => announce(findSdk())).unref()
+  return relay
 }
 
-/** The same for `register`, which finds out by `isRegisteredWith` whether it has been there before. */
-export function createRegisteredRelay(options: TokenRelayOptions): TokenRelay {
+/**
+ * The same for `register`, which finds out by `isRegisteredWith` whether it has been there before, and announces the
+ * relay when it has looked for an SDK.
+ */
+export function createRegisteredRelay(options: TokenRelayOptions): AnnouncedRelay {
   return createRelay(options, (others) => isDeepStrictEqual(others, options))
 }
 
-function createRelay(options: TokenRelayOptions, isRegisteredWith: ActiveRelay['isRegisteredWith']): TokenRelay {
+interface AnnouncedRelay {
+  readonly relay: TokenRelay
+  /** Writes the start line. */
+  readonly announce: (sdk: SdkState) => void
+}
+
+function createRelay(options: TokenRelayOptions, isRegisteredWith: ActiveRelay['isRegisteredWith']): AnnouncedRelay {
   const settings = parseOptions(options)
   if (hasActiveRelay()) throw new RelayActiveError()
   const assembled = assemble(settings, options.ingress?.mode !== undefined)
@@ -74,7 +91,7 @@ function createRelay(options: TokenRelayOptions, isRegisteredWith: ActiveRelay['
       return gate.intercept
     },
   })
-  return relay
+  return { relay, announce: (sdk) => writeStartLine(settings, gate.stands(), sdk) }
 }
 
 interface Assembled {
@@ -98,7 +115,9 @@ interface Lifetime {
 function assemble(settings: Settings, isModeExplicit: boolean): Assembled {
   const parts = assembleParts(settings)
   const { audit, maxTokenBytes, sealing, verifier, preparation, deciding, detector } = parts
-  setAuditSink(audit?.record)
+  const log = createOperatorLog(settings.telemetry)
+  setOperatorLog(log)
+  setAuditSink(log?.hasDecisions === true ? withLog(audit?.record) : audit?.record)
   const lifetime: Lifetime = { isActive: true }
   const isActive = (): boolean => lifetime.isActive
   const { decide } = detector
@@ -114,7 +133,7 @@ function assemble(settings: Settings, isModeExplicit: boolean): Assembled {
     verifier,
     defectOf: createErrorCheck(parts.checkRevocation),
     prepare: preparation.exchangesAtIngress ? (subject) => preparation.exchangeAtIngress(subject) : undefined,
-    audit,
+    ...{ audit, fingerprintKey: settings.fingerprintKey },
   })
   const metadata = metadataOf(settings)
   const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
@@ -129,6 +148,14 @@ function assemble(settings: Settings, isModeExplicit: boolean): Assembled {
     others: new Set(hostsOf(settings)),
   })
   return { parts, lifetime, egress, producers, propagator, messages, admit, admitter, gate, ungated }
+}
+
+/** In `decisions` the log gets every event, as the audit does. */
+function withLog(record: AuditSink | undefined): AuditSink {
+  return (event, attributes, span) => {
+    record?.(event, attributes, span)
+    logDecision(event, attributes, span)
+  }
 }
 
 function createMethods(settings: Settings, assembled: Assembled): TokenRelay {
@@ -189,6 +216,7 @@ async function shutDown({ parts, lifetime, egress, producers, gate, ungated }: A
   setActiveRelay(undefined)
   stopSharingCredentials()
   setAuditSink(undefined)
+  setOperatorLog(undefined)
   await parts.audit?.close()
 }
 

@@ -1,10 +1,11 @@
 /** The parts of a relay that know nothing of servers and clients: verification, sealing, exchange, decisions. */
 
 import process from 'node:process'
+import { trace } from '@opentelemetry/api'
 import type { Audit } from '../audit/audit.ts'
 import { openAudit } from '../audit/audit.ts'
 import type { Settings } from '../config/options.ts'
-import type { Decision } from '../destination/decision.ts'
+import type { Decision, Observe } from '../destination/decision.ts'
 import { createDecide } from '../destination/decision.ts'
 import { createDetector } from '../destination/lost-caller-warnings.ts'
 import type { ObservedDestinations } from '../destination/observed.ts'
@@ -12,6 +13,7 @@ import { createObservedDestinations } from '../destination/observed.ts'
 import { isWorker } from '../destination/pattern.ts'
 import type { Rule } from '../destination/rules.ts'
 import { compileRules } from '../destination/rules.ts'
+import { createWithheldLog } from '../destination/withheld-log.ts'
 import { createExchangers } from '../exchange/exchanger.ts'
 import { createPreparation } from '../exchange/preparation.ts'
 import { MAX_KEPT_CHARS } from '../exchange/shared-source.ts'
@@ -51,7 +53,7 @@ export function assembleParts(settings: Settings) {
   const rules = settings.sealing.keys.length > 0 ? settings.rules : withThreadKey(settings.rules, threads)
   const exchange = assembleExchange({ ...settings, rules }, verification, sealing, audit)
   const observed = createObservedDestinations()
-  const observe = settings.egress.mode === 'report' ? observeWith(observed) : countDecision
+  const observe = createObserver(settings, observed)
   const { deciding } = exchange
   const detector = createDetector(settings.egress.detector, deciding.rules, createDecide(deciding, observe))
   return { maxTokenBytes, audit, list, ...verification, sealing, ...exchange, observed, detector }
@@ -150,9 +152,12 @@ function countDecision(decision: Decision): void {
   measureDecision({ verdict, reason: undefined, rule: rule?.to, expiresAtMillis })
 }
 
-function observeWith(observed: ObservedDestinations): (decision: Decision) => void {
-  return (decision) => {
+function createObserver({ egress, telemetry }: Settings, observed: ObservedDestinations): Observe {
+  const logWithheld = telemetry.log === 'off' ? undefined : createWithheldLog()
+  if (egress.mode !== 'report' && logWithheld === undefined) return countDecision
+  return (decision, ctx) => {
     countDecision(decision)
-    observed.add(decision)
+    if (egress.mode === 'report') observed.add(decision)
+    if (decision.verdict === 'withhold') logWithheld?.(decision, trace.getSpan(ctx))
   }
 }

@@ -1,7 +1,7 @@
 /** Asks the revocation list about a token, and decides what holds while the list cannot answer. */
 
-import { diag } from '@opentelemetry/api'
 import { createObjectMetadata } from '../base/object-metadata.ts'
+import { reportProblem } from '../telemetry/log-entries.ts'
 import type { RevocationFacts, RevocationList } from './list.ts'
 
 /**
@@ -88,11 +88,7 @@ class EarliestFacts implements RevocationFacts {
 }
 
 function report(what: string): void {
-  try {
-    diag.warn(`otel-token-relay: the revocation list ${what}`)
-  } catch {
-    // A broken logger must not break a request.
-  }
+  reportProblem({ message: `the revocation list ${what}` })
 }
 
 /** A list that breaks its promise not to throw is not available. */

@@ -34,9 +34,13 @@ export type CircuitState = 'closed' | 'open' | 'half_open'
 export type ServerAttributes = { readonly 'server.address': string; readonly 'server.port': number }
 
 /** Where an outgoing request or message goes: host and port, or system and queue, and no more. */
-export type DestinationAttributes =
+export type DestinationAttributes = (
   | ServerAttributes
   | { readonly 'messaging.system': string; readonly 'messaging.destination.name': string }
+) & {
+  /** The entry that `destinations` has for it, or would need; none of where a message came from. */
+  readonly 'auth.decision.destination'?: string
+}
 
 /** As whom a message is worked on, or that it is not: for good, or not now. */
 export type MessageVerdict = 'caller' | 'exchanged' | 'workload' | 'no-caller' | 'rejected' | 'undecided'
@@ -46,6 +50,14 @@ export type RevocationKind = 'token' | 'session' | 'subject'
 
 /** `failure`: other processes could not be informed. This process refuses the revoked tokens in any case. */
 export type RevocationOutcome = 'success' | 'failure'
+
+/** A token that was refused: what it says of itself, and by what it is found again. */
+export interface PresentedToken {
+  /** The accepted issuer that it names. */
+  readonly issuer: string
+  /** Computed when it is recorded. */
+  readonly fingerprint: string
+}
 
 /** Something that happened to a token, or to the calls that carry one. */
 export type AuthEvent =
@@ -58,8 +70,10 @@ export type AuthEvent =
   | {
       readonly name: 'auth.token.rejected'
       readonly code: TokenErrorCode
-      /** The token, if it is valid but not sufficient. For the audit trail only. */
+      /** The token, if it is valid but not sufficient. */
       readonly credential: VerifiedCredential | undefined
+      /** The token that was not verified, if it names an accepted issuer. */
+      readonly presented?: PresentedToken | undefined
       /** As of a verified one. */
       readonly seconds?: number | undefined
     }
@@ -112,7 +126,7 @@ export type AuthEvent =
       readonly reason: WithholdReason
       readonly rule: string | undefined
       readonly destination: DestinationAttributes | undefined
-      /** The token that was not sent, if it is known. For the audit trail only. */
+      /** The token that was not sent, if it is known. */
       readonly subject: VerifiedCredential | undefined
     }
   | { readonly name: 'resilience.circuit.changed'; readonly state: CircuitState; readonly server: ServerAttributes }

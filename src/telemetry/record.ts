@@ -1,11 +1,16 @@
 /** Records auth events: in the audit trail, and on spans. The only file that calls `addEvent`. */
 
 import type { Attributes, Span } from '@opentelemetry/api'
+import { SpanStatusCode } from '@opentelemetry/api'
 import { ignoreErrors } from '../base/ignore-errors.ts'
+import type { UnverifiedCredential } from '../token/credential.ts'
+import type { TokenError } from '../token/errors.ts'
+import { detailOf } from '../token/refusal-detail.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { actorsOf } from '../token/verified-credential.ts'
 import { auditSink } from './audit-sink.ts'
-import type { AuthEvent } from './events.ts'
+import type { AuthEvent, PresentedToken } from './events.ts'
+import { logRefusal } from './log-entries.ts'
 import { redactCapturedHeader, redactWrittenHeader } from './redaction/captured-headers.ts'
 import { spanLinksOf } from './span-links.ts'
 
@@ -26,6 +31,44 @@ export function recordOnSpan(span: Span | undefined, event: AuthEvent): void {
   } catch {
     // A broken SDK must not break a request.
   }
+}
+
+/** Why a caller was refused, and with which token. */
+export interface Refusal {
+  readonly error: TokenError
+  /** The token, if it is valid but not sufficient. */
+  readonly credential: VerifiedCredential | undefined
+  /** The token as it came, and the key of its fingerprint; the name of its issuer if there is none. */
+  readonly presented?: UnverifiedCredential | undefined
+  readonly fingerprintKey?: string | undefined
+  readonly seconds?: number | undefined
+}
+
+/** Writes why a caller was refused to the operator's log, and records it on `span`, which failed. Never throws. */
+export function recordRefusal(span: Span | undefined, refusal: Refusal): void {
+  const { error, credential, seconds } = refusal
+  const presented = presentedToken(refusal)
+  logRefusal(error, span, () => (credential ?? presented)?.fingerprint)
+  recordOnSpan(span, { name: 'auth.token.rejected', code: error.code, credential, presented, seconds })
+  if (span !== undefined && records(span)) ignoreErrors(() => failSpan(span, error, credential ?? presented))
+}
+
+function presentedToken({ error, presented, fingerprintKey }: Refusal): PresentedToken | undefined {
+  const issuer = detailOf(error)?.issuer
+  if (issuer === undefined || presented === undefined) return undefined
+  return {
+    issuer,
+    get fingerprint() {
+      return presented.fingerprintBy(fingerprintKey ?? issuer)
+    },
+  }
+}
+
+/** What search finds: most back ends search the attributes of spans, and not those of their events. */
+function failSpan(span: Span, { code, retryable }: TokenError, token: PresentedToken | undefined): void {
+  span.setStatus({ code: SpanStatusCode.ERROR, message: code })
+  span.setAttributes({ 'auth.verification.outcome': retryable ? 'undecided' : 'rejected', 'error.type': code })
+  if (token !== undefined) span.setAttribute('auth.token.fingerprint', token.fingerprint)
 }
 
 function records(span: Span): boolean {
@@ -57,7 +100,10 @@ function attributesOf(event: AuthEvent): Attributes {
     case 'auth.token.verified':
       return withDuration(tokenAttributes(event.credential), event.seconds)
     case 'auth.token.rejected':
-      return withDuration({ 'error.type': event.code }, event.seconds)
+      return withDuration(
+        { 'error.type': event.code, ...identityOf(event.credential ?? event.presented) },
+        event.seconds,
+      )
     case 'auth.token.revoked':
       return {
         'auth.token.issuer': event.issuer,
@@ -86,10 +132,15 @@ function attributesOf(event: AuthEvent): Attributes {
         ...event.destination,
         'auth.decision.reason': event.reason,
         ...(event.rule === undefined ? {} : { 'auth.decision.rule': event.rule }),
+        ...identityOf(event.subject),
       }
     case 'resilience.circuit.changed':
       return { ...event.server, 'resilience.circuit.state': event.state }
   }
+}
+
+function identityOf(token: PresentedToken | undefined): Attributes {
+  return token === undefined ? {} : { 'auth.token.issuer': token.issuer, 'auth.token.fingerprint': token.fingerprint }
 }
 
 function withDuration(attributes: Attributes, seconds: number | undefined): Attributes {

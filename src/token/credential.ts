@@ -1,6 +1,8 @@
 /** A token that is not verified yet. Printing it does not show its text. */
 
 import { inspect } from 'node:util'
+import { signingInputOf } from './compact-jws.ts'
+import { fingerprint } from './fingerprint.ts'
 
 /** Holds the text of a token so that printers, serializers and clones cannot read it. */
 export class UnverifiedCredential {
@@ -23,6 +25,11 @@ export class UnverifiedCredential {
   /** Returns whether `other` holds exactly the same text. */
   equals(other: UnverifiedCredential): boolean {
     return this === other || this.#text === other.#text
+  }
+
+  /** The fingerprint of the token by `key`, also of one that is not verified. */
+  fingerprintBy(key: string): string {
+    return fingerprint(signingInputOf(this.#text), key)
   }
 
   toJSON(): string {

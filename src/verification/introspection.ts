@@ -1,6 +1,5 @@
 /** Asks the issuer about opaque tokens, which say nothing by themselves (RFC 7662). */
 
-import { diag } from '@opentelemetry/api'
 import { LRUCache } from 'lru-cache'
 import type { ClientAuth } from 'oauth4webapi'
 import {
@@ -16,6 +15,7 @@ import { hash } from '../base/newer-functions.ts'
 import { isObject, ownProperty } from '../base/own-property.ts'
 import type { IssuerCall } from '../resilience/issuer-calls.ts'
 import { createIssuerCalls } from '../resilience/issuer-calls.ts'
+import { reportProblem } from '../telemetry/log-entries.ts'
 import type { TokenRejectedCode } from '../token/errors.ts'
 import { TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import { fetchBounded } from './bounded-json.ts'
@@ -190,11 +190,7 @@ function createClientReport(issuer: string): (status: number) => void {
     const what = refused
       ? `refuses this service (${status}): its client id or secret is wrong`
       : 'answers this service again'
-    try {
-      diag.warn(`otel-token-relay: introspection: ${issuer} ${what}`)
-    } catch {
-      // A broken logger must not break a verification.
-    }
+    reportProblem({ message: `introspection: ${issuer} ${what}` })
   }
 }
 

@@ -1,11 +1,11 @@
 /** Finds the issuer of a token by its `iss`: in the configuration, or through the application's resolver. */
 
 import { isDeepStrictEqual } from 'node:util'
-import { diag } from '@opentelemetry/api'
 import { LRUCache } from 'lru-cache'
 import { since, WALL_CLOCK } from '../base/clock.ts'
 import { createSingleFlight } from '../base/single-flight.ts'
 import { withTimeout } from '../base/with-timeout.ts'
+import { reportProblem } from '../telemetry/log-entries.ts'
 import { asTokenError, cloneError, UndecidedError } from '../token/errors.ts'
 import type { IntrospectingIssuer, Issuer, IssuerObserver, IssuerSettings } from './issuer.ts'
 import { createIssuer } from './issuer.ts'
@@ -133,7 +133,7 @@ class ResolvedIssuers {
       this.#known.set(name, { issuer, settings, resolvedAt: Date.now(), failedAt: undefined })
       return issuer
     } catch {
-      diag.warn('otel-token-relay: the issuer resolver failed, or gave options that are not valid')
+      reportProblem({ message: 'the issuer resolver failed, or gave options that are not valid' })
       const failed = previous === undefined ? undefined : { ...previous, failedAt: Date.now() }
       if (failed === undefined || !mayServeStale(failed)) throw new UndecidedError('ERR_TOKEN_ISSUER_UNAVAILABLE')
       this.#known.set(name, failed)

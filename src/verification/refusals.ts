@@ -64,10 +64,19 @@ export function ruleError(index: number, issuer: Issuer): TokenRejectedError {
   return errorOf({ code: 'ERR_TOKEN_RULE', found: 'a rule did not return true', option }, issuer)
 }
 
+/** It was good when it came, and was waited for too long. */
+export function expiredError(issuer: Issuer): TokenRejectedError {
+  return errorOf({ code: 'ERR_TOKEN_EXPIRED', found: 'exp has passed while the token was verified' }, issuer)
+}
+
 export function scopeError(credential: VerifiedCredential, issuer: Issuer): InsufficientScopeError | undefined {
   const { requiredScopes } = issuer
   const missing = requiredScopes.length === 0 ? [] : missingScopes(credential, requiredScopes)
   if (missing.length === 0) return undefined
   const expected = `${issuer.path}.requiredScopes has ${quote(requiredScopes)}`
-  return withDetail(new InsufficientScopeError(requiredScopes), { found: `it lacks ${quote(missing)}`, expected })
+  return withDetail(new InsufficientScopeError(requiredScopes), {
+    found: `it lacks ${quote(missing)}`,
+    expected,
+    issuer: issuer.issuer,
+  })
 }

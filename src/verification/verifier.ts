@@ -3,11 +3,12 @@
 import { createObjectMetadata } from '../base/object-metadata.ts'
 import type { RevocationCheck } from '../revocation/check.ts'
 import type { UnverifiedCredential } from '../token/credential.ts'
-import { asTokenError, cloneError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import { asTokenError, cloneError, TokenError, UndecidedError } from '../token/errors.ts'
 import type { CredentialPolicy, CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import type { Issuer } from './issuer.ts'
 import type { Issuers } from './issuers.ts'
-import { scopeError } from './refusals.ts'
+import { errorOf } from './refusal.ts'
+import { expiredError, scopeError } from './refusals.ts'
 import type { CacheKey } from './verification-cache.ts'
 import { CachedVerification, cacheKeyOf, VerificationCache, verificationOf } from './verification-cache.ts'
 import type { Verification, VerifyOptions } from './verify.ts'
@@ -129,7 +130,7 @@ class CachingVerifier implements Verifier {
 
   /** Checks again what may have changed while the verification was waited for. */
   readonly #use = (verification: Verification): VerifiedCredential => {
-    if (hasExpired(verification)) throw new TokenRejectedError('ERR_TOKEN_EXPIRED')
+    if (hasExpired(verification)) throw expiredError(verification.issuer)
     const refusal = this.#refusalOf(verification)
     if (refusal !== undefined) throw refusal
     return verification.credential
@@ -138,7 +139,7 @@ class CachingVerifier implements Verifier {
   /** Checks what may change while a token is valid, and is therefore never remembered. */
   #refusalOf({ credential, issuer }: Verification): TokenError | undefined {
     const verdict = this.#options.checkRevocation(credential)
-    if (verdict === 'revoked') return new TokenRejectedError('ERR_TOKEN_REVOKED')
+    if (verdict === 'revoked') return errorOf({ code: 'ERR_TOKEN_REVOKED', found: 'the token was revoked' }, issuer)
     if (verdict === 'undecided') return new UndecidedError('ERR_TOKEN_REVOCATION_UNAVAILABLE', 1)
     return scopeError(credential, issuer)
   }

@@ -38,7 +38,6 @@ it.each(
       TOKEN_RELAY_AUDIENCE: 'user-service',
       TOKEN_RELAY_DESTINATIONS: sink.origin,
       TOKEN_RELAY_EGRESS_DETECTOR: 'warn',
-      OTEL_LOG_LEVEL: 'WARN',
     },
   })
   const port = await program.report<number>('port')

@@ -59,6 +59,10 @@ const TYPES = [
   'IntrospectionOptions',
   'IssuerOptions',
   'KeySetOptions',
+  'LogLevel',
+  'LogRecord',
+  'LogSeverity',
+  'RelayLogger',
   'ObservedDestination',
   'ProtectedResourceOptions',
   'Refused',
@@ -298,12 +302,13 @@ describe('preloading otel-token-relay/register', () => {
     const active = Reflect.get(globalThis, Symbol.for('otel-token-relay.active'))
     console.log(active === undefined ? 'no relay' : 'relay')`
   const right = { TOKEN_RELAY_ISSUER: 'https://id.example.com', TOKEN_RELAY_AUDIENCE: 'user-service' }
+  const START_LINE = expect.stringMatching(/^otel-token-relay: version \d[^\n]*\n$/) as string
 
   for (const option of ['--require', '--import']) {
     it.each(['main.cjs', 'main.mjs'])(`with ${option} creates the relay before %s begins`, (file) => {
       scratch.write({ [file]: program })
       const { stdout, stderr, status } = run([option, 'otel-token-relay/register', file], right)
-      expect({ stdout, stderr, status }).toEqual({ stdout: 'relay\n', stderr: '', status: 0 })
+      expect({ stdout, stderr, status }).toEqual({ stdout: 'relay\n', stderr: START_LINE, status: 0 })
     })
 
     it.each(['main.cjs', 'main.mjs'])(`with ${option} does not start %s when a variable is missing`, (file) => {

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import process from 'node:process'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { complaintsIn } from '../support/process.ts'
 import { createScratch, quietEnvironment } from './scratch.ts'
 
 const scratch = createScratch()
@@ -37,7 +38,7 @@ function loadedWith(options: object): readonly string[] {
       encoding: 'utf8',
     },
   )
-  expect(stderr).toBe('')
+  expect(complaintsIn(stderr)).toEqual([])
   return JSON.parse(stdout) as string[]
 }
 

@@ -124,7 +124,14 @@ export function readOptions(): readonly DocumentedOption[] {
 /** What the schema says, for what is written in a file. */
 export function jsonSchemaOfOptions(): JsonSchema {
   const schema = toJsonSchema(optionsSchema, { typeMode: 'input', target: 'draft-2020-12', errorMode: 'ignore' })
-  return JSON.parse(JSON.stringify(schema), (key, value: unknown) => (saysNothing(key, value) ? undefined : value))
+  return JSON.parse(JSON.stringify(schema), (key, value: unknown) =>
+    saysNothing(key, value) ? undefined : key === 'anyOf' && Array.isArray(value) ? value.filter(isSaid) : value,
+  )
+}
+
+/** Of a union, a function says nothing in JSON. */
+function isSaid(member: unknown): boolean {
+  return Object.keys(member as object).length > 0
 }
 
 /** The variable of an option, bounds that say no more than `integer` does, and an empty list of required members. */

@@ -147,7 +147,12 @@ describe('variables', () => {
   it('are called after the path of their option', () => {
     const words = (text: string): string => text.replaceAll(/[^a-zA-Z]/g, '').toUpperCase()
     const odd = options.filter(({ path, entry: { variable } }) => {
-      const expected = words(path.replace(/^issuers\[\]\./, '').replace(/^sealing\.keys\[\]/, 'sealing'))
+      const expected = words(
+        path
+          .replace(/^issuers\[\]\./, '')
+          .replace(/^sealing\.keys\[\]/, 'sealing')
+          .replace(/^telemetry\.log/, 'log'),
+      )
       return variable !== undefined && words(variable.name.replace('TOKEN_RELAY_', '')) !== expected
     })
     expect(odd.map(({ path }) => path)).toEqual([])

@@ -59,6 +59,13 @@ export function startProgram(program: string, options: ProgramOptions = {}): Pro
   return observe(child)
 }
 
+const USUAL = /^otel-token-relay: (?:version |[45]\d\d ERR_TOKEN_|withheld from )/
+
+/** The lines on standard error that are neither the relay's start line nor about single tokens. */
+export function complaintsIn(stderr: string): readonly string[] {
+  return stderr.split('\n').filter((line) => line !== '' && !USUAL.test(line))
+}
+
 function observe(child: ChildProcessWithoutNullStreams): Program {
   const reported: Record<string, unknown> = {}
   const waiting = new Map<string, (value: unknown) => void>()

@@ -104,16 +104,22 @@ describe.each(OTEL_LINES)('on %s', (line) => {
     await using service = start(program, line, preload)
     const token = await issuer.token()
     const fingerprint = expect.stringMatching(/^[0-9a-f]{16}$/)
+    const identity = { 'auth.token.issuer': issuer.issuer, 'auth.token.fingerprint': fingerprint }
     const facts = {
-      'auth.token.issuer': issuer.issuer,
-      'auth.token.fingerprint': fingerprint,
+      ...identity,
       'auth.token.expires_in': expect.closeTo(LIFE_SECONDS, -3),
     }
 
     const rejected = await trace(service, '/whoami', await issuer.token({ aud: 'another' }), 1)
     expect(rejected.map((span) => [span.kind, span.attributes['http.response.status_code'], authEvents(span)])).toEqual(
-      [['server', 401, [['auth.token.rejected', { 'error.type': 'ERR_TOKEN_AUDIENCE', ...duration }]]]],
+      [['server', 401, [['auth.token.rejected', { 'error.type': 'ERR_TOKEN_AUDIENCE', ...identity, ...duration }]]]],
     )
+    expect(rejected[0]?.status).toBe('error')
+    expect(rejected[0]?.attributes).toMatchObject({
+      'auth.verification.outcome': 'rejected',
+      'error.type': 'ERR_TOKEN_AUDIENCE',
+      'auth.token.fingerprint': fingerprint,
+    })
 
     for (const client of CLIENTS) {
       const to = (sink: Sink): string => `/call?client=${client}&url=${encodeURIComponent(sink.origin)}`
@@ -130,6 +136,7 @@ describe.each(OTEL_LINES)('on %s', (line) => {
             'server.address': '127.0.0.1',
             'server.port': named.port,
             'auth.decision.rule': named.origin,
+            'auth.decision.destination': named.origin,
           },
         ],
       ])
@@ -137,7 +144,13 @@ describe.each(OTEL_LINES)('on %s', (line) => {
       expect(authEvents(withheld.find((s) => s.kind === 'client')), client).toEqual([
         [
           'auth.token.withheld',
-          { 'server.address': '127.0.0.1', 'server.port': other.port, 'auth.decision.reason': 'not_named' },
+          {
+            ...identity,
+            'server.address': '127.0.0.1',
+            'server.port': other.port,
+            'auth.decision.destination': other.origin,
+            'auth.decision.reason': 'not_named',
+          },
         ],
       ])
     }
@@ -163,7 +176,7 @@ it('fetching keys makes no span, and carries no token [D16]', async () => {
 it.each(
   OTEL_LINES,
 )('on %s: a header that is captured all the same says nothing, and the operator is warned [G4]', async (line) => {
-  const env = { CAPTURED_HEADERS: 'authorization,user-agent', OTEL_LOG_LEVEL: 'ERROR' }
+  const env = { CAPTURED_HEADERS: 'authorization,user-agent' }
   await using service = start('service.cjs', line, ['--require', './programs/tracing.cjs'], env)
   const [token, bad] = [await issuer.token(), await issuer.token({ aud: 'another' })]
   const refused = await trace(service, '/whoami', bad, 1)

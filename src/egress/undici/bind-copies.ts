@@ -1,9 +1,9 @@
 /** Binds the dispatchers of every copy of undici in the process, and learns the handlers that each copy makes. */
 
 import { types } from 'node:util'
-import { diag } from '@opentelemetry/api'
 import type { Undo } from '../../base/patch-method.ts'
 import { combineUndos } from '../../base/patch-method.ts'
+import { reportProblem } from '../../telemetry/log-entries.ts'
 import { createBindings } from './bindings.ts'
 import type { GlobalDispatcher } from './copies.ts'
 import { globalDispatchers, watchUndiciCopies } from './copies.ts'
@@ -88,10 +88,11 @@ function createWarning(): () => void {
   return () => {
     if (hasWarned) return
     hasWarned = true
-    diag.warn(
-      'otel-token-relay: an undici dispatcher was composed before the relay was created: some of its requests leave ' +
-        'without a token. Create the relay before you compose a dispatcher',
-    )
+    reportProblem({
+      message:
+        'an undici dispatcher was composed before the relay was created: some of its requests leave without a token. ' +
+        'Create the relay before you compose a dispatcher',
+    })
   }
 }
 

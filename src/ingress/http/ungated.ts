@@ -3,7 +3,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
-import { diag } from '@opentelemetry/api'
+import { reportProblem } from '../../telemetry/log-entries.ts'
 import { measureUngatedRequest } from '../../telemetry/metrics.ts'
 import { hasAdapter } from '../active-relay.ts'
 
@@ -41,8 +41,8 @@ export function watchUngated({ hasGate, isGateOff, others }: UngatedOptions): Un
     measureUngatedRequest()
     if (hasPassed) return
     hasPassed = true
-    if (isGateOff) diag.warn(`otel-token-relay: ${MEANT}`)
-    else diag.error(`otel-token-relay: ${NOT_MEANT}`)
+    if (isGateOff) reportProblem({ message: MEANT })
+    else reportProblem({ message: NOT_MEANT, severity: 'error' })
   }
   const onRequest = (message: unknown): void => {
     const { request, response } = message as { request: { headers: IncomingHttpHeaders }; response: EventEmitter }

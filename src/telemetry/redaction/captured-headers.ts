@@ -1,7 +1,7 @@
 /** Overwrites an `Authorization` header that an HTTP instrumentation was configured to copy to a span. */
 
 import type { Span } from '@opentelemetry/api'
-import { diag } from '@opentelemetry/api'
+import { reportProblem } from '../log-entries.ts'
 
 /** By OpenTelemetry's semantic conventions. */
 const ATTRIBUTE = 'http.request.header.authorization'
@@ -41,5 +41,8 @@ export function redactCapturedHeader(span: Span): void {
 function reportOnce(): void {
   if (isReported) return
   isReported = true
-  diag.error('otel-token-relay: header capture copies authorization to spans: remove it from headersToSpanAttributes')
+  reportProblem({
+    message: 'header capture copies authorization to spans: remove it from headersToSpanAttributes',
+    severity: 'error',
+  })
 }
