@@ -48,11 +48,13 @@ export type { LogLevel, LogRecord, LogSeverity, RelayLogger } from './telemetry/
 export type { ExchangeCode, TokenErrorCode, TokenRejectedCode, UndecidedCode } from './token/errors.ts'
 export {
   ExchangeError,
+  InsufficientRoleError,
   InsufficientScopeError,
   SealError,
   TokenError,
   TokenRejectedError,
   UndecidedError,
 } from './token/errors.ts'
+export type { AnyOf, NameOrAnyOf } from './token/requirements.ts'
 export type { Claims, VerifiedCredential } from './token/verified-credential.ts'
 export type { ClaimRule } from './verification/issuer.ts'

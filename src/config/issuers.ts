@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import type { Refuse } from '../base/schema.ts'
 import { check, object } from '../base/schema.ts'
 import { parseSecureUrl } from '../base/urls.ts'
+import { CLAIM_PATH, parseClaimPath } from '../token/roles.ts'
 import type { ClaimRule } from '../verification/issuer.ts'
 import { defectOf } from '../verification/keys/key-rules.ts'
 import type { ExchangeOptions } from './exchange.ts'
@@ -92,6 +93,13 @@ export interface IssuerOptions {
    */
   readonly scopeClaims?: readonly string[]
   /**
+   * The claims that `credential.roles` is read from, each a text, which is one role, or a list of texts. A name with
+   * dots is a path: `realm_access.roles`. A name that has `://` in it is one name, and a path whose names have dots is
+   * written as a list: `['resource_access', 'my.client', 'roles']`. A claim of another form means no role. Default
+   * `roles` (RFC 9068 §2.2.3.1).
+   */
+  readonly roleClaims?: readonly (string | readonly string[])[]
+  /**
    * Rules of the application: functions of the claims, called in their order, once per token. Only `true` accepts.
    * Default: none.
    */
@@ -121,6 +129,7 @@ const TYP = 'expected at+jwt, JWT, another type that ends in +jwt, a list of typ
 /** Types of JWTs (RFC 8725 §3.11): other words, such as `any`, would be taken for a type that no token has. */
 const JWT_TYPE = /^([Aa]pplication\/)?([\w!#$&^.+-]+\+)?[Jj][Ww][Tt]$/
 const TOLERANCE = 'expected 0 to 300 seconds'
+const CLAIM_PATHS = 'expected a list of claim names, each with dots if it is a path, or a list of names'
 const claimNames = () => v.array(text('expected a claim name'), 'expected a list of claim names')
 
 const issuerMembers = group({
@@ -172,6 +181,22 @@ const issuerMembers = group({
   scopeClaims: v.pipe(
     v.optional(claimNames(), ['scope', 'scp', 'roles']),
     variable('TOKEN_RELAY_SCOPE_CLAIMS', 'list'),
+  ),
+  roleClaims: v.pipe(
+    v.optional(
+      v.array(
+        v.union(
+          [
+            v.pipe(text(CLAIM_PATHS), v.regex(CLAIM_PATH, CLAIM_PATHS), v.transform(parseClaimPath)),
+            list(text(CLAIM_PATHS), CLAIM_PATHS),
+          ],
+          CLAIM_PATHS,
+        ),
+        CLAIM_PATHS,
+      ),
+      ['roles'],
+    ),
+    variable('TOKEN_RELAY_ROLE_CLAIMS', 'list'),
   ),
   claimRules: v.optional(v.array(aFunction<ClaimRule>(), 'expected a list of functions'), []),
   maxTokenBytes: v.pipe(

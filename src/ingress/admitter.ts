@@ -12,9 +12,11 @@ import { recordRefusal } from '../telemetry/record.ts'
 import type { Answer } from '../token/challenge.ts'
 import { answerFor } from '../token/challenge.ts'
 import type { TokenError } from '../token/errors.ts'
-import { InsufficientScopeError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
-import { quote, withDetail } from '../token/refusal-detail.ts'
-import { missingScopes } from '../token/scopes.ts'
+import { InsufficientRoleError, InsufficientScopeError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
+import type { RefusalDetail } from '../token/refusal-detail.ts'
+import { withDetail } from '../token/refusal-detail.ts'
+import type { NameOrAnyOf } from '../token/requirements.ts'
+import { namesOf, quoteRequired, unmetOf } from '../token/requirements.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 import type { Admit, Entrance, Outcome } from './admission.ts'
 import { runInCallerContext } from './http/caller-context.ts'
@@ -66,8 +68,16 @@ export interface Admitter {
    * nothing has to be waited for; never throws and never rejects.
    */
   admit(request: AdmissionRequest, options?: AdmissionOptions): Admission | Promise<Admission>
-  /** Refuses a caller whose token lacks one of `scopes`; `undefined` if it has all. */
-  checkScopes(credential: VerifiedCredential | undefined, scopes: readonly string[]): Refused | undefined
+  /**
+   * Refuses a caller whose token lacks one of `scopes`; `undefined` if it has all. Of `{ anyOf: […] }` it must have one.
+   */
+  checkScopes(credential: VerifiedCredential | undefined, scopes: readonly NameOrAnyOf[]): Refused | undefined
+  /**
+   * Refuses a caller whose token lacks one of `roles`; `undefined` if it has all. Of `{ anyOf: […] }` it must have one.
+   * The roles of a token are in the claims that `roleClaims` of its issuer names. The answer, 403 with
+   * `insufficient_scope` (RFC 6750 §3.1), does not name them.
+   */
+  checkRoles(credential: VerifiedCredential | undefined, roles: readonly NameOrAnyOf[]): Refused | undefined
 }
 
 /** What an {@link Admitter} does for adapters without a request. */
@@ -128,12 +138,22 @@ export function createAdmitter({ propagator, admit, resourceMetadata }: Admitter
     },
     checkScopes(credential, scopes) {
       if (credential === undefined) return refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
-      const missing = missingScopes(credential, scopes)
-      if (missing.length === 0) return undefined
-      const detail = { found: `it lacks ${quote(missing)}`, expected: `the route requires ${quote(scopes)}` }
-      return refuse(withDetail(new InsufficientScopeError(scopes), detail), credential)
+      const unmet = unmetOf(credential.scopes, scopes)
+      if (unmet.length === 0) return undefined
+      // A token with all alternatives is enough, whichever of them the issuer gives to this caller.
+      return refuse(withDetail(new InsufficientScopeError(namesOf(scopes)), detailOfUnmet(unmet, scopes)), credential)
+    },
+    checkRoles(credential, roles) {
+      if (credential === undefined) return refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
+      const unmet = unmetOf(credential.roles, roles)
+      if (unmet.length === 0) return undefined
+      return refuse(withDetail(new InsufficientRoleError(), detailOfUnmet(unmet, roles)), credential)
     },
   }
+}
+
+function detailOfUnmet(unmet: readonly NameOrAnyOf[], required: readonly NameOrAnyOf[]): RefusalDetail {
+  return { found: `it lacks ${quoteRequired(unmet)}`, expected: `the route requires ${quoteRequired(required)}` }
 }
 
 /** Anything that is not the word `optional` asks for a token. */

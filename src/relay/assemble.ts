@@ -79,12 +79,21 @@ function createRelay(options: TokenRelayOptions, isRegisteredWith: ActiveRelay['
   if (hasActiveRelay()) throw new RelayActiveError()
   const assembled = assemble(settings, options.ingress?.mode !== undefined)
   const relay = createMethods(settings, assembled)
-  const { admit, checkScopes, propagator, verify, explain } = relay
+  const { admit, checkScopes, checkRoles, propagator, verify, explain } = relay
   const { gate } = assembled
   shareCredentials()
   setActiveRelay({
     relay,
-    ...{ admit, checkScopes, propagator, verify, explain, ...createInternalMethods(assembled), isRegisteredWith },
+    ...{
+      admit,
+      checkScopes,
+      checkRoles,
+      propagator,
+      verify,
+      explain,
+      ...createInternalMethods(assembled),
+      isRegisteredWith,
+    },
     version: VERSION,
     egressMode: settings.egress.mode,
     get intercept() {
@@ -171,6 +180,10 @@ function createMethods(settings: Settings, assembled: Assembled): TokenRelay {
     checkScopes(credential, scopes) {
       ungated.recordQuestion()
       return admitter.checkScopes(credential, scopes)
+    },
+    checkRoles(credential, roles) {
+      ungated.recordQuestion()
+      return admitter.checkRoles(credential, roles)
     },
     propagator,
     get instrumentation() {

@@ -45,7 +45,7 @@ export interface TokenRelay extends Admitter {
    * trusted. For readiness probes, which also keep the keys fresh if few requests come: keys that are missing or about
    * to be too old are fetched in the background. Issuers with `introspection` and those of `resolveIssuer` do not
    * count. Also `false` if a server has handed out a request that was not decided on: there is no gate, `ingress.mode`
-   * is not `off`, and neither an adapter nor `admit`, `checkScopes` or `verify` is in use.
+   * is not `off`, and neither an adapter nor `admit`, `checkScopes`, `checkRoles` or `verify` is in use.
    */
   ready(): boolean
   /**

@@ -57,6 +57,7 @@ export const TOKEN_ERRORS = {
     message: 'the token is not sealed for this message, or cannot be opened',
   },
   ERR_TOKEN_SCOPE: { status: 403, challenge: 'insufficient_scope', message: 'the token lacks a required scope' },
+  ERR_TOKEN_ROLE: { status: 403, challenge: 'insufficient_scope', message: 'the token lacks a required role' },
   ERR_TOKEN_KEYS_UNAVAILABLE: {
     status: 503,
     challenge: undefined,
@@ -116,7 +117,7 @@ export type TokenErrorCode = keyof typeof TOKEN_ERRORS
 /** Codes that mean "this token is bad". */
 export type TokenRejectedCode = Exclude<
   TokenErrorCode,
-  UndecidedCode | ExchangeCode | 'ERR_TOKEN_SCOPE' | 'ERR_TOKEN_SEAL'
+  UndecidedCode | ExchangeCode | 'ERR_TOKEN_SCOPE' | 'ERR_TOKEN_ROLE' | 'ERR_TOKEN_SEAL'
 >
 
 /** Codes that mean "no decision is possible now". */
@@ -181,12 +182,25 @@ export class TokenRejectedError extends TokenError {
 export class InsufficientScopeError extends TokenError {
   override readonly name = 'InsufficientScopeError'
   override readonly retryable = false
-  /** All required scopes as configured, not only the missing ones. */
+  /** All required scopes as configured, alternatives included, and not only the missing ones. */
   readonly requiredScopes: readonly string[]
 
   constructor(requiredScopes: readonly string[]) {
     super('ERR_TOKEN_SCOPE')
     this.requiredScopes = Object.freeze([...requiredScopes])
+  }
+}
+
+/**
+ * The token is good but lacks a required role: 403 with `insufficient_scope` (RFC 6750 §3.1), and without a scope, which
+ * would not help. Another token may have the role.
+ */
+export class InsufficientRoleError extends TokenError {
+  override readonly name = 'InsufficientRoleError'
+  override readonly retryable = false
+
+  constructor() {
+    super('ERR_TOKEN_ROLE')
   }
 }
 
@@ -253,6 +267,7 @@ export function cloneError(error: TokenError): TokenError {
 function copyOf(error: TokenError): TokenError {
   if (error instanceof UndecidedError) return new UndecidedError(error.code as UndecidedCode, error.retryAfterSeconds)
   if (error instanceof InsufficientScopeError) return new InsufficientScopeError(error.requiredScopes)
+  if (error instanceof InsufficientRoleError) return new InsufficientRoleError()
   if (error instanceof ExchangeError) return new ExchangeError(error.code as ExchangeCode)
   if (error instanceof SealError) return new SealError()
   return new TokenRejectedError(error.code as TokenRejectedCode)

@@ -6,6 +6,8 @@ import { readActors } from './actors.ts'
 import { signingInputOf } from './compact-jws.ts'
 import { UnverifiedCredential } from './credential.ts'
 import { fingerprint } from './fingerprint.ts'
+import type { ClaimPath } from './roles.ts'
+import { readRoles } from './roles.ts'
 import { readScopes } from './scopes.ts'
 
 /** Claims of a verified token (RFC 7519 §4), deeply frozen. */
@@ -28,6 +30,11 @@ export interface VerifiedCredential {
    * or separated by spaces, without duplicates. See `scopeClaims` of the issuer.
    */
   readonly scopes: readonly string[]
+  /**
+   * The roles of the token, from the claims that `roleClaims` of the issuer names, without duplicates. Empty if a claim
+   * is anything but a text or a list of texts.
+   */
+  readonly roles: readonly string[]
   /** `jti` of the token (RFC 7519 §4.1.7), if it has one. */
   readonly tokenId: string | undefined
   /** `sid` of the token: the session at its issuer (OpenID Connect Front-Channel Logout 1.0 §3), if it has one. */
@@ -79,6 +86,7 @@ export interface TokenMemory {
 export interface CredentialPolicy extends CredentialTraits {
   readonly issuer: string
   readonly scopeClaims: readonly string[]
+  readonly roleClaims: readonly ClaimPath[]
   /** How long after `exp` a token is still accepted, in seconds. Default 0. */
   readonly clockToleranceSeconds?: number
 }
@@ -103,6 +111,7 @@ class VerifiedCredentialImpl extends UnverifiedCredential implements VerifiedCre
   #fingerprint: string | undefined
   #signal: AbortSignal | undefined
   #scopes: readonly string[] | undefined
+  #roles: readonly string[] | undefined
   #audience: readonly string[] | undefined
   /** Generation of the memory that this token was last added to. */
   #generation = 0
@@ -178,6 +187,11 @@ class VerifiedCredentialImpl extends UnverifiedCredential implements VerifiedCre
   get scopes(): readonly string[] {
     this.#scopes ??= Object.freeze(readScopes(this.claims, this.#policy.scopeClaims))
     return this.#scopes
+  }
+
+  get roles(): readonly string[] {
+    this.#roles ??= Object.freeze(readRoles(this.claims, this.#policy.roleClaims))
+    return this.#roles
   }
 
   get claims(): Claims {

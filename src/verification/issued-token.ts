@@ -35,7 +35,7 @@ export async function verifyIssuedToken(issued: IssuedToken): Promise<VerifiedCr
   if (decoded === undefined && isJws(text)) throw new TokenRejectedError('ERR_TOKEN_MALFORMED')
   return createVerifiedCredential({
     text,
-    policy: { ...traits, issuer: issuer.issuer, scopeClaims: issuer.scopeClaims },
+    policy: { ...traits, issuer: issuer.issuer, scopeClaims: issuer.scopeClaims, roleClaims: issuer.roleClaims },
     claims: decoded === undefined ? described : await verifiedClaims(decoded, issued),
   })
 }

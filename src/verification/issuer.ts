@@ -1,6 +1,7 @@
 /** One accepted issuer: its settings, its keys, and how to ask it about tokens. */
 
 import { UndecidedError } from '../token/errors.ts'
+import type { ClaimPath } from '../token/roles.ts'
 import type { Introspection, IntrospectionSettings } from './introspection.ts'
 import type { Jwks, KeySet, KeySetEvent, KeySetOptions } from './keys/key-set.ts'
 import { createStaticKeySet } from './keys/key-set.ts'
@@ -32,6 +33,7 @@ export interface IssuerSettings extends ClaimPolicy {
   readonly typ: readonly string[] | null
   readonly requiredScopes: readonly string[]
   readonly scopeClaims: readonly string[]
+  readonly roleClaims: readonly ClaimPath[]
   readonly claimRules: readonly ClaimRule[]
   readonly maxTokenBytes: number
   readonly keySet: KeySetOptions

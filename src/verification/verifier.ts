@@ -160,8 +160,8 @@ class CachingVerifier implements Verifier {
   #policyOf(issuer: Issuer): CredentialPolicy {
     let policy = this.#policies.get(issuer)
     if (policy === undefined) {
-      const { scopeClaims, clockToleranceSeconds } = issuer
-      policy = { ...this.#options.traits, issuer: issuer.issuer, scopeClaims, clockToleranceSeconds }
+      const { scopeClaims, roleClaims, clockToleranceSeconds } = issuer
+      policy = { ...this.#options.traits, issuer: issuer.issuer, scopeClaims, roleClaims, clockToleranceSeconds }
       this.#policies.set(issuer, policy)
     }
     return policy

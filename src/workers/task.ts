@@ -4,6 +4,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { ExchangeCode, TokenErrorCode, TokenRejectedCode, UndecidedCode } from '../token/errors.ts'
 import {
   ExchangeError,
+  InsufficientRoleError,
   SealError,
   TOKEN_ERRORS,
   TokenError,
@@ -49,6 +50,7 @@ export function restoreError(error: unknown): unknown {
 
 function createError(code: TokenErrorCode): TokenError {
   if (code === 'ERR_TOKEN_SEAL') return new SealError()
+  if (code === 'ERR_TOKEN_ROLE') return new InsufficientRoleError()
   if (/^ERR_TOKEN_EXCHANGE_/.test(code)) return new ExchangeError(code as ExchangeCode)
   return TOKEN_ERRORS[code].status === 503
     ? new UndecidedError(code as UndecidedCode)

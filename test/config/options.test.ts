@@ -45,6 +45,7 @@ describe('defaults', () => {
           maxLifetimeSeconds: undefined,
           requiredScopes: [],
           scopeClaims: ['scope', 'scp', 'roles'],
+          roleClaims: [['roles']],
           claimRules: [],
           introspection: undefined,
           maxTokenBytes: 8_192,

@@ -25,7 +25,11 @@ afterAll(async () => {
 
 function createRelay(isGated: boolean): TokenRelay {
   const relay = createTokenRelay({
-    issuers: [issuer, other].map(({ issuer }) => ({ issuer, audience: 'user-service' })),
+    issuers: [issuer, other].map(({ issuer }) => ({
+      issuer,
+      audience: 'user-service',
+      roleClaims: ['roles', 'realm_access.roles'],
+    })),
     destinations: [{ to: named.origin }],
     // An optional gate leaves to the adapters what they decide.
     ingress: { mode: isGated ? 'optional' : 'off' },
@@ -59,7 +63,7 @@ describe.each([
     }
 
     it('no handler runs without a token, and the answer is that of the gate', async () => {
-      for (const target of ['/whoami', '/scoped', '/admin', '/both', '/stream', '/call', '/boom']) {
+      for (const target of ['/whoami', '/scoped', '/admin', '/any', '/role', '/both', '/stream', '/call', '/boom']) {
         const answer = await send(target)
         expect(statuses(answer)).toEqual([401])
         expect(answer).toMatch(/\r\nwww-authenticate: Bearer\r\n/i)
@@ -118,6 +122,45 @@ describe.each([
       expect(app.handled()).toEqual([])
       expect(await sendAs('/admin', { scope: 'profiles:read admin' })).toContain('{"callers":["alice"]}')
       expect(app.handled()).toEqual(['/admin'])
+    })
+
+    it('of alternative scopes one is enough, beside the others; the answer names them all', async () => {
+      for (const scope of ['profiles:read profiles:write', 'profiles:admin x profiles:read']) {
+        expect(await sendAs('/any', { scope })).toContain('{"callers":["alice"]}')
+      }
+      app.handled()
+      for (const scope of ['profiles:write', 'profiles:read', 'profiles:read profiles:administrator']) {
+        const answer = await sendAs('/any', { scope })
+        expect(statuses(answer)).toEqual([403])
+        const all = 'profiles:read profiles:write profiles:admin'
+        expect(answer).toContain(`: Bearer error="insufficient_scope", scope="${all}"\r\n`)
+      }
+      expect(app.handled()).toEqual([])
+    })
+
+    it('a route that requires roles admits those that have them, and the answer names no scope', async () => {
+      for (const claims of [
+        { roles: ['auditor', 'admin'] },
+        { roles: 'auditor', realm_access: { roles: ['realm admin', 'x'] } },
+      ]) {
+        expect(await sendAs('/role', claims)).toContain('{"callers":["alice"]}')
+      }
+      app.handled()
+      const lacking = [
+        { roles: ['auditor'] },
+        { roles: ['admin'], scope: 'auditor' },
+        { roles: 'auditor admin' },
+        { roles: ['auditor', 'admin', 7] },
+        { roles: 'auditor', realm_access: [{ roles: ['admin'] }] },
+        { roles: 'auditor', 'realm_access.roles': ['admin'] },
+      ]
+      for (const claims of lacking) {
+        const answer = await sendAs('/role', claims)
+        expect(statuses(answer)).toEqual([403])
+        expect(answer).toMatch(/\r\nwww-authenticate: Bearer error="insufficient_scope"\r\n/i)
+      }
+      expect(statuses(await send('/role'))).toEqual([401])
+      expect(app.handled()).toEqual([])
     })
 
     it('two Authorization lines are no token, whichever is good [E1]', async () => {

@@ -4,8 +4,9 @@ import { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AdmissionOptions, AdmissionRequest, Admitted, Refused, TokenRelay } from '../../src/index.ts'
-import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
-import { optionsFor } from '../support/relay.ts'
+import { createTokenRelay, getActiveCredential, InsufficientRoleError } from '../../src/index.ts'
+import { detailOf } from '../../src/token/refusal-detail.ts'
+import { optionsFor, refusal } from '../support/relay.ts'
 import { deferred, signer, tokenOf } from '../support/service.ts'
 
 const TO = 'https://named.example'
@@ -109,6 +110,40 @@ describe('refuses', () => {
     expect(lacking?.error.code).toBe('ERR_TOKEN_SCOPE')
     expect(lacking?.answer.headers['www-authenticate']).toBe('Bearer error="insufficient_scope", scope="a c"')
     expect(relay.checkScopes(undefined, [])?.error.code).toBe('ERR_TOKEN_MISSING')
+    expect(relay.checkScopes(credential, ['a', { anyOf: ['c', 'b'] }])).toBeUndefined()
+    const lackingAll = relay.checkScopes(credential, ['a', { anyOf: ['c', 'd'] }])
+    expect(lackingAll?.error).toMatchObject({ code: 'ERR_TOKEN_SCOPE', requiredScopes: ['a', 'c', 'd'] })
+    expect(detailOf(lackingAll?.error ?? {})).toEqual({
+      found: 'it lacks one of "c", "d"',
+      expected: 'the route requires "a", one of "c", "d"',
+    })
+  })
+
+  it('a missing role by an answer that names neither role nor scope', async () => {
+    const { credential } = await admitted(withToken(tokenOf({ roles: ['editor'], scope: 'admin' })))
+    expect(relay.checkRoles(credential, ['editor', { anyOf: ['admin', 'editor'] }])).toBeUndefined()
+    const lacking = relay.checkRoles(credential, [{ anyOf: ['admin', 'owner'] }])
+    expect(lacking?.error).toBeInstanceOf(InsufficientRoleError)
+    expect(lacking?.error).toMatchObject(refusal('ERR_TOKEN_ROLE'))
+    expect(lacking?.answer).toMatchObject({
+      status: 403,
+      headers: { 'www-authenticate': 'Bearer error="insufficient_scope"' },
+    })
+    expect(detailOf(lacking?.error ?? {})?.found).toBe('it lacks one of "admin", "owner"')
+    expect(relay.checkRoles(undefined, [])?.error.code).toBe('ERR_TOKEN_MISSING')
+  })
+
+  it.each([
+    {},
+    { anyOf: [] },
+    { anyOf: 'a' },
+    { anyof: ['a'] },
+    { anyOf: { 0: 'a' } },
+    ['a'],
+  ])('a caller of whom something unknown is required: %j', async (required) => {
+    const { credential } = await admitted(withToken(tokenOf({ scope: 'a', roles: ['a'] })))
+    expect(relay.checkScopes(credential, [required as never])?.error.code).toBe('ERR_TOKEN_SCOPE')
+    expect(relay.checkRoles(credential, [required as never])?.error.code).toBe('ERR_TOKEN_ROLE')
   })
 
   it.each([

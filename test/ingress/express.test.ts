@@ -6,7 +6,7 @@ import express from 'express'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
-import { authenticate, requireScope } from '../../src/ingress/adapters/express.ts'
+import { authenticate, requireRole, requireScope } from '../../src/ingress/adapters/express.ts'
 import { close, listen } from '../support/issuer.ts'
 import { ISSUER, optionsFor } from '../support/relay.ts'
 import { createSigner, goodClaims } from '../support/signer.ts'
@@ -177,11 +177,31 @@ it('without an active relay no request passes', async () => {
   }
 })
 
-it('a mode or scope that is none is refused when it is written', () => {
+it('alternatives that are changed later change nothing', async () => {
+  const anyOf = ['profiles:write']
+  const app = express()
+  app.get('/', requireScope({ anyOf }), subject)
+  anyOf.push('profiles:read')
+  expect(
+    (await request(app, '/', { headers: { authorization: `Bearer ${token({ scope: 'profiles:read' })}` } })).status,
+  ).toBe(403)
+  expect(
+    (await request(app, '/', { headers: { authorization: `Bearer ${token({ scope: 'profiles:write' })}` } })).status,
+  ).toBe(200)
+})
+
+it('a mode, scope or role that is none is refused when it is written', () => {
   for (const mode of ['off', 'Optional', 'required', true, 0] as never[]) {
     expect(() => authenticate({ mode })).toThrow(new TypeError('mode: expected require or optional'))
   }
-  for (const scopes of [[], [''], ['a b'], ['a"'], ['a\\'], ['a\r\nx: y'], ['ü'], [undefined], [['a']]] as string[][]) {
-    expect(() => requireScope(...scopes)).toThrow(new TypeError('scopes: expected one or more scopes'))
+  const noNames = [[], [''], [undefined], [['a']], [{}], [{ anyOf: [] }], [{ anyOf: 'a' }], [{ anyof: ['a'] }]]
+  const noAlternatives = [[{ anyOf: ['a', ''] }], [{ anyOf: ['a'], allOf: ['b'] }], ['a', null], [{ anyOf: [['a']] }]]
+  for (const names of [...noNames, ...noAlternatives] as string[][]) {
+    expect(() => requireScope(...names)).toThrow(new TypeError('scopes: expected one or more scopes'))
+    expect(() => requireRole(...names)).toThrow(new TypeError('roles: expected one or more roles'))
+  }
+  for (const scope of ['a b', 'a"', 'a\\', 'a\r\nx: y', 'ü']) {
+    expect(() => requireScope(scope)).toThrow(new TypeError('scopes: expected one or more scopes'))
+    expect(() => requireScope({ anyOf: ['a', scope] })).toThrow(new TypeError('scopes: expected one or more scopes'))
   }
 })

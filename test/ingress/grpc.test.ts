@@ -8,7 +8,7 @@ import { credentials, Metadata, ServerInterceptingCall, status } from '@grpc/grp
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
-import { authenticate, requireScope } from '../../src/ingress/adapters/grpc.ts'
+import { authenticate, requireRole, requireScope } from '../../src/ingress/adapters/grpc.ts'
 import type { Echo, GrpcSink } from '../support/grpc.ts'
 import { callEcho, ECHO, EchoClient, startGrpcSink } from '../support/grpc.ts'
 import { NODE_MAJOR } from '../support/node.ts'
@@ -17,7 +17,7 @@ import { createSigner, goodClaims } from '../support/signer.ts'
 
 const KINDS = Object.keys(ECHO) as (keyof typeof ECHO)[]
 const signer = createSigner()
-const good = signer.token(goodClaims(ISSUER, { scope: 'echo:read' }))
+const good = signer.token(goodClaims(ISSUER, { scope: 'echo:read', roles: ['reader'] }))
 const bad = signer.token(goodClaims(ISSUER, { aud: 'another' }))
 
 /** A token whose issuer is searched for until {@link decide} is called, and then not accepted. */
@@ -172,6 +172,21 @@ describe.each([
 })
 
 describe('without the gate', () => {
+  it('requires one of several scopes or roles, of all methods or of one', async () => {
+    const pass = [requireScope('echo:read', { anyOf: ['x', 'echo:read'] }), requireRole({ anyOf: ['reader', 'x'] })]
+    const methods = requireRole({ '/test.Echo/Unary': [{ anyOf: ['writer', 'admin'] }] })
+    await withServer([...pass, methods], async (client, server) => {
+      expect(await callEcho(client, 'download', metadataOf(good))).toEqual(['alice', 'alice', 'alice'])
+      const expected = [status.PERMISSION_DENIED, 'Forbidden', 'Bearer error="insufficient_scope"']
+      expect(await refusalOf(client, metadataOf(good))).toEqual(expected)
+      expect(server.received).toHaveLength(1)
+    })
+    await withServer([requireScope({ anyOf: ['x', 'y'] })], async (client) => {
+      const expected = [status.PERMISSION_DENIED, 'Forbidden', 'Bearer error="insufficient_scope", scope="x y"']
+      expect(await refusalOf(client, metadataOf(good))).toEqual(expected)
+    })
+  })
+
   it('`requireScope` authenticates by itself', async () => {
     await withServer([requireScope('echo:read')], async (client) => {
       expect(await refusalOf(client, metadataOf(undefined))).toEqual(MISSING)
@@ -267,6 +282,11 @@ describe('refuses at start', () => {
     ['no method', () => requireScope({})],
     ['a method without a scope', () => requireScope({ '/a.B/C': [] })],
     ['a method without its slash', () => requireScope({ 'a.B/C': ['a'] })],
+    ['no alternative', () => requireScope({ anyOf: [] })],
+    ['methods beside scopes', () => requireScope({ '/a.B/C': ['a'] } as never, 'a')],
+    ['no role', () => requireRole()],
+    ['a method without a role', () => requireRole({ '/a.B/C': [] })],
+    ['a method with an empty role', () => requireRole({ '/a.B/C': [''] })],
   ])('%s', (_, make) => {
     expect(make).toThrow(TypeError)
   })

@@ -109,13 +109,29 @@ describe.each(SETUPS)('%s', (_, preload, isGated) => {
       expect(await handled()).toEqual(['scoped', 'read'])
     })
 
+    it('requires one of several scopes and roles', async () => {
+      const claims = { scope: 'profiles:write', roles: ['auditor', 'owner'] }
+      expect(await read('/whole/any', await issuer.token(claims))).toMatchObject({ active: 'alice' })
+      const lacking = [
+        [{ ...claims, scope: 'x' }, ', scope="profiles:write profiles:read"'],
+        [{ ...claims, roles: ['owner'] }, ''],
+        [{ ...claims, roles: ['auditor'] }, ''],
+      ] as const
+      for (const [other, scope] of lacking) {
+        const response = await send('/whole/any', await issuer.token(other))
+        const challenge = response.headers.get('www-authenticate')
+        expect([response.status, challenge]).toEqual([403, `Bearer error="insufficient_scope"${scope}`])
+      }
+      expect(await handled()).toEqual(['any'])
+    })
+
     it('opens what is public, unless the handler itself wants scopes', async () => {
       const nobody = { caller: null, active: null }
       expect(await read('/whole/health')).toEqual(nobody)
       expect(await read('/open/health')).toEqual(nobody)
       expect(await read('/scoped/open')).toEqual(nobody)
-      const refused = await send('/open/scoped')
-      expect(refused.status).toBe(401)
+      for (const path of ['/open/scoped', '/open/role']) expect((await send(path)).status).toBe(401)
+      expect((await send('/open/role', good)).status).toBe(403)
       expect(await handled()).toEqual(['health', 'open health', 'open'])
     })
 

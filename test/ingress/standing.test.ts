@@ -203,6 +203,7 @@ describe('a relay without a gate, of which nothing asks anything', () => {
   it.each<readonly [string, (relay: TokenRelay) => unknown]>([
     ['admit', (own) => own.admit({ headers: {} })],
     ['checkScopes', (own) => own.checkScopes(undefined, ['a'])],
+    ['checkRoles', (own) => own.checkRoles(undefined, ['a'])],
     ['verify', (own) => own.verify('garbage').catch(() => undefined)],
   ])('is ready if the application asks by itself: %s', async (_, ask) => {
     const own = create()

@@ -20,7 +20,7 @@ const CASES: readonly Case[] = [
     installed: ['express', '@types/express'],
     right: `
       import express from 'express'
-      import { authenticate, requireScope } from 'otel-token-relay/express'
+      import { authenticate, requireRole, requireScope } from 'otel-token-relay/express'
       const app = express()
       app.use(authenticate())
       app.use('/a', authenticate({ mode: 'optional' }), express.Router().use(authenticate({})))
@@ -29,12 +29,15 @@ const CASES: readonly Case[] = [
         const id: string = request.params.id
         response.json({ id, subject: credential?.subject })
       })
+      app.delete('/', requireScope({ anyOf: ['a', 'b'] }, 'c'), requireRole('admin', { anyOf: ['d'] }))
       export const handler: express.RequestHandler = requireScope('a')`,
     wrong: [
       `app.get('/', (request) => void request.credential.subject)`,
       `app.get('/', (request) => void request.credential?.sub)`,
       `authenticate({ mode: 'off' })`,
       `requireScope(['a'])`,
+      `requireScope({ anyOf: 'a' })`,
+      `requireRole({ anyof: ['a'] })`,
     ],
   },
   {
@@ -137,8 +140,8 @@ describe.each(CASES)('otel-token-relay/$framework', ({ framework, installed, rig
 
   it('can be loaded without any framework', () => {
     using application = createStandalone()
-    const names =
-      framework === 'fastify' ? ['authenticate', 'fastifyTokenRelay', 'requireScope'] : ['authenticate', 'requireScope']
+    const plugin = framework === 'fastify' ? ['fastifyTokenRelay'] : []
+    const names = ['authenticate', ...plugin, 'requireRole', 'requireScope']
     const print = 'console.log(JSON.stringify(Object.keys(entry).sort()))'
     application.write({
       'main.cjs': `const entry = require('otel-token-relay/${framework}')\n${print}`,

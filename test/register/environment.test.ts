@@ -40,6 +40,7 @@ const TABLE: readonly Row[] = [
   ['TOKEN_RELAY_MAX_LIFETIME_SECONDS', 'issuers[0].maxLifetimeSeconds', '3600', 3_600],
   ['TOKEN_RELAY_REQUIRED_SCOPES', 'issuers[0].requiredScopes', 'a:b, c', ['a:b', 'c']],
   ['TOKEN_RELAY_SCOPE_CLAIMS', 'issuers[0].scopeClaims', 'scp', ['scp']],
+  ['TOKEN_RELAY_ROLE_CLAIMS', 'issuers[0].roleClaims', 'roles,realm_access.roles', ['roles', 'realm_access.roles']],
   [
     'TOKEN_RELAY_INTROSPECTION_ENDPOINT',
     'issuers[0].introspection.endpoint',

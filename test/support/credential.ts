@@ -7,6 +7,7 @@ import { createVerifiedCredential } from '../../src/token/verified-credential.ts
 const POLICY: CredentialPolicy = {
   issuer: 'https://id.example',
   scopeClaims: ['scope', 'scp', 'roles'],
+  roleClaims: [['roles']],
   fingerprintKey: 'a key of at least sixteen',
   watch: () => new AbortController().signal,
   actors: 'hash',

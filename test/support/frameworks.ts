@@ -33,6 +33,9 @@ export interface Application {
 export type Start = () => Promise<Application>
 type Credential = VerifiedCredential | undefined
 
+const ANY_WRITE = { anyOf: ['profiles:write', 'profiles:admin'] }
+const ANY_ADMIN = { anyOf: ['admin', 'realm admin'] }
+
 const active = (): string => getActiveCredential()?.subject ?? 'nobody'
 
 /** Who is calling: as the framework says, at once, after promises, and after a timer. */
@@ -87,7 +90,7 @@ async function applicationOf(server: Server, handled: string[]): Promise<Applica
 }
 
 async function startExpress(): Promise<Application> {
-  const { authenticate, requireScope } = forExpress
+  const { authenticate, requireRole, requireScope } = forExpress
   const handled: string[] = []
   const handle = (answer: (request: Request) => Promise<object> | object) => {
     return async (request: Request, response: ExpressResponse): Promise<void> => {
@@ -101,6 +104,8 @@ async function startExpress(): Promise<Application> {
   app.get('/optional', authenticate({ mode: 'optional' }), me)
   app.get('/scoped', requireScope('profiles:read'), me)
   app.get('/admin', requireScope('admin', 'profiles:read'), me)
+  app.get('/any', requireScope('profiles:read', ANY_WRITE), me)
+  app.get('/role', requireRole('auditor', ANY_ADMIN), me)
   app.use('/both', authenticate())
   app.get('/both', requireScope('admin'), me)
   app.post('/body', authenticate(), handle(bodyOf))
@@ -119,7 +124,7 @@ async function startExpress(): Promise<Application> {
 }
 
 async function startFastify(): Promise<Application> {
-  const { fastifyTokenRelay, requireScope } = forFastify
+  const { fastifyTokenRelay, requireRole, requireScope } = forFastify
   const handled: string[] = []
   const handle = (answer: (request: FastifyRequest) => Promise<object> | object) => {
     return async (request: FastifyRequest): Promise<object> => {
@@ -134,6 +139,8 @@ async function startFastify(): Promise<Application> {
   })
   app.get('/scoped', { onRequest: requireScope('profiles:read') }, me)
   app.get('/admin', { onRequest: requireScope('admin', 'profiles:read') }, me)
+  app.get('/any', { onRequest: requireScope('profiles:read', ANY_WRITE) }, me)
+  app.get('/role', { onRequest: requireRole('auditor', ANY_ADMIN) }, me)
   app.register(async (scope) => {
     await scope.register(fastifyTokenRelay, { mode: 'optional' })
     scope.get('/optional', me)
@@ -159,7 +166,7 @@ async function startFastify(): Promise<Application> {
 }
 
 async function startKoa(): Promise<Application> {
-  const { authenticate, requireScope } = forKoa
+  const { authenticate, requireRole, requireScope } = forKoa
   const handled: string[] = []
   const routes = new Map<string, readonly Koa.Middleware[]>()
   const handle = (answer: (ctx: KoaContext) => Promise<object> | object) => {
@@ -173,6 +180,8 @@ async function startKoa(): Promise<Application> {
   routes.set('/optional', [authenticate({ mode: 'optional' }), me])
   routes.set('/scoped', [requireScope('profiles:read'), me])
   routes.set('/admin', [requireScope('admin', 'profiles:read'), me])
+  routes.set('/any', [requireScope('profiles:read', ANY_WRITE), me])
+  routes.set('/role', [requireRole('auditor', ANY_ADMIN), me])
   routes.set('/both', [authenticate(), requireScope('admin'), me])
   routes.set('/body', [authenticate(), handle(({ req }) => bodyOf(req))])
   routes.set('/stream', [
@@ -200,7 +209,7 @@ async function startKoa(): Promise<Application> {
 
 /** The application alone, for requests without a server. */
 export function createHono(handled: string[] = []): Hono {
-  const { authenticate, requireScope } = forHono
+  const { authenticate, requireRole, requireScope } = forHono
   const handle = (answer: (c: Context) => Promise<object> | object) => {
     return async (c: Context): Promise<Response> => {
       handled.push(c.req.path)
@@ -213,6 +222,8 @@ export function createHono(handled: string[] = []): Hono {
   app.get('/optional', authenticate({ mode: 'optional' }), me)
   app.get('/scoped', requireScope('profiles:read'), me)
   app.get('/admin', requireScope('admin', 'profiles:read'), me)
+  app.get('/any', requireScope('profiles:read', ANY_WRITE), me)
+  app.get('/role', requireRole('auditor', ANY_ADMIN), me)
   app.use('/both', authenticate())
   app.get('/both', requireScope('admin'), me)
   app.post(

@@ -12,6 +12,7 @@ import type {
 } from '../../src/token/errors.ts'
 import {
   ExchangeError,
+  InsufficientRoleError,
   InsufficientScopeError,
   SealError,
   TOKEN_ERRORS,
@@ -50,6 +51,7 @@ export function errorFor(code: TokenErrorCode): TokenError {
   const { status } = TOKEN_ERRORS[code]
   if (code.startsWith('ERR_TOKEN_EXCHANGE_')) return new ExchangeError(code as ExchangeCode)
   if (code === 'ERR_TOKEN_SEAL') return new SealError()
+  if (code === 'ERR_TOKEN_ROLE') return new InsufficientRoleError()
   if (status === 403) return new InsufficientScopeError(['a', 'b'])
   return status === 503 ? new UndecidedError(code as UndecidedCode) : new TokenRejectedError(code as TokenRejectedCode)
 }

@@ -6,6 +6,7 @@ import type { TokenErrorCode } from '../../src/token/errors.ts'
 import {
   cloneError,
   ExchangeError,
+  InsufficientRoleError,
   InsufficientScopeError,
   SealError,
   TOKEN_ERRORS,
@@ -39,6 +40,7 @@ const TABLE: readonly Row[] = [
   ['ERR_TOKEN_REVOKED', 401, 'invalid_token', 'the token has been revoked'],
   ['ERR_TOKEN_SEAL', 401, 'invalid_token', 'the token is not sealed for this message, or cannot be opened'],
   ['ERR_TOKEN_SCOPE', 403, 'insufficient_scope', 'the token lacks a required scope'],
+  ['ERR_TOKEN_ROLE', 403, 'insufficient_scope', 'the token lacks a required role'],
   ['ERR_TOKEN_ISSUER_UNAVAILABLE', 503, undefined, 'the issuer resolver is unavailable'],
   ['ERR_TOKEN_INTROSPECTION_UNAVAILABLE', 503, undefined, 'the introspection endpoint is unavailable'],
   ['ERR_TOKEN_REVOCATION_UNAVAILABLE', 503, undefined, 'the revocation list is unavailable or out of date'],
@@ -71,6 +73,7 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
 
 function classOf(code: TokenErrorCode, status: number) {
   if (code === 'ERR_TOKEN_SEAL') return SealError
+  if (code === 'ERR_TOKEN_ROLE') return InsufficientRoleError
   return code.startsWith('ERR_TOKEN_EXCHANGE_') ? ExchangeError : CLASSES[status]
 }
 

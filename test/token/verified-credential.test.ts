@@ -18,6 +18,7 @@ function credentialWith(claims: Record<string, unknown>): VerifiedCredential {
     policy: {
       issuer: 'https://id.example',
       scopeClaims: ['scope', 'scp', 'roles'],
+      roleClaims: [['roles']],
       fingerprintKey: KEY,
       watch: () => new AbortController().signal,
       actors: 'hash',

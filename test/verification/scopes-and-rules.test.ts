@@ -46,6 +46,55 @@ describe('scopes', () => {
   })
 })
 
+describe('roles', () => {
+  const roleClaims = ['roles', 'realm_access.roles', 'cognito:groups', 'https://id.example/roles']
+  const own = [...roleClaims, ['resource_access', 'user.service', 'roles']]
+
+  it.each<[string, Readonly<Record<string, unknown>>, readonly string[]]>([
+    ['roles of Entra (RFC 9068 §2.2.3.1)', { roles: ['admin', 'editor'] }, ['admin', 'editor']],
+    ['realm roles of Keycloak', { realm_access: { roles: ['admin'] } }, ['admin']],
+    ['client roles of Keycloak', { resource_access: { 'user.service': { roles: ['admin'] } } }, ['admin']],
+    ['groups of Cognito', { 'cognito:groups': ['admin'] }, ['admin']],
+    ['a claim of Auth0, whose name is a URL', { 'https://id.example/roles': ['admin'] }, ['admin']],
+    ['one text is one role', { roles: 'Domain Users' }, ['Domain Users']],
+    ['all of them, each once', { roles: ['a', 'a'], realm_access: { roles: ['a', 'b'] } }, ['a', 'b']],
+    ['nothing', {}, []],
+    ['an empty list', { roles: [] }, []],
+  ])('%s', async (_, claims, roles) => {
+    expect((await verify(claims, { roleClaims: own })).roles).toEqual(roles)
+  })
+
+  it.each([
+    ['a list with something else in it', { roles: ['admin', 7] }],
+    ['a list in a list', { roles: [['admin']] }],
+    ['an empty role', { roles: ['admin', ''] }],
+    ['an empty text', { roles: '' }],
+    ['an object', { roles: { admin: true } }],
+    ['a number', { roles: 7 }],
+    ['null', { roles: null }],
+    ['a path through a list', { realm_access: [{ roles: ['admin'] }] }],
+    ['a path through a text', { realm_access: 'roles' }],
+    ['a path that ends early', { realm_access: ['admin'] }],
+    ['a name with a dot in place of a path', { 'realm_access.roles': ['admin'] }],
+    ['a URL that was taken for a path', { 'https://id': { 'example/roles': ['admin'] } }],
+    ['another client', { resource_access: { user: { service: { roles: ['admin'] } }, other: { roles: ['admin'] } } }],
+  ])('a wrong shape is no role: %s', async (_, claims) => {
+    expect((await verify(claims, { roleClaims: own })).roles).toEqual([])
+  })
+
+  it('are read from roles by default, and from no other claim', async () => {
+    const claims = { roles: ['a'], realm_access: { roles: ['b'] }, groups: ['c'] }
+    expect((await verify(claims)).roles).toEqual(['a'])
+    expect((await verify(claims, { roleClaims: [] })).roles).toEqual([])
+  })
+
+  it('are frozen, and not inherited [B11]', async () => {
+    const credential = await verify({ roles: ['a'] }, { roleClaims: ['roles', 'constructor.name', '__proto__.x'] })
+    expect(credential.roles).toEqual(['a'])
+    expect(Object.isFrozen(credential.roles)).toBe(true)
+  })
+})
+
 describe('requiredScopes', () => {
   const requiredScopes = ['profiles:read', 'invoices:read']
 

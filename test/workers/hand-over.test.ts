@@ -9,6 +9,7 @@ import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/i
 import { createCanaries } from '../../src/testing/pieces.ts'
 import {
   ExchangeError,
+  InsufficientRoleError,
   InsufficientScopeError,
   SealError,
   TokenError,
@@ -196,6 +197,7 @@ describe('an error that a pool cloned', () => {
     new SealError(),
     new TokenRejectedError('ERR_TOKEN_EXPIRED'),
     new UndecidedError('ERR_TOKEN_KEYS_UNAVAILABLE'),
+    new InsufficientRoleError(),
     new ExchangeError('ERR_TOKEN_EXCHANGE_UNAVAILABLE'),
   ])('is restored: $code', async (error) => {
     const { code, name } = error

@@ -1,6 +1,9 @@
-/** What the adapters of all frameworks do with a request: admit it, then look at its scopes. */
+/** What the adapters of all frameworks do with a request: admit it, then look at its scopes and roles. */
 
 import { ownProperty } from '../../base/own-property.ts'
+import type { NameOrAnyOf } from '../../token/requirements.ts'
+import { copyRequired } from '../../token/requirements.ts'
+import { isRole } from '../../token/roles.ts'
 import { SCOPE_TOKEN } from '../../token/scopes.ts'
 import type { ActiveRelay } from '../active-relay.ts'
 import { activeRelay, recordAdapter } from '../active-relay.ts'
@@ -9,8 +12,10 @@ import type { Admission, AdmissionOptions, AdmissionRequest } from '../admitter.
 /** Which requests a middleware or hook admits. */
 export interface Requirement {
   readonly mode: 'require' | 'optional'
-  /** Scopes that all have to be there. */
-  readonly scopes: readonly string[]
+  /** What its scopes have to meet, all of it. */
+  readonly scopes: readonly NameOrAnyOf[]
+  /** What its roles have to meet, all of it. */
+  readonly roles: readonly NameOrAnyOf[]
 }
 
 /**
@@ -22,7 +27,7 @@ export function requirementOf(options: AdmissionOptions = {}): Requirement {
   const mode = ownProperty({ ...options }, 'mode') ?? 'require'
   if (mode !== 'require' && mode !== 'optional') throw new TypeError('mode: expected require or optional')
   recordAdapter()
-  return { mode, scopes: [] }
+  return { mode, scopes: [], roles: [] }
 }
 
 /**
@@ -30,11 +35,27 @@ export function requirementOf(options: AdmissionOptions = {}): Requirement {
  *
  * @throws TypeError if there is no scope, or something that is none (RFC 6749 §3.3).
  */
-export function requirementOfScopes(scopes: readonly string[]): Requirement {
-  const valid = scopes.length > 0 && scopes.every((scope) => typeof scope === 'string' && SCOPE_TOKEN.test(scope))
-  if (!valid) throw new TypeError('scopes: expected one or more scopes')
+export function requirementOfScopes(scopes: readonly NameOrAnyOf[]): Requirement {
+  const copies = copyRequired(scopes, isScope)
+  if (copies === undefined) throw new TypeError('scopes: expected one or more scopes')
   recordAdapter()
-  return { mode: 'require', scopes: [...scopes] }
+  return { mode: 'require', scopes: copies, roles: [] }
+}
+
+/**
+ * What `requireRole` asks for.
+ *
+ * @throws TypeError if there is no role, or something that is none.
+ */
+export function requirementOfRoles(roles: readonly NameOrAnyOf[]): Requirement {
+  const copies = copyRequired(roles, isRole)
+  if (copies === undefined) throw new TypeError('roles: expected one or more roles')
+  recordAdapter()
+  return { mode: 'require', scopes: [], roles: copies }
+}
+
+function isScope(scope: unknown): boolean {
+  return typeof scope === 'string' && SCOPE_TOKEN.test(scope)
 }
 
 /**
@@ -43,9 +64,9 @@ export function requirementOfScopes(scopes: readonly string[]): Requirement {
  *
  * @throws Error if no relay is active.
  */
-export function admit(request: AdmissionRequest, { mode, scopes }: Requirement): Admission | Promise<Admission> {
+export function admit(request: AdmissionRequest, requirement: Requirement): Admission | Promise<Admission> {
   const relay = activeRelay()
-  return withScopes(relay.admit(request, { mode }), scopes, relay)
+  return checkPrivileges(relay.admit(request, { mode: requirement.mode }), requirement, relay)
 }
 
 /**
@@ -53,18 +74,22 @@ export function admit(request: AdmissionRequest, { mode, scopes }: Requirement):
  *
  * @throws Error if no relay is active.
  */
-export function admitActive({ mode, scopes }: Requirement): Admission | Promise<Admission> {
+export function admitActive(requirement: Requirement): Admission | Promise<Admission> {
   const relay = activeRelay()
-  return withScopes(relay.admitActive({ mode }), scopes, relay)
+  return checkPrivileges(relay.admitActive({ mode: requirement.mode }), requirement, relay)
 }
 
-function withScopes(
+function checkPrivileges(
   admission: Admission | Promise<Admission>,
-  scopes: Requirement['scopes'],
+  { scopes, roles }: Requirement,
   relay: ActiveRelay,
 ): Admission | Promise<Admission> {
-  if (scopes.length === 0) return admission
-  const check = (admitted: Admission): Admission =>
-    admitted.admitted ? (relay.checkScopes(admitted.credential, scopes) ?? admitted) : admitted
+  if (scopes.length === 0 && roles.length === 0) return admission
+  const check = (admitted: Admission): Admission => {
+    if (!admitted.admitted) return admitted
+    const { credential } = admitted
+    const lacksScope = scopes.length === 0 ? undefined : relay.checkScopes(credential, scopes)
+    return lacksScope ?? (roles.length === 0 ? undefined : relay.checkRoles(credential, roles)) ?? admitted
+  }
   return admission instanceof Promise ? admission.then(check) : check(admission)
 }

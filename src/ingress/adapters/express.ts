@@ -1,11 +1,12 @@
-/** The adapter for Express: `authenticate()` for an application or router, `requireScope()` for a route. */
+/** The adapter for Express: `authenticate()` for an application or router, `requireScope()` and `requireRole()` for a route. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { NameOrAnyOf } from '../../token/requirements.ts'
 import type { VerifiedCredential } from '../../token/verified-credential.ts'
 import type { Admission, AdmissionOptions } from '../admitter.ts'
 import { incomingOf } from '../http/incoming.ts'
 import type { Requirement } from './adapter.ts'
-import { admit, requirementOf, requirementOfScopes } from './adapter.ts'
+import { admit, requirementOf, requirementOfRoles, requirementOfScopes } from './adapter.ts'
 
 declare global {
   // The names are those of Express.
@@ -39,13 +40,24 @@ export function authenticate(options?: AdmissionOptions): ExpressMiddleware {
 }
 
 /**
- * Lets a caller pass whose token has all `scopes`; others are answered 403 with the scopes (RFC 6750 §3.1). Verifies
- * the token as `authenticate()` does, unless that or the gate has done so.
+ * Lets a caller pass whose token has all `scopes`, and one of those in `{ anyOf: […] }`; others are answered 403
+ * with the scopes (RFC 6750 §3.1). Verifies the token as `authenticate()` does, unless that or the gate has done so.
  *
  * @throws TypeError if there is no scope, or something that is none.
  */
-export function requireScope(...scopes: readonly string[]): ExpressMiddleware {
+export function requireScope(...scopes: readonly NameOrAnyOf[]): ExpressMiddleware {
   return middlewareFor(requirementOfScopes(scopes))
+}
+
+/**
+ * Lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others are answered 403,
+ * without the roles. Roles are in the claims that `roleClaims` of the issuer names. Verifies the token as
+ * `authenticate()` does, unless that or the gate has done so.
+ *
+ * @throws TypeError if there is no role, or something that is none.
+ */
+export function requireRole(...roles: readonly NameOrAnyOf[]): ExpressMiddleware {
+  return middlewareFor(requirementOfRoles(roles))
 }
 
 function middlewareFor(requirement: Requirement): ExpressMiddleware {

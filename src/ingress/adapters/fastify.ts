@@ -1,12 +1,13 @@
-/** The adapter for Fastify: a plugin for an instance, and `requireScope()` for a route. */
+/** The adapter for Fastify: a plugin for an instance, and `requireScope()` and `requireRole()` for a route. */
 
 import type { IncomingMessage } from 'node:http'
 import type {} from 'fastify'
+import type { NameOrAnyOf } from '../../token/requirements.ts'
 import type { VerifiedCredential } from '../../token/verified-credential.ts'
 import type { Admission, AdmissionOptions } from '../admitter.ts'
 import { fieldsOf, incomingOf } from '../http/incoming.ts'
 import type { Requirement } from './adapter.ts'
-import { admit, requirementOf, requirementOfScopes } from './adapter.ts'
+import { admit, requirementOf, requirementOfRoles, requirementOfScopes } from './adapter.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -75,13 +76,24 @@ export function authenticate(options?: AdmissionOptions): FastifyHook {
 }
 
 /**
- * A hook for `onRequest` of a route. Lets a caller pass whose token has all `scopes`; others are answered 403 with the
- * scopes (RFC 6750 §3.1). Verifies the token as the plugin does, unless that or the gate has done so.
+ * A hook for `onRequest` of a route. Lets a caller pass whose token has all `scopes`, and one of those in `{ anyOf: […] }`; others are answered 403
+ * with the scopes (RFC 6750 §3.1). Verifies the token as the plugin does, unless that or the gate has done so.
  *
  * @throws TypeError if there is no scope, or something that is none.
  */
-export function requireScope(...scopes: readonly string[]): FastifyHook {
+export function requireScope(...scopes: readonly NameOrAnyOf[]): FastifyHook {
   return hookFor(requirementOfScopes(scopes))
+}
+
+/**
+ * A hook for `onRequest` of a route. Lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others are answered 403,
+ * without the roles. Roles are in the claims that `roleClaims` of the issuer names. Verifies the token as
+ * the plugin does, unless that or the gate has done so.
+ *
+ * @throws TypeError if there is no role, or something that is none.
+ */
+export function requireRole(...roles: readonly NameOrAnyOf[]): FastifyHook {
+  return hookFor(requirementOfRoles(roles))
 }
 
 function hookFor(requirement: Requirement): FastifyHook {

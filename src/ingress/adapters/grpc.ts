@@ -1,4 +1,4 @@
-/** The adapter for gRPC servers: interceptors of `@grpc/grpc-js` that authenticate, and that ask for scopes. */
+/** The adapter for gRPC servers: interceptors of `@grpc/grpc-js` that authenticate, and that ask for scopes and roles. */
 
 import { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
@@ -10,14 +10,18 @@ import type {
 } from '@grpc/grpc-js'
 import { answerFor } from '../../token/challenge.ts'
 import { UndecidedError } from '../../token/errors.ts'
+import type { NameOrAnyOf } from '../../token/requirements.ts'
 import type { Admission, AdmissionOptions, Admitted, Refused } from '../admitter.ts'
 import { grpcStatusOf } from '../http/incoming.ts'
 import { observeRequests } from '../http/server-events.ts'
 import type { Requirement } from './adapter.ts'
-import { admit, requirementOf, requirementOfScopes } from './adapter.ts'
+import { admit, requirementOf, requirementOfRoles, requirementOfScopes } from './adapter.ts'
 
 /** Scopes by the full name of a method: `{ '/profiles.Profiles/GetProfile': ['profiles:read'] }`. */
-export type MethodScopes = Readonly<Record<string, readonly string[]>>
+export type MethodScopes = Readonly<Record<string, readonly NameOrAnyOf[]>>
+
+/** Roles by the full name of a method: `{ '/profiles.Profiles/DeleteProfile': ['admin'] }`. */
+export type MethodRoles = Readonly<Record<string, readonly NameOrAnyOf[]>>
 
 /**
  * An interceptor for `new Server({ interceptors: [authenticate()] })`. Lets a call pass that has a valid token in its
@@ -35,23 +39,43 @@ export function authenticate(options?: AdmissionOptions): ServerInterceptor {
 }
 
 /**
- * An interceptor that lets a caller pass whose token has all `scopes`; others end with PERMISSION_DENIED. Scopes for
- * all methods of the server, or by method: one that is not named is not touched. Verifies the token as `authenticate()`
- * does, unless that or the gate has done so.
+ * An interceptor that lets a caller pass whose token has all `scopes`, and one of those in `{ anyOf: […] }`; others end
+ * with PERMISSION_DENIED. Scopes for all methods of the server, or by method: one that is not named is not touched.
+ * Verifies the token as `authenticate()` does, unless that or the gate has done so.
  *
  * @throws TypeError if there is no scope, something that is none, or a name that does not begin with a slash.
  */
 export function requireScope(scopesByMethod: MethodScopes): ServerInterceptor
-export function requireScope(...scopes: readonly string[]): ServerInterceptor
-export function requireScope(...given: readonly (string | MethodScopes)[]): ServerInterceptor {
+export function requireScope(...scopes: readonly NameOrAnyOf[]): ServerInterceptor
+export function requireScope(...given: readonly (NameOrAnyOf | MethodScopes)[]): ServerInterceptor {
+  return interceptorOf(given, requirementOfScopes)
+}
+
+/**
+ * An interceptor that lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others end
+ * with PERMISSION_DENIED. For all methods of the server, or by method, as {@link requireScope}. Roles are in the claims
+ * that `roleClaims` of the issuer names.
+ *
+ * @throws TypeError if there is no role, something that is none, or a name that does not begin with a slash.
+ */
+export function requireRole(rolesByMethod: MethodRoles): ServerInterceptor
+export function requireRole(...roles: readonly NameOrAnyOf[]): ServerInterceptor
+export function requireRole(...given: readonly (NameOrAnyOf | MethodRoles)[]): ServerInterceptor {
+  return interceptorOf(given, requirementOfRoles)
+}
+
+function interceptorOf(
+  given: readonly (NameOrAnyOf | MethodScopes)[],
+  requirementFrom: (names: readonly NameOrAnyOf[]) => Requirement,
+): ServerInterceptor {
   const [first] = given
-  if (typeof first !== 'object') {
-    const requirement = requirementOfScopes(given as readonly string[])
+  if (given.length !== 1 || typeof first !== 'object' || Object.hasOwn(first, 'anyOf')) {
+    const requirement = requirementFrom(given as readonly NameOrAnyOf[])
     return interceptorFor(() => requirement)
   }
-  const byMethod = new Map(Object.entries(first).map(([name, scopes]) => [name, requirementOfScopes(scopes)]))
+  const byMethod = new Map(Object.entries(first as MethodScopes).map(([name, names]) => [name, requirementFrom(names)]))
   const isNamed = byMethod.size > 0 && [...byMethod.keys()].every((name) => name.startsWith('/'))
-  if (!isNamed) throw new TypeError('scopes: expected full names of methods, such as /package.Service/Method')
+  if (!isNamed) throw new TypeError('expected full names of methods, such as /package.Service/Method')
   return interceptorFor((path) => byMethod.get(path))
 }
 

@@ -1,13 +1,14 @@
-/** The adapter for Hono: `authenticate()` for an application or path, `requireScope()` for a route. */
+/** The adapter for Hono: `authenticate()` for an application or path, `requireScope()` and `requireRole()` for a route. */
 
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type {} from 'hono'
+import type { NameOrAnyOf } from '../../token/requirements.ts'
 import type { VerifiedCredential } from '../../token/verified-credential.ts'
 import type { AdmissionOptions, AdmissionRequest } from '../admitter.ts'
 import { fieldsOf, incomingOf } from '../http/incoming.ts'
 import type { Requirement } from './adapter.ts'
-import { admit, requirementOf, requirementOfScopes } from './adapter.ts'
+import { admit, requirementOf, requirementOfRoles, requirementOfScopes } from './adapter.ts'
 
 declare module 'hono' {
   interface ContextVariableMap {
@@ -44,13 +45,24 @@ export function authenticate(options?: AdmissionOptions): HonoMiddleware {
 }
 
 /**
- * Lets a caller pass whose token has all `scopes`; others are answered 403 with the scopes (RFC 6750 §3.1). Verifies
- * the token as `authenticate()` does, unless that or the gate has done so.
+ * Lets a caller pass whose token has all `scopes`, and one of those in `{ anyOf: […] }`; others are answered 403
+ * with the scopes (RFC 6750 §3.1). Verifies the token as `authenticate()` does, unless that or the gate has done so.
  *
  * @throws TypeError if there is no scope, or something that is none.
  */
-export function requireScope(...scopes: readonly string[]): HonoMiddleware {
+export function requireScope(...scopes: readonly NameOrAnyOf[]): HonoMiddleware {
   return middlewareFor(requirementOfScopes(scopes))
+}
+
+/**
+ * Lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others are answered 403,
+ * without the roles. Roles are in the claims that `roleClaims` of the issuer names. Verifies the token as
+ * `authenticate()` does, unless that or the gate has done so.
+ *
+ * @throws TypeError if there is no role, or something that is none.
+ */
+export function requireRole(...roles: readonly NameOrAnyOf[]): HonoMiddleware {
+  return middlewareFor(requirementOfRoles(roles))
 }
 
 function middlewareFor(requirement: Requirement): HonoMiddleware {

@@ -1,14 +1,15 @@
-/** The adapter for Koa: `authenticate()` for an application or router, `requireScope()` for a route. */
+/** The adapter for Koa: `authenticate()` for an application or router, `requireScope()` and `requireRole()` for a route. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { context } from '@opentelemetry/api'
 import type {} from 'koa'
+import type { NameOrAnyOf } from '../../token/requirements.ts'
 import type { VerifiedCredential } from '../../token/verified-credential.ts'
 import type { AdmissionOptions } from '../admitter.ts'
 import { bindBody } from '../http/bound-body.ts'
 import { fieldsOf, incomingOf } from '../http/incoming.ts'
 import type { Requirement } from './adapter.ts'
-import { admit, requirementOf, requirementOfScopes } from './adapter.ts'
+import { admit, requirementOf, requirementOfRoles, requirementOfScopes } from './adapter.ts'
 
 declare module 'koa' {
   interface DefaultState {
@@ -45,13 +46,24 @@ export function authenticate(options?: AdmissionOptions): KoaMiddleware {
 }
 
 /**
- * Lets a caller pass whose token has all `scopes`; others are answered 403 with the scopes (RFC 6750 §3.1). Verifies
- * the token as `authenticate()` does, unless that or the gate has done so.
+ * Lets a caller pass whose token has all `scopes`, and one of those in `{ anyOf: […] }`; others are answered 403
+ * with the scopes (RFC 6750 §3.1). Verifies the token as `authenticate()` does, unless that or the gate has done so.
  *
  * @throws TypeError if there is no scope, or something that is none.
  */
-export function requireScope(...scopes: readonly string[]): KoaMiddleware {
+export function requireScope(...scopes: readonly NameOrAnyOf[]): KoaMiddleware {
   return middlewareFor(requirementOfScopes(scopes))
+}
+
+/**
+ * Lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others are answered 403,
+ * without the roles. Roles are in the claims that `roleClaims` of the issuer names. Verifies the token as
+ * `authenticate()` does, unless that or the gate has done so.
+ *
+ * @throws TypeError if there is no role, or something that is none.
+ */
+export function requireRole(...roles: readonly NameOrAnyOf[]): KoaMiddleware {
+  return middlewareFor(requirementOfRoles(roles))
 }
 
 function middlewareFor(requirement: Requirement): KoaMiddleware {

@@ -18,14 +18,16 @@ import {
 } from '@nestjs/common'
 import { APP_GUARD, APP_INTERCEPTOR, Reflector } from '@nestjs/core'
 import { getActiveCredential } from '../../context/credential-context.ts'
+import type { NameOrAnyOf } from '../../token/requirements.ts'
 import type { VerifiedCredential } from '../../token/verified-credential.ts'
 import type { Admission, AdmissionOptions, Admitted, Refused } from '../admitter.ts'
 import { incomingOf } from '../http/incoming.ts'
 import type { Requirement } from './adapter.ts'
-import { admit, admitActive, requirementOf, requirementOfScopes } from './adapter.ts'
+import { admit, admitActive, requirementOf, requirementOfRoles, requirementOfScopes } from './adapter.ts'
 
 const PUBLIC = 'otel-token-relay public'
 const SCOPES = 'otel-token-relay scopes'
+const ROLES = 'otel-token-relay roles'
 const reflector = new Reflector()
 
 /** What guards have decided, by the request of Node: for the interceptor and for parameters. */
@@ -51,8 +53,10 @@ export class TokenRelayGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     if (isPublic(context)) return true
-    const scopes = [...scopesOf(context.getHandler()), ...scopesOf(context.getClass())]
-    const requirement: Requirement = scopes.length > 0 ? { mode: 'require', scopes } : this.#requirement
+    const scopes = requiredBy(context, SCOPES)
+    const roles = requiredBy(context, ROLES)
+    const requirement: Requirement =
+      scopes.length > 0 || roles.length > 0 ? { mode: 'require', scopes, roles } : this.#requirement
     const http = httpOf(context)
     const admission =
       http === undefined
@@ -102,24 +106,40 @@ export function Authenticate(options?: AdmissionOptions): ClassDecorator & Metho
 }
 
 /**
- * Lets a caller pass whose token has all `scopes`; others are answered 403 with the scopes. Those of the controller and
- * of the handler add up. Protects by itself what is not protected yet.
+ * Lets a caller pass whose token has all `scopes`, and one of those in `{ anyOf: […] }`; others are answered 403 with
+ * the scopes. Those of the controller and of the handler add up. Protects by itself what is not protected yet.
  *
  * @throws TypeError if there is no scope, or something that is none.
  */
-export function RequireScope(...scopes: readonly string[]): ClassDecorator & MethodDecorator {
-  const added = requirementOfScopes(scopes).scopes
+export function RequireScope(...scopes: readonly NameOrAnyOf[]): ClassDecorator & MethodDecorator {
+  return Require(SCOPES, requirementOfScopes(scopes).scopes)
+}
+
+/**
+ * Lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others are answered 403, without
+ * the roles. Those of the controller and of the handler add up. Roles are in the claims that `roleClaims` of the issuer
+ * names. Protects by itself what is not protected yet.
+ *
+ * @throws TypeError if there is no role, or something that is none.
+ */
+export function RequireRole(...roles: readonly NameOrAnyOf[]): ClassDecorator & MethodDecorator {
+  return Require(ROLES, requirementOfRoles(roles).roles)
+}
+
+type Privileges = typeof SCOPES | typeof ROLES
+
+function Require(privileges: Privileges, added: readonly NameOrAnyOf[]): ClassDecorator & MethodDecorator {
   const add = (target: object, key?: string | symbol, descriptor?: PropertyDescriptor): void => {
-    const known = scopesOf((descriptor?.value as object | undefined) ?? target)
-    SetMetadata(SCOPES, [...known, ...added])(target, key as string, descriptor as PropertyDescriptor)
+    const known = requiredOf((descriptor?.value as object | undefined) ?? target, privileges)
+    SetMetadata(privileges, [...known, ...added])(target, key as string, descriptor as PropertyDescriptor)
   }
   return applyDecorators(add as ClassDecorator & MethodDecorator, Authenticate())
 }
 
 /**
  * Opens a controller or handler to all, in an application that is protected as a whole. It then has no caller, unless
- * the gate has admitted one. A handler's own {@link RequireScope} goes before, and so does that of the controller
- * if it is the controller that is public.
+ * the gate has admitted one. A handler's own {@link RequireScope} or {@link RequireRole} goes before, and so does that of
+ * the controller if it is the controller that is public.
  */
 export function Public(): ClassDecorator & MethodDecorator {
   return SetMetadata(PUBLIC, true)
@@ -181,13 +201,21 @@ function exceptionFor({ answer, error }: Refused, http: Http | undefined): Error
   return new EXCEPTIONS[error.status](JSON.parse(answer.body) as object, { cause: error })
 }
 
-function scopesOf(target: object): readonly string[] {
-  return reflector.get<readonly string[] | undefined>(SCOPES, target as () => void) ?? []
+function requiredOf(target: object, privileges: Privileges): readonly NameOrAnyOf[] {
+  return reflector.get<readonly NameOrAnyOf[] | undefined>(privileges, target as () => void) ?? []
+}
+
+function requiredBy(context: ExecutionContext, privileges: Privileges): readonly NameOrAnyOf[] {
+  return [...requiredOf(context.getHandler(), privileges), ...requiredOf(context.getClass(), privileges)]
+}
+
+function isRestricted(target: object): boolean {
+  return requiredOf(target, SCOPES).length > 0 || requiredOf(target, ROLES).length > 0
 }
 
 function isPublic(context: ExecutionContext): boolean {
   const [handler, controller] = [context.getHandler(), context.getClass()]
-  if (scopesOf(handler).length > 0) return false
+  if (isRestricted(handler)) return false
   if (reflector.get<boolean | undefined>(PUBLIC, handler) === true) return true
-  return reflector.get<boolean | undefined>(PUBLIC, controller) === true && scopesOf(controller).length === 0
+  return reflector.get<boolean | undefined>(PUBLIC, controller) === true && !isRestricted(controller)
 }

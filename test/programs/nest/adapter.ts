@@ -22,6 +22,7 @@ import {
   Authenticate,
   CurrentCredential,
   Public,
+  RequireRole,
   RequireScope,
   TokenRelayGuard,
   TokenRelayModule,
@@ -72,6 +73,13 @@ class WholeController {
   lacking() {
     return seen('lacking')
   }
+
+  @Get('any')
+  @RequireScope({ anyOf: ['profiles:write', 'profiles:read'] })
+  @RequireRole('auditor', { anyOf: ['admin', 'owner'] })
+  any() {
+    return seen('any')
+  }
 }
 
 @Controller('scoped')
@@ -107,6 +115,12 @@ class OpenController {
   @RequireScope('profiles:read')
   scoped() {
     return seen('open scoped')
+  }
+
+  @Get('role')
+  @RequireRole('admin')
+  role() {
+    return seen('open role')
   }
 }
 
