@@ -69,12 +69,13 @@ export interface Admitter {
    */
   admit(request: AdmissionRequest, options?: AdmissionOptions): Admission | Promise<Admission>
   /**
-   * Refuses a caller whose token lacks one of `scopes`; `undefined` if it has all. Of `{ anyOf: […] }` it must have one.
+   * Refuses a caller whose token lacks one of `scopes`; `undefined` if it has all. Of `{ anyOf: […] }` it must have
+   * one.
    */
   checkScopes(credential: VerifiedCredential | undefined, scopes: readonly NameOrAnyOf[]): Refused | undefined
   /**
-   * Refuses a caller whose token lacks one of `roles`; `undefined` if it has all. Of `{ anyOf: […] }` it must have one.
-   * The roles of a token are in the claims that `roleClaims` of its issuer names. The answer, 403 with
+   * Refuses a caller whose token lacks one of `roles`; `undefined` if it has all. Of `{ anyOf: […] }` it must have
+   * one. The roles of a token are in the claims that `roleClaims` of its issuer names. The answer, 403 with
    * `insufficient_scope` (RFC 6750 §3.1), does not name them.
    */
   checkRoles(credential: VerifiedCredential | undefined, roles: readonly NameOrAnyOf[]): Refused | undefined

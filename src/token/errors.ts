@@ -192,8 +192,8 @@ export class InsufficientScopeError extends TokenError {
 }
 
 /**
- * The token is good but lacks a required role: 403 with `insufficient_scope` (RFC 6750 §3.1), and without a scope, which
- * would not help. Another token may have the role.
+ * The token is good but lacks a required role: 403 with `insufficient_scope` (RFC 6750 §3.1), and without a scope,
+ * which would not help. Another token may have the role.
  */
 export class InsufficientRoleError extends TokenError {
   override readonly name = 'InsufficientRoleError'

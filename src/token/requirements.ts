@@ -31,8 +31,8 @@ export function quoteRequired(required: readonly NameOrAnyOf[]): string {
 }
 
 /**
- * Returns a copy of `required` that no other code can change; `undefined` if it is empty, or something in it is not a name
- * or a list of alternatives. A misspelt member is refused: it must not open a route.
+ * Returns a copy of `required` that no other code can change; `undefined` if it is empty, or something in it is not a
+ * name or a list of alternatives. A misspelt member is refused: it must not open a route.
  */
 export function copyRequired(required: unknown, isName: (name: unknown) => boolean): NameOrAnyOf[] | undefined {
   if (!Array.isArray(required) || required.length === 0) return undefined

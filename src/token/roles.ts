@@ -5,7 +5,7 @@ import { ownProperty } from '../base/own-property.ts'
 /** Names of members, from the claims inwards: `['realm_access', 'roles']`. */
 export type ClaimPath = readonly string[]
 
-/** A path with dots between its names. A name that is a URL, as Auth0 requires of its own claims, has dots itself. */
+/** A path with dots between its names. A name that is a URL, as custom claims of Auth0 have it, has dots itself. */
 export const CLAIM_PATH = /^(?:.*:\/\/.*|[^.]+(?:\.[^.]+)*)$/
 
 export function parseClaimPath(text: string): ClaimPath {

@@ -48,7 +48,7 @@ describe('scopes', () => {
 
 describe('roles', () => {
   const roleClaims = ['roles', 'realm_access.roles', 'cognito:groups', 'https://id.example/roles']
-  const own = [...roleClaims, ['resource_access', 'user.service', 'roles']]
+  const own = [...roleClaims, 'groups.0', 'groups.1', ['resource_access', 'user.service', 'roles']]
 
   it.each<[string, Readonly<Record<string, unknown>>, readonly string[]]>([
     ['roles of Entra (RFC 9068 §2.2.3.1)', { roles: ['admin', 'editor'] }, ['admin', 'editor']],
@@ -75,6 +75,7 @@ describe('roles', () => {
     ['a path through a list', { realm_access: [{ roles: ['admin'] }] }],
     ['a path through a text', { realm_access: 'roles' }],
     ['a path that ends early', { realm_access: ['admin'] }],
+    ['a number as a name in a list', { groups: [['admin'], 'admin'] }],
     ['a name with a dot in place of a path', { 'realm_access.roles': ['admin'] }],
     ['a URL that was taken for a path', { 'https://id': { 'example/roles': ['admin'] } }],
     ['another client', { resource_access: { user: { service: { roles: ['admin'] } }, other: { roles: ['admin'] } } }],

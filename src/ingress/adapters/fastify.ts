@@ -76,8 +76,9 @@ export function authenticate(options?: AdmissionOptions): FastifyHook {
 }
 
 /**
- * A hook for `onRequest` of a route. Lets a caller pass whose token has all `scopes`, and one of those in `{ anyOf: […] }`; others are answered 403
- * with the scopes (RFC 6750 §3.1). Verifies the token as the plugin does, unless that or the gate has done so.
+ * A hook for `onRequest` of a route. Lets a caller pass whose token has all `scopes`, and one of those in
+ * `{ anyOf: […] }`; others are answered 403 with the scopes (RFC 6750 §3.1). Verifies the token as the plugin does,
+ * unless that or the gate has done so.
  *
  * @throws TypeError if there is no scope, or something that is none.
  */
@@ -86,9 +87,9 @@ export function requireScope(...scopes: readonly NameOrAnyOf[]): FastifyHook {
 }
 
 /**
- * A hook for `onRequest` of a route. Lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others are answered 403,
- * without the roles. Roles are in the claims that `roleClaims` of the issuer names. Verifies the token as
- * the plugin does, unless that or the gate has done so.
+ * A hook for `onRequest` of a route. Lets a caller pass whose token has all `roles`, and one of those in
+ * `{ anyOf: […] }`; others are answered 403, without the roles. Roles are in the claims that `roleClaims` of the issuer
+ * names. Verifies the token as the plugin does, unless that or the gate has done so.
  *
  * @throws TypeError if there is no role, or something that is none.
  */

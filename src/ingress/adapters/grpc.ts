@@ -1,4 +1,4 @@
-/** The adapter for gRPC servers: interceptors of `@grpc/grpc-js` that authenticate, and that ask for scopes and roles. */
+/** The adapter for gRPC servers: interceptors of `@grpc/grpc-js` that authenticate, and ask for scopes and roles. */
 
 import { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'

@@ -1,4 +1,4 @@
-/** The adapter for Hono: `authenticate()` for an application or path, `requireScope()` and `requireRole()` for a route. */
+/** The adapter for Hono: `authenticate()` for an application or path, and checks of scopes and roles for a route. */
 
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'

@@ -116,8 +116,8 @@ export function RequireScope(...scopes: readonly NameOrAnyOf[]): ClassDecorator 
 }
 
 /**
- * Lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others are answered 403, without
- * the roles. Those of the controller and of the handler add up. Roles are in the claims that `roleClaims` of the issuer
+ * Lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others are answered 403,
+ * without the roles. Those of the controller and of the handler add up. Roles are in the claims that `roleClaims` of the issuer
  * names. Protects by itself what is not protected yet.
  *
  * @throws TypeError if there is no role, or something that is none.
