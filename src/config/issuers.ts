@@ -95,8 +95,8 @@ export interface IssuerOptions {
   /**
    * The claims that `credential.roles` is read from, each a text, which is one role, or a list of texts. A name with
    * dots is a path: `realm_access.roles`. A name that has `://` in it is one name, and a path whose names have dots is
-   * written as a list: `['resource_access', 'my.client', 'roles']`. A claim of another form means no role. Default
-   * `roles` (RFC 9068 §2.2.3.1).
+   * written as a list: `['resource_access', 'my.client', 'roles']`. A claim of another form means no role (RFC 9068
+   * §2.2.3.1). Default `roles`.
    */
   readonly roleClaims?: readonly (string | readonly string[])[]
   /**

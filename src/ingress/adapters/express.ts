@@ -1,4 +1,4 @@
-/** The adapter for Express: `authenticate()` for an application or router, and checks of scopes and roles for a route. */
+/** The adapter for Express: `authenticate()` for an application or router, checks of scopes and roles for a route. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { NameOrAnyOf } from '../../token/requirements.ts'

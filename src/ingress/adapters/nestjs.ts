@@ -117,8 +117,8 @@ export function RequireScope(...scopes: readonly NameOrAnyOf[]): ClassDecorator 
 
 /**
  * Lets a caller pass whose token has all `roles`, and one of those in `{ anyOf: […] }`; others are answered 403,
- * without the roles. Those of the controller and of the handler add up. Roles are in the claims that `roleClaims` of the issuer
- * names. Protects by itself what is not protected yet.
+ * without the roles. Those of the controller and of the handler add up. Roles are in the claims that `roleClaims` of
+ * the issuer names. Protects by itself what is not protected yet.
  *
  * @throws TypeError if there is no role, or something that is none.
  */
@@ -138,8 +138,8 @@ function Require(privileges: Privileges, added: readonly NameOrAnyOf[]): ClassDe
 
 /**
  * Opens a controller or handler to all, in an application that is protected as a whole. It then has no caller, unless
- * the gate has admitted one. A handler's own {@link RequireScope} or {@link RequireRole} goes before, and so does that of
- * the controller if it is the controller that is public.
+ * the gate has admitted one. A handler's own {@link RequireScope} or {@link RequireRole} goes before, and so does that
+ * of the controller if it is the controller that is public.
  */
 export function Public(): ClassDecorator & MethodDecorator {
   return SetMetadata(PUBLIC, true)
