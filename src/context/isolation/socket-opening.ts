@@ -14,6 +14,11 @@ export interface SocketTarget {
   readonly lookup: unknown
   /** Whether TLS binds the peer to a name. */
   readonly encrypted: boolean
+  /**
+   * The name that the certificate is checked for, if TLS goes over a connection that other code has opened, such as a
+   * tunnel: `host` and `port` say where it should lead, and prove nothing. `undefined` if this socket was opened itself.
+   */
+  readonly nameInTunnel: unknown
 }
 
 const openings = new WeakMap<object, SocketTarget>()
@@ -21,6 +26,11 @@ const openings = new WeakMap<object, SocketTarget>()
 /** How `socket` was opened; `undefined` if that is not known. */
 export function socketTargetOf(socket: object): SocketTarget | undefined {
   return openings.get(socket) ?? readOpening(socket)
+}
+
+/** The same for sockets whose opening was seen: nothing is concluded from the address of the peer. */
+export function recordedTargetOf(socket: object): SocketTarget | undefined {
+  return openings.get(socket)
 }
 
 /**
@@ -31,7 +41,7 @@ function readOpening(socket: object): SocketTarget | undefined {
   if (!(socket instanceof Socket)) return undefined
   const { _host: name, remoteAddress: address, remotePort: port } = socket as Socket & { readonly _host?: unknown }
   if (address === undefined || port === undefined) return undefined
-  const seen = { port, path: undefined, lookup: undefined }
+  const seen = { port, path: undefined, lookup: undefined, nameInTunnel: undefined }
   if (socket instanceof TLSSocket) {
     const { authorized, servername } = socket as TLSSocket & { readonly servername?: unknown }
     return authorized && servername === name ? { ...seen, host: name, encrypted: true } : undefined
@@ -45,18 +55,27 @@ function readOpening(socket: object): SocketTarget | undefined {
 
 /** Remembers a call of `net.Socket.prototype.connect`, which all functions that open a socket end in. */
 export function rememberConnect(socket: object, args: readonly unknown[]): void {
-  openings.set(socket, openingFrom(optionsOf(args), socket))
+  openings.set(socket, { ...openingFrom(optionsOf(args), socket), nameInTunnel: undefined })
 }
 
 /** Remembers a call of `tls.connect` over an existing connection, which does not end in `Socket.connect`. */
 export function rememberTls(socket: unknown, args: readonly unknown[]): void {
   const options = optionsOf(args)
-  if (isObject(socket) && options['socket']) openings.set(socket, openingFrom(options, socket))
+  if (!isObject(socket) || !options['socket']) return
+  openings.set(socket, { ...openingFrom(options, socket), nameInTunnel: verifiedNameOf(options) })
 }
 
 type Options = Readonly<Record<string, unknown>>
 
-function openingFrom({ host, port, path, lookup }: Options, socket: object): SocketTarget {
+/** As `tls.connect` itself finds the name that it checks the certificate for. */
+function verifiedNameOf({ servername, host, socket }: Options): unknown {
+  return servername || host || (isObject(socket) && socket['_host']) || 'localhost'
+}
+
+function openingFrom(
+  { host, port, path, lookup }: Options,
+  socket: object,
+): Omit<SocketTarget, 'nameInTunnel'> {
   return { host, port, path, lookup, encrypted: socket instanceof TLSSocket }
 }
 

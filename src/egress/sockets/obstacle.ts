@@ -1,0 +1,89 @@
+/** Finds out whether a socket leads where a request says: every client that lets other code connect is judged by it. */
+
+import { isIP, Socket } from 'node:net'
+import { checkServerIdentity, TLSSocket } from 'node:tls'
+import type { SocketTarget } from '../../context/isolation/socket-opening.ts'
+import { recordedTargetOf } from '../../context/isolation/socket-opening.ts'
+import type { NetworkTarget } from '../../destination/pattern.ts'
+import { networkTarget } from '../../destination/target.ts'
+import type { WithholdReason } from '../../telemetry/events.ts'
+import { isAnswerFor, isLookupOfNode } from './name-answers.ts'
+
+/**
+ * Why `socket`, which was opened as `opening` says, must not carry a token for `target`. It must lead to host and port
+ * of `target`, and one of these must be true: Node has opened it and has found the address itself, or the certificate
+ * of the peer is valid for the host.
+ */
+export function obstacleOn(
+  socket: object,
+  opening: SocketTarget | undefined,
+  target: NetworkTarget,
+): WithholdReason | undefined {
+  if (opening === undefined) return 'custom_connection'
+  if (opening.path && opening.nameInTunnel === undefined) return 'unix_socket'
+  return leadsTo(socket, opening, target) ? undefined : 'custom_connection'
+}
+
+/** Whether each connection had carried nothing before the request that was seen on it first. */
+const wasUnused = new WeakMap<SocketTarget, boolean>()
+
+/**
+ * The same for a connection of an agent, about to carry a request. An agent may hand out a connection on which it has
+ * said something before, for example to a proxy: what answers now may be another server. If `isTunnelRequest`, the
+ * request itself makes such a connection of it.
+ */
+export function obstacleOnAgentSocket(
+  socket: object | null,
+  target: NetworkTarget,
+  isTunnelRequest: boolean,
+): WithholdReason | undefined {
+  const opening = socket === null ? undefined : recordedTargetOf(socket)
+  if (socket === null || opening === undefined) return 'custom_connection'
+  if (!wasUnused.has(opening)) wasUnused.set(opening, socket instanceof Socket && socket.bytesWritten === 0)
+  if (isTunnelRequest) wasUnused.set(opening, false)
+  return wasUnused.get(opening) === true ? obstacleOn(socket, opening, target) : 'custom_connection'
+}
+
+function leadsTo(socket: object, opening: SocketTarget, target: NetworkTarget): boolean {
+  const { host, port, encrypted, nameInTunnel } = opening
+  if (encrypted !== (target.scheme === 'https')) return false
+  if (nameInTunnel === undefined)
+    return isSame(host ?? 'localhost', port, target) && isAddressOf(socket, opening, target)
+  // An agent need not say the port again to which its tunnel leads; the certificate is for the host.
+  return isSame(nameInTunnel, port ?? target.port, target) && isProven(socket, target)
+}
+
+function isSame(host: unknown, port: unknown, target: NetworkTarget): boolean {
+  const opened = networkTarget(target.scheme, host, port)
+  return opened?.host === target.host && opened.port === target.port
+}
+
+/** Whether the address of the peer is one of the host, although a `lookup` of the application may have found it. */
+function isAddressOf(socket: object, { lookup, encrypted }: SocketTarget, target: NetworkTarget): boolean {
+  const host = nameOf(target)
+  // Node looks up no address.
+  if (lookup === undefined || isLookupOfNode(lookup) || isIP(host) !== 0) return true
+  return encrypted ? isProven(socket, target) : socket instanceof Socket && isAnswerFor(host, socket.remoteAddress)
+}
+
+/** What each certificate has been found to prove. */
+const proven = new WeakMap<object, string>()
+const verifyName = checkServerIdentity
+
+/**
+ * Whether the peer has a certificate for the host of `target`. Node may have been told not to check, to check in another
+ * way, or to resume a session, in which it checks no name; so the name is checked here.
+ */
+function isProven(socket: object, target: NetworkTarget): boolean {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return false
+  const host = nameOf(target)
+  if (proven.get(socket) === host) return true
+  const certificate = socket.getPeerCertificate()
+  if (Object.keys(certificate).length === 0 || verifyName(host, certificate) !== undefined) return false
+  proven.set(socket, host)
+  return true
+}
+
+function nameOf({ host }: NetworkTarget): string {
+  return host.replace(/^\[|\]$/g, '')
+}
