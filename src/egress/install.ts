@@ -10,6 +10,8 @@ import { interceptGrpc } from './grpc/channel.ts'
 import { interceptAgents } from './http/agent.ts'
 import { interceptHttp2 } from './http/http2.ts'
 import { watchRejectedAnswers } from './rejected-answers.ts'
+import { rememberSessions } from './sockets/certificates.ts'
+import { watchNameAnswers } from './sockets/name-answers.ts'
 import type { BeforeDispatch } from './undici/delay.ts'
 import { interceptUndici } from './undici/request.ts'
 
@@ -20,7 +22,12 @@ export interface Egress {
 }
 
 export function installEgress(decide: Decide, before: BeforeDispatch): Egress {
-  const isolation = [openSocketsWithoutCaller(), detachSharedWork(), separateDataLoaders()]
+  const isolation = [
+    openSocketsWithoutCaller(rememberSessions),
+    detachSharedWork(),
+    separateDataLoaders(),
+    watchNameAnswers(),
+  ]
   const node = [interceptAgents(decide), interceptHttp2(decide)]
   const undici = interceptUndici(decide, before)
   const uninstall = combineUndos([

@@ -15,8 +15,8 @@ export interface SocketTarget {
   /** Whether TLS binds the peer to a name. */
   readonly encrypted: boolean
   /**
-   * The name that the certificate is checked for, if TLS goes over a connection that other code has opened, such as a
-   * tunnel: `host` and `port` say where it should lead, and prove nothing. `undefined` if this socket was opened itself.
+   * The name that the certificate is checked for, if TLS goes over a connection that other code has opened, such as
+   * a tunnel: `host` and `port` say where it should lead, and prove nothing. `undefined` without such a connection.
    */
   readonly nameInTunnel: unknown
 }
@@ -72,15 +72,12 @@ function verifiedNameOf({ servername, host, socket }: Options): unknown {
   return servername || host || (isObject(socket) && socket['_host']) || 'localhost'
 }
 
-function openingFrom(
-  { host, port, path, lookup }: Options,
-  socket: object,
-): Omit<SocketTarget, 'nameInTunnel'> {
+function openingFrom({ host, port, path, lookup }: Options, socket: object): Omit<SocketTarget, 'nameInTunnel'> {
   return { host, port, path, lookup, encrypted: socket instanceof TLSSocket }
 }
 
 /** `(options)`, `([options, listener])` as Node calls itself, or `(port, host)`. */
-function optionsOf([first, second, third]: readonly unknown[]): Options {
+export function optionsOf([first, second, third]: readonly unknown[]): Options {
   if (Array.isArray(first)) return optionsOf(first)
   if (isObject(first)) return first as Options
   const named = typeof second === 'string' ? { port: first, host: second } : { port: first, host: 'localhost' }

@@ -2,7 +2,6 @@
 
 import type { ClientRequest } from 'node:http'
 import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { combineUndos, patchMethod } from '../../base/patch-method.ts'
@@ -16,17 +15,18 @@ import type { WithholdReason } from '../../telemetry/events.ts'
 import { recordOnSpan } from '../../telemetry/record.ts'
 import { writeBearer } from '../../token/bearer.ts'
 import { rememberSent } from '../rejected-answers.ts'
+import { obstacleOnAgentSocket } from '../sockets/obstacle.ts'
+import type { AgentMethods, FirstSight } from './custom-agent.ts'
+import { CLEAR_TEXT, ENCRYPTED, firstSightOf, isCustom } from './custom-agent.ts'
 import { HeaderWriter } from './header.ts'
 
 /** `addRequest` and what it reads of the agent, which Node's type definitions do not have. */
-type AddRequest = (this: AgentInternals, request: ClientRequest, options: unknown, ...legacy: unknown[]) => unknown
-interface AgentInternals {
+type AddRequest = (this: AgentInternals, request: AgentRequest, options: unknown, ...legacy: unknown[]) => unknown
+type AgentRequest = ClientRequest & { readonly agent?: unknown }
+interface AgentInternals extends AgentMethods {
   readonly options?: ConnectionOptions
   readonly protocol?: string
   readonly defaultPort?: number
-  readonly createConnection?: unknown
-  readonly createSocket?: unknown
-  readonly getName?: unknown
 }
 interface ConnectionOptions {
   readonly host?: unknown
@@ -63,15 +63,16 @@ interface Authorizer {
 /** Finds out where the request goes. Whether its caller may send a token there is decided when it is written. */
 function authorizeRequest(
   agent: AgentInternals,
-  request: ClientRequest,
+  request: AgentRequest,
   options: unknown,
   { decide, writer }: Authorizer,
 ): void {
-  // instrumentation-http has made its client span the active one by now.
-  const ctx = withCallSite(context.active())
   try {
-    const { target, obstacle } = routeOf(agent, request, options)
-    const route: HttpRoute = { target, obstacle: request.headersSent ? 'headers_sent' : obstacle }
+    const isJudged = isCustom(agent)
+    const first = isJudged || request.agent !== agent ? firstSightOf(request, request.headersSent) : undefined
+    // instrumentation-http has made its client span the active one by now.
+    const ctx = withCallSite(first?.caller ?? context.active())
+    const route = routeOf(agent, request, { options, isJudged, first })
     const waits = mayGetToken(ctx, route, decide)
     const decideValue = (header: string): string | undefined => valueFor(ctx, request, { header, route }, decide)
     writer.addWhenWritten(request, { waits, decideValue })
@@ -94,8 +95,9 @@ function valueFor(
 ): string | undefined {
   try {
     const obstacle = fieldObstacleOf(header) ?? route.obstacle
+    const onSocket = route.isJudged ? socketObstacleOf(request, header, route) : undefined
     const headerBytes = (): number => Buffer.byteLength(header, 'latin1')
-    const decision = decide(ctx, { ...route, obstacle, headerBytes })
+    const decision = decide(ctx, { ...route, obstacle: obstacle ?? onSocket, headerBytes })
     if (decision === undefined) return undefined
     recordOnSpan(trace.getSpan(ctx), eventOf(decision))
     if (decision.verdict === 'withhold') return undefined
@@ -107,22 +109,42 @@ function valueFor(
 }
 
 /** Where the connection leads, and what is wrong with it. */
-type HttpRoute = Pick<Hop, 'target' | 'obstacle'>
+interface HttpRoute extends Pick<Hop, 'obstacle'> {
+  readonly target: NetworkTarget | undefined
+  /** Whether other code than Node's opens or shares the connection, which may lead anywhere: its socket is judged. */
+  readonly isJudged: boolean
+}
 
-function routeOf(agent: AgentInternals, request: ClientRequest, options: unknown): HttpRoute {
+/** Judged for every request of such an agent: it must be known what each connection has carried. */
+function socketObstacleOf(request: ClientRequest, header: string, { target }: HttpRoute): WithholdReason | undefined {
+  return target && obstacleOnAgentSocket(request.socket, target, header.startsWith('CONNECT '))
+}
+
+interface Given {
+  readonly options: unknown
+  readonly isJudged: boolean
+  readonly first: FirstSight | undefined
+}
+
+function routeOf(agent: AgentInternals, request: ClientRequest, { options, isJudged, first }: Given): HttpRoute {
   // As in `addRequest` itself, the agent's options override the request's.
   const own = typeof options === 'object' ? (options as ConnectionOptions | null) : undefined
   const effective: ConnectionOptions = { ...own, ...agent.options }
   // The agent's `path` is one of a socket, too: it takes the place of the request's.
-  if (effective.socketPath || agent.options?.path) return { target: undefined, obstacle: 'unix_socket' }
-  const scheme = schemeOf(agent)
+  if (effective.socketPath || agent.options?.path) return { target: undefined, obstacle: 'unix_socket', isJudged }
+  const scheme = isJudged ? schemeOfRequest(request) : schemeOf(agent)
   const target =
     scheme === undefined || own === undefined
       ? undefined
       : networkTarget(scheme, effective.host ?? 'localhost', effective.port ?? agent.defaultPort)
-  const elsewhere =
-    connectsItself(agent) || isLookedUp(agent, target, effective) || isVerifiedAsOther(request, target, effective)
-  return { target, obstacle: elsewhere ? 'custom_connection' : undefined }
+  const isTooLate = first === undefined && request.headersSent
+  const elsewhere = isVerifiedAsOther(request, target, effective)
+  const obstacle = isTooLate ? 'headers_sent' : elsewhere ? 'custom_connection' : undefined
+  return {
+    target,
+    obstacle: first?.obstacle ?? obstacle,
+    isJudged: isLookedUp(agent, target, effective, isJudged) || isJudged,
+  }
 }
 
 function fieldObstacleOf(header: string): WithholdReason | undefined {
@@ -137,13 +159,20 @@ const ABSOLUTE_FORM = /^\S+ [^/]/
 
 /** The hosts that a `lookup` of the application has resolved, by agent: later requests may reuse those sockets. */
 const lookedUp = new WeakMap<object, Set<string>>()
+/** Stands for every host of an agent that other code has connected before, which may have stopped doing so. */
+const ALL = 'all'
 
-/** Whether the application may have chosen the address. TLS would notice; clear text does not. */
-function isLookedUp(agent: AgentInternals, target: NetworkTarget | undefined, options: ConnectionOptions): boolean {
+/** Whether the application may choose the address. TLS would notice; clear text does not. */
+function isLookedUp(
+  agent: AgentInternals,
+  target: NetworkTarget | undefined,
+  { lookup }: ConnectionOptions,
+  isCustomAgent: boolean,
+): boolean {
   if (target?.scheme !== 'http') return false
-  const name = `${target.host}:${target.port}`
+  const name = isCustomAgent ? ALL : `${target.host}:${target.port}`
   const known = lookedUp.get(agent)
-  if (options.lookup === undefined) return known?.has(name) === true
+  if (lookup === undefined && !isCustomAgent) return known !== undefined && (known.has(name) || known.has(ALL))
   lookedUp.set(agent, (known ?? new Set()).add(name))
   return true
 }
@@ -162,25 +191,14 @@ function isVerifiedAsOther(
   return networkTarget('https', String(field).replace(/:\d*$/, ''), target.port)?.host !== target.host
 }
 
-const CLEAR_TEXT: unknown = Reflect.get(HttpAgent.prototype, 'createConnection')
-const ENCRYPTED: unknown = Reflect.get(HttpsAgent.prototype, 'createConnection')
-const BUILT_IN_NAMES: readonly unknown[] = [
-  Reflect.get(HttpAgent.prototype, 'getName'),
-  Reflect.get(HttpsAgent.prototype, 'getName'),
-]
-const BUILT_IN_SOCKETS: unknown = Reflect.get(HttpAgent.prototype, 'createSocket')
-
 /** Goes by the function that the agent connects with: its option `protocol` may promise more than that. */
 function schemeOf({ createConnection, protocol }: AgentInternals): 'http' | 'https' | undefined {
   if (protocol === 'https:') return createConnection === CLEAR_TEXT ? undefined : 'https'
   return protocol === 'http:' && createConnection !== ENCRYPTED ? 'http' : undefined
 }
 
-/** Whether other code than Node's opens or shares the agent's connections, which may lead anywhere. */
-function connectsItself(agent: AgentInternals): boolean {
-  return (
-    (agent.createConnection !== CLEAR_TEXT && agent.createConnection !== ENCRYPTED) ||
-    !BUILT_IN_NAMES.includes(agent.getName) ||
-    agent.createSocket !== BUILT_IN_SOCKETS
-  )
+/** What the request says, which its socket must agree with: an agent may find out by the stack, which has our calls. */
+function schemeOfRequest({ protocol }: ClientRequest): 'http' | 'https' | undefined {
+  if (protocol === 'https:') return 'https'
+  return protocol === 'http:' ? 'http' : undefined
 }

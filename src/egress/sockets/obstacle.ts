@@ -7,6 +7,7 @@ import { recordedTargetOf } from '../../context/isolation/socket-opening.ts'
 import type { NetworkTarget } from '../../destination/pattern.ts'
 import { networkTarget } from '../../destination/target.ts'
 import type { WithholdReason } from '../../telemetry/events.ts'
+import { validCertificateOf } from './certificates.ts'
 import { isAnswerFor, isLookupOfNode } from './name-answers.ts'
 
 /**
@@ -66,20 +67,21 @@ function isAddressOf(socket: object, { lookup, encrypted }: SocketTarget, target
   return encrypted ? isProven(socket, target) : socket instanceof Socket && isAnswerFor(host, socket.remoteAddress)
 }
 
-/** What each certificate has been found to prove. */
+/** The name that the certificate of each peer has been found to prove. */
 const proven = new WeakMap<object, string>()
+/** As Node has it: the application may replace the exported one. */
 const verifyName = checkServerIdentity
 
 /**
- * Whether the peer has a certificate for the host of `target`. Node may have been told not to check, to check in another
- * way, or to resume a session, in which it checks no name; so the name is checked here.
+ * Whether the peer has a certificate for the host of `target`. By its options Node may check no name, or another one, or
+ * resume a session, in which it checks none; so it is checked here.
  */
 function isProven(socket: object, target: NetworkTarget): boolean {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return false
+  if (!(socket instanceof TLSSocket)) return false
   const host = nameOf(target)
   if (proven.get(socket) === host) return true
-  const certificate = socket.getPeerCertificate()
-  if (Object.keys(certificate).length === 0 || verifyName(host, certificate) !== undefined) return false
+  const certificate = validCertificateOf(socket)
+  if (certificate === undefined || verifyName(host, certificate) !== undefined) return false
   proven.set(socket, host)
   return true
 }

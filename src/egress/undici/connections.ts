@@ -6,8 +6,10 @@ import { isObject, valueUnderSymbol } from '../../base/own-property.ts'
 import type { Patch } from '../../base/patch-method.ts'
 import { patchMethod } from '../../base/patch-method.ts'
 import { socketTargetOf } from '../../context/isolation/socket-opening.ts'
+import { networkTarget } from '../../destination/target.ts'
 import { AUTHORIZATION } from '../../propagation/carrier.ts'
 import type { WithholdReason } from '../../telemetry/events.ts'
+import { obstacleOn } from '../sockets/obstacle.ts'
 import type { UndiciRequest } from './headers.ts'
 
 /** An open connection; `obstacle` is why it must not carry a token. */
@@ -50,7 +52,7 @@ export function watchConnections(decideValue: DecideValue): Connections {
   const patch = { isActive: true }
 
   function watch(client: object, socket: Duplex, params: ConnectParams): Connection {
-    const connection = { obstacle: obstacleOn(socket, params) }
+    const connection = { obstacle: obstacleOnConnection(socket, params) }
     watched.set(client, { socket, connection })
     const http = valueUnderSymbol(client, 'http context')
     if (isObject(http)) patchWrite(http, connection, decideValue, patch)
@@ -116,16 +118,9 @@ function paramsOf({ hostname, port, protocol }: URL): ConnectParams {
   return { hostname: hostname.replace(/^\[|\]$/g, ''), port, protocol }
 }
 
-function obstacleOn(socket: Duplex, { hostname, port, protocol }: ConnectParams): WithholdReason | undefined {
-  const opening = socketTargetOf(socket)
-  if (opening === undefined) return 'custom_connection'
-  if (opening.path) return 'unix_socket'
-  const encrypted = protocol === 'https:'
-  const sameHost = opening.host === hostname && opening.encrypted === encrypted
-  const samePort = Number(opening.port) === Number(port || (encrypted ? 443 : 80))
-  // With TLS the certificate has to match the name, whatever address the application's own lookup gives.
-  const sameAddress = encrypted || opening.lookup === undefined
-  return sameHost && samePort && sameAddress ? undefined : 'custom_connection'
+function obstacleOnConnection(socket: Duplex, { hostname, port, protocol }: ConnectParams): WithholdReason | undefined {
+  const target = networkTarget(protocol.slice(0, -1), hostname, port || (protocol === 'https:' ? 443 : 80))
+  return target === undefined ? 'custom_connection' : obstacleOn(socket, socketTargetOf(socket), target)
 }
 
 function isSocket(value: unknown): value is Duplex {
