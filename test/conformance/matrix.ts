@@ -95,4 +95,4 @@ carried that caller's token. Where a case cannot be tried the cell says why; \`s
 left.
 `
 
-const FOOTNOTE = `A \`ProxyAgent\` gets no token for a destination in clear text: the proxy would read it. To \`https\` it is a tunnel.`
+const FOOTNOTE = `A proxy agent gets no token for a destination in clear text: the proxy would read it. To \`https\` it is a tunnel.`

@@ -73,8 +73,8 @@ const proven = new WeakMap<object, string>()
 const verifyName = checkServerIdentity
 
 /**
- * Whether the peer has a certificate for the host of `target`. By its options Node may check no name, or another one, or
- * resume a session, in which it checks none; so it is checked here.
+ * Whether the peer has a certificate for the host of `target`. By its options Node may check no name, another one, or
+ * none because it resumes a session; so the name is checked here.
  */
 function isProven(socket: object, target: NetworkTarget): boolean {
   if (!(socket instanceof TLSSocket)) return false

@@ -8,4 +8,4 @@
  * - `scheme`: of the destinations it is tried with: `http`, `https`, `h2`, `grpc` or `grpcs`; `http` where it is not said.
  */
 
-module.exports = ['node', 'npm', 'undici', 'grpc'].flatMap((name) => require(`./${name}.cjs`))
+module.exports = ['node', 'npm', 'agents', 'undici', 'grpc'].flatMap((name) => require(`./${name}.cjs`))
