@@ -9,6 +9,8 @@ export interface KeySetMeasurement {
   readonly issuer: string
   /** Outcome of a refresh, if there was one. */
   readonly refresh?: 'success' | 'failure'
+  /** Why it failed: a word of a short list. */
+  readonly cause?: string
   /** Age of the keys in use, in milliseconds. */
   readonly ageMillis?: number
   /** Whether keys older than `maxAgeMillis` were used. */
@@ -27,9 +29,12 @@ const addStaleUses = createCounter('auth.key_set.stale_uses', {
 
 const recordKeySetAge = createGauge('auth.key_set.age', { description: 'Age of the keys in use.', unit: 's' })
 
-export function measureKeySet({ issuer, refresh, ageMillis, stale }: KeySetMeasurement): void {
+export function measureKeySet({ issuer, refresh, cause, ageMillis, stale }: KeySetMeasurement): void {
   const attributes = { 'auth.token.issuer': issuer }
-  if (refresh !== undefined) addRefreshes(1, { ...attributes, 'auth.key_set.refresh.outcome': refresh })
+  if (refresh !== undefined) {
+    const why = cause === undefined ? {} : { 'error.type': cause }
+    addRefreshes(1, { ...attributes, 'auth.key_set.refresh.outcome': refresh, ...why })
+  }
   if (stale === true) addStaleUses(1, attributes)
   if (ageMillis !== undefined && Number.isFinite(ageMillis)) recordKeySetAge(ageMillis / 1000, attributes)
 }

@@ -3,23 +3,13 @@
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import { decodeUtf8, readBounded } from '../base/bounded-body.ts'
 import { suppressTracing } from '../telemetry/suppression.ts'
+import { DocumentError, documentErrorOf, statusError } from './document-error.ts'
 
 export interface FetchLimits {
   /** Total time for the response and its body, in milliseconds. */
   readonly timeoutMillis: number
   /** Largest body that is read, in bytes. */
   readonly maxBytes: number
-}
-
-/** The document could not be read. Carries the status so that discovery can tell "not there" from "not now". */
-export class DocumentError extends Error {
-  override readonly name = 'DocumentError'
-  readonly status: number | undefined
-
-  constructor(status?: number) {
-    super('the document could not be read')
-    this.status = status
-  }
 }
 
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i
@@ -31,11 +21,11 @@ export async function fetchJson(url: string, limits: FetchLimits): Promise<unkno
     { headers: { accept: 'application/json, application/jwk-set+json' } },
     limits,
   )
-  if (status !== 200 || !isJson) throw new DocumentError(status)
+  if (status !== 200 || !isJson) throw statusError(status)
   try {
     return JSON.parse(text) as unknown
   } catch {
-    throw new DocumentError(status)
+    throw new DocumentError('not_json', status)
   }
 }
 
@@ -63,13 +53,13 @@ export async function fetchBounded(url: string, init: RequestInit, limits: Fetch
       await response.body?.cancel()
       return { status, isJson, text: '' }
     } catch (error) {
-      throw error instanceof DocumentError ? error : new DocumentError()
+      throw documentErrorOf(error)
     }
   })
 }
 
 async function readText(response: Response, maxBytes: number): Promise<string> {
   const bytes = await readBounded(response.body, maxBytes)
-  if (bytes === undefined) throw new DocumentError(response.status)
+  if (bytes === undefined) throw new DocumentError('too_large', response.status)
   return decodeUtf8(bytes)
 }

@@ -129,6 +129,8 @@ const TABLE: readonly Row[] = [
   ['TOKEN_RELAY_EXCHANGE_MAX_LIFETIME_SECONDS', 'issuers[0].exchange.maxLifetimeSeconds', '600', 600],
   ['TOKEN_RELAY_EXCHANGE_MAX_ENTRIES', 'issuers[0].exchange.maxEntries', '9', 9],
   ['TOKEN_RELAY_TELEMETRY_ACTORS', 'telemetry.actors', 'plain', 'plain'],
+  ['TOKEN_RELAY_LOG', 'telemetry.log', 'decisions', 'decisions'],
+  ['TOKEN_RELAY_LOG_FORMAT', 'telemetry.logFormat', 'json', 'json'],
   ['TOKEN_RELAY_AUDIT_FILE', 'audit.file', 'audit.jsonl', 'audit.jsonl'],
   ['TOKEN_RELAY_AUDIT_KEY_FILE', 'audit.keyFile', '/run/secrets/audit', '/run/secrets/audit'],
   ['TOKEN_RELAY_AUDIT_MAX_FILE_BYTES', 'audit.maxFileBytes', '4096', 4096],

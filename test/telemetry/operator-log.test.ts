@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LogRecord } from '../../src/index.ts'
 import { TOKEN_ERRORS } from '../../src/token/errors.ts'
+import { DOCUMENT_CAUSES } from '../../src/verification/document-error.ts'
 import { VERSION } from '../../src/version.ts'
 import { findToken } from '../support/exports.ts'
 import type { TestIssuer } from '../support/issuer.ts'
@@ -345,8 +346,15 @@ describe('with TOKEN_RELAY_LOG', () => {
   })
 })
 
-it('docs/first-401.md explains every code, and no other', () => {
+it('docs/first-401.md explains every code and every cause, and no others', () => {
   const text = readFileSync(join(import.meta.dirname, '../../docs/first-401.md'), 'utf8')
   const rows = [...text.matchAll(/^\| `(ERR_\w+)` \|/gm)].map(([, code]) => code)
   expect(rows).toEqual(Object.keys(TOKEN_ERRORS))
+  const [, table = ''] = text.split('## Keys that are not there')
+  const words = [...table.matchAll(/^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|/gm)].flatMap(([, cell = '']) => cell.split(', '))
+  expect(words.toSorted()).toEqual(
+    Object.keys(DOCUMENT_CAUSES)
+      .map((cause) => `\`${cause}\``)
+      .toSorted(),
+  )
 })

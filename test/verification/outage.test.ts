@@ -208,7 +208,7 @@ it('the operator sees it: metrics of the issuer, and an event on the span of eac
   expect(points).toEqual(
     expect.arrayContaining([
       ['auth.key_set.refreshes', { ...of, 'auth.key_set.refresh.outcome': 'success' }, 1],
-      ['auth.key_set.refreshes', { ...of, 'auth.key_set.refresh.outcome': 'failure' }, 1],
+      ['auth.key_set.refreshes', { ...of, 'auth.key_set.refresh.outcome': 'failure', 'error.type': 'error_status' }, 1],
       ['auth.key_set.stale_uses', of, 1],
       ['auth.key_set.age', of, 660],
     ]),

@@ -3,7 +3,8 @@
 import { isObject, ownProperty } from '../../base/own-property.ts'
 import { parseSecureUrl } from '../../base/urls.ts'
 import type { FetchLimits } from '../bounded-json.ts'
-import { DocumentError, fetchJson } from '../bounded-json.ts'
+import { fetchJson } from '../bounded-json.ts'
+import { DocumentError } from '../document-error.ts'
 
 /** Finds the `jwks_uri` of `issuer`. Throws a {@link DocumentError} if the metadata is missing or not acceptable. */
 export async function discoverJwksUri(issuer: string, limits: FetchLimits): Promise<string> {
@@ -28,10 +29,14 @@ async function discoverMetadata(issuer: string, limits: FetchLimits): Promise<Re
   for (const url of metadataUrls(issuer)) {
     const metadata = await fetchUnlessMissing(url, limits)
     if (metadata === undefined) continue
-    if (!isObject(metadata) || metadata['issuer'] !== issuer) throw new DocumentError()
-    return metadata
+    if (!isObject(metadata)) throw new DocumentError('not_json')
+    const named = metadata['issuer']
+    if (named === issuer) return metadata
+    throw new DocumentError(
+      named === `${issuer}/` || issuer === `${String(named)}/` ? 'issuer_slash' : 'issuer_differs',
+    )
   }
-  throw new DocumentError(404)
+  throw new DocumentError('not_found', 404)
 }
 
 /** OpenID Connect appends to the issuer, RFC 8414 §3.1 inserts between host and path. */
@@ -58,13 +63,14 @@ async function fetchUnlessMissing(url: string, limits: FetchLimits): Promise<unk
 /** An endpoint on another host must be given as an option, so that a tampered document cannot move it. */
 function endpointIn(metadata: Readonly<Record<string, unknown>>, name: string, issuer: string): string {
   const url = secureUrlOf(ownProperty(metadata, name), new URL(issuer).protocol === 'http:')
-  if (url.host !== new URL(issuer).host) throw new DocumentError()
+  if (url.host !== new URL(issuer).host) throw new DocumentError('endpoint_elsewhere')
   return url.href
 }
 
 /** In clear text only what was read in clear text: the options allow that (`allowCleartext`), or it is this machine. */
 function secureUrlOf(value: unknown, allowCleartext = false): URL {
-  const url = typeof value === 'string' ? parseSecureUrl(value, allowCleartext) : undefined
-  if (url === undefined) throw new DocumentError()
+  if (typeof value !== 'string' || !URL.canParse(value)) throw new DocumentError('endpoint_missing')
+  const url = parseSecureUrl(value, allowCleartext)
+  if (url === undefined) throw new DocumentError('endpoint_cleartext')
   return url
 }

@@ -2,6 +2,7 @@
 
 import type { Eventual } from '../../base/chain.ts'
 import type { FetchLimits } from '../bounded-json.ts'
+import type { DocumentCause } from '../document-error.ts'
 import type { PublishedKey, PublishedKeys } from './published-keys.ts'
 import { readKeys } from './published-keys.ts'
 
@@ -43,7 +44,7 @@ export interface KeySetOptions extends FetchLimits {
 /** What happens to a key set, for metrics and logs. */
 export type KeySetEvent =
   | { readonly name: 'refreshed'; readonly keys: PublishedKeys }
-  | { readonly name: 'refresh_failed'; readonly ageMillis: number }
+  | { readonly name: 'refresh_failed'; readonly ageMillis: number; readonly cause: DocumentCause }
   | { readonly name: 'stale'; readonly ageMillis: number }
 
 /** A public key set document (RFC 7517 §5). */

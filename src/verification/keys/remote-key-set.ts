@@ -3,7 +3,10 @@
 import type { Eventual } from '../../base/chain.ts'
 import { since } from '../../base/clock.ts'
 import { UndecidedError } from '../../token/errors.ts'
-import { DocumentError, fetchJson } from '../bounded-json.ts'
+import { withDetail } from '../../token/refusal-detail.ts'
+import { fetchJson } from '../bounded-json.ts'
+import type { DocumentCause } from '../document-error.ts'
+import { DOCUMENT_CAUSES, DocumentError, documentErrorOf } from '../document-error.ts'
 import { discoverJwksUri } from './discovery.ts'
 import type { Header, KeySet, KeySetEvent, KeySetOptions } from './key-set.ts'
 import type { LookBudget } from './look-budget.ts'
@@ -19,7 +22,7 @@ export function createRemoteKeySet(
   onEvent: (event: KeySetEvent) => void,
 ): KeySet {
   const source = new KeySource(issuer, jwksUri, options)
-  return new RemoteKeySet(() => source.load(), options, onEvent)
+  return new RemoteKeySet(issuer, { load: () => source.load(), options, onEvent })
 }
 
 class KeySource {
@@ -38,7 +41,8 @@ class KeySource {
     try {
       const keys = readKeys(await fetchJson(await this.#locate(), this.#options))
       // An issuer that publishes nothing usable has made a mistake: what it published before is kept as in an outage.
-      if (keys === undefined || keys.size === 0) throw new DocumentError()
+      if (keys === undefined || keys.size === 0)
+        throw new DocumentError(keys === undefined ? 'not_a_key_set' : causeOf(keys))
       return keys
     } catch (error) {
       // The keys may have moved.
@@ -58,6 +62,13 @@ class KeySource {
   }
 }
 
+/** Why none of the keys can be used. */
+function causeOf({ dropped }: PublishedKeys): DocumentCause {
+  const defects = Object.keys(dropped)
+  if (defects.length === 0) return 'no_keys'
+  return defects.every((defect) => defect === 'symmetric') ? 'symmetric_keys' : 'no_usable_key'
+}
+
 const FIRST_BACKOFF_MILLIS = 250
 /** Without any key every token is answered 503, so recovery must not take longer than this. */
 const MAX_COLD_BACKOFF_MILLIS = 5_000
@@ -72,7 +83,14 @@ interface TokenArrival {
   readonly issuedAtMillis: number | undefined
 }
 
+interface RemoteKeySetParts {
+  readonly load: () => Promise<PublishedKeys>
+  readonly options: KeySetOptions
+  readonly onEvent: (event: KeySetEvent) => void
+}
+
 class RemoteKeySet implements KeySet {
+  readonly #issuer: string
   readonly #load: () => Promise<PublishedKeys>
   readonly #options: KeySetOptions
   readonly #onEvent: (event: KeySetEvent) => void
@@ -81,6 +99,8 @@ class RemoteKeySet implements KeySet {
   #loadedAt = Number.NEGATIVE_INFINITY
   #attemptedAt = Number.NEGATIVE_INFINITY
   #failures = 0
+  /** Why the last attempt failed. */
+  #failure: DocumentCause | undefined
   /** How long to wait for the next attempt to keep the keys fresh, or to find one that is missing. */
   #backoffMillis = 0
   #lookBackoffMillis = 0
@@ -91,7 +111,8 @@ class RemoteKeySet implements KeySet {
   #askedAt = Number.NEGATIVE_INFINITY
   #pending: Promise<PublishedKeys> | undefined
 
-  constructor(load: () => Promise<PublishedKeys>, options: KeySetOptions, onEvent: (event: KeySetEvent) => void) {
+  constructor(issuer: string, { load, options, onEvent }: RemoteKeySetParts) {
+    this.#issuer = issuer
     this.#load = load
     this.#options = options
     this.#onEvent = onEvent
@@ -244,10 +265,11 @@ class RemoteKeySet implements KeySet {
       this.#lookBackoffMillis = 0
       this.#onEvent({ name: 'refreshed', keys })
       return keys
-    } catch {
+    } catch (error) {
       this.#failures += 1
+      this.#failure = documentErrorOf(error).documentCause
       this.#backOff()
-      this.#onEvent({ name: 'refresh_failed', ageMillis: this.#ageMillis() })
+      this.#onEvent({ name: 'refresh_failed', ageMillis: this.#ageMillis(), cause: this.#failure })
       throw this.#unavailable()
     }
   }
@@ -276,6 +298,11 @@ class RemoteKeySet implements KeySet {
   /** An issuer that answers and was asked often enough is no outage: anyone can present tokens that make us ask. */
   #unavailable(waitMillis = this.#backoffMillis - since(this.#attemptedAt)): UndecidedError {
     const code = this.#failures > 0 ? 'ERR_TOKEN_KEYS_UNAVAILABLE' : 'ERR_TOKEN_KEY_UNDECIDED'
-    return new UndecidedError(code, waitMillis / 1000)
+    const why = this.#failure === undefined ? undefined : DOCUMENT_CAUSES[this.#failure]
+    const detail =
+      this.#failures > 0
+        ? { found: 'the keys of the issuer cannot be fetched', expected: why }
+        : { found: 'the key is unknown', expected: 'the issuer was asked a moment ago' }
+    return withDetail(new UndecidedError(code, waitMillis / 1000), { ...detail, issuer: this.#issuer })
   }
 }
