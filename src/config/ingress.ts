@@ -8,12 +8,22 @@ import { aBoolean, group, list, oneOf, scopeList, secureUrl, text, variable } fr
 /** How requests are let in. */
 export interface IngressOptions {
   /**
-   * `require` answers 401 to requests without a valid token. `optional` does so only if there is a bad token. `off`
-   * lets all requests pass unverified; then nothing is forwarded. If this option is given, the gate is in place from
-   * `createTokenRelay` on; if not, from the first read of `relay.instrumentation` on. Programs that use only adapters
-   * set `off`. Default `require`.
+   * `require` answers 401 to requests without a valid token. `optional` does so only if there is a bad token. `report`
+   * decides and records as `require` does, and refuses no request: one that `require` would refuse has no caller, and
+   * nothing is forwarded for it; see [rollout](../rollout.md). `off` lets all requests pass unverified; then nothing is
+   * forwarded. If this option is given, the gate is in place from `createTokenRelay` on; if not, from the first read of
+   * `relay.instrumentation` on. Programs that use only adapters set `off`. Messages are no requests: see `consume` of
+   * their destination. Default `require`.
    */
   readonly mode?: IngressMode
+  /**
+   * For applications that have bearer tokens from elsewhere, too. `ignore`: in `optional` and `report`, a token that is
+   * not one of the configured issuers (and of `resolveIssuer`) counts as none: a JWT that names another issuer or none,
+   * and what is not a JWT, unless `introspection` is there to ask about it. The application has to check it by itself;
+   * it is never forwarded. A token that names a configured issuer and fails is refused all the same, and so is one that
+   * is longer than `maxTokenBytes`. `require` ignores no token. `refuse` refuses them all. Default `refuse`.
+   */
+  readonly foreignTokens?: 'refuse' | 'ignore'
   /**
    * Paths that are open without a token, such as `/health`. `/assets/*` opens `/assets/` and everything below it, but
    * not `/assets`, unless the router of the application serves that for `/assets/`, as Express does.
@@ -92,8 +102,12 @@ const RESOURCE = 'required: the https URL of this service, or http on the loopba
 
 export const ingressSchema = group({
   mode: v.pipe(
-    v.optional(oneOf('require', 'optional', 'off'), 'require'),
+    v.optional(oneOf('require', 'optional', 'report', 'off'), 'require'),
     variable('TOKEN_RELAY_INGRESS_MODE', 'text'),
+  ),
+  foreignTokens: v.pipe(
+    v.optional(oneOf('refuse', 'ignore'), 'refuse'),
+    variable('TOKEN_RELAY_INGRESS_FOREIGN_TOKENS', 'text'),
   ),
   publicPaths: v.pipe(
     v.optional(v.array(publicPath, 'expected a list of paths'), []),

@@ -210,6 +210,11 @@ export class Caller {
     if (isUndecided(this.#state)) this.#state = { status: 'rejected', error }
   }
 
+  /** From now on there is no token, unless it was decided already. */
+  forgetToken(): void {
+    if (isUndecided(this.#state)) this.#state = { status: 'absent' }
+  }
+
   /** From now on the token may be used, unless it was decided already. Returns whether that is new. */
   confirm(credential: VerifiedCredential): boolean {
     if (!isUndecided(this.#state)) return false

@@ -4,11 +4,12 @@ import type { Span } from '@opentelemetry/api'
 import { trace } from '@opentelemetry/api'
 import type { Audit } from '../audit/audit.ts'
 import type { Caller } from '../context/caller.ts'
-import { measureVerification } from '../telemetry/metrics.ts'
+import { measureCallerlessRequest, measureVerification } from '../telemetry/metrics.ts'
 import { recordOnSpan, recordRefusal } from '../telemetry/record.ts'
 import { redactCapturedHeader } from '../telemetry/redaction/captured-headers.ts'
 import { rememberSpanOf } from '../telemetry/span-links.ts'
 import type { UnverifiedCredential } from '../token/credential.ts'
+import type { TokenErrorCode } from '../token/errors.ts'
 import { asTokenError, TokenError, TokenRejectedError, UndecidedError } from '../token/errors.ts'
 import { withDetail } from '../token/refusal-detail.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
@@ -22,10 +23,19 @@ export interface Entrance {
   readonly onSpan: boolean
   /** Whether the exchanged tokens are fetched that rules want at ingress. */
   readonly prepare: boolean
+  /** How requests are let in that `require` would refuse. None: they are not. */
+  readonly lenience?: Lenience
   /** What else must hold. Called on every look. */
   readonly check?: () => TokenError | undefined
   /** Records what else the audit trail has to hold first: `true` once that is acknowledged, `false` if it cannot be. */
   readonly record?: (credential: VerifiedCredential | undefined) => boolean | Promise<boolean>
+}
+
+export interface Lenience {
+  /** Whether callers that would be refused are let in without a credential, and reported. */
+  readonly reportsOnly: boolean
+  /** Whether a token that is not of an accepted issuer counts as none. */
+  readonly ignoresForeign: boolean
 }
 
 /** The caller is admitted: as `credential`, or without a credential if no token is required. */
@@ -46,7 +56,7 @@ export type Outcome = AdmittedCaller | RefusedCaller
 export type Admit = (caller: Caller, entrance: Entrance) => Outcome | Promise<Outcome>
 
 export interface AdmissionParts {
-  readonly verifier: Pick<Verifier, 'verifyCached' | 'startVerification'>
+  readonly verifier: Pick<Verifier, 'verifyCached' | 'startVerification' | 'isForeign'>
   /** Why a token that this service got for itself cannot be used now. */
   readonly defectOf: (issued: VerifiedCredential) => TokenError | undefined
   /**
@@ -99,6 +109,14 @@ function recordVerified(
   recordOnSpan(span, { name: 'auth.token.verified', credential, seconds })
   rememberSpanOf(credential, span)
 }
+
+/**
+ * Why `require` would have refused callers that were let in: a request asks at the gate and in adapters, and is
+ * reported once.
+ */
+const reported = new WeakMap<Caller, TokenErrorCode>()
+
+const LET_IN: AdmittedCaller = { admitted: true, credential: undefined }
 
 /** `undefined`: there is no token. */
 type Verdict = VerifiedCredential | TokenError | undefined
@@ -187,10 +205,11 @@ class AdmissionRun {
     const { requireToken, check, record } = this.#entrance
     // Two lines of `Authorization` may have been found while the first was being verified.
     const error = verdict instanceof TokenError ? verdict : (this.#caller.rejection ?? check?.())
-    if (error !== undefined) return this.#refuse(error)
+    if (error !== undefined) return this.#isForeign(error) ? this.#ignore(error) : this.#refuse(error)
     if (verdict !== undefined) return this.#admitAs(verdict as VerifiedCredential)
     if (requireToken) return this.#refuse(createMissingError())
-    return this.#awaitRecord(record?.(undefined), undefined) ?? { admitted: true, credential: undefined }
+    if (this.#entrance.lenience !== undefined) this.#countLetIn('ERR_TOKEN_MISSING')
+    return this.#awaitRecord(record?.(undefined), undefined) ?? LET_IN
   }
 
   /** Steps that may leave the caller undecided come before the opening of a message, which is used up then. */
@@ -242,10 +261,38 @@ class AdmissionRun {
     return { admitted: true, credential }
   }
 
-  #refuse(error: TokenError, credential?: VerifiedCredential): RefusedCaller {
+  #isForeign({ code }: TokenError): boolean {
+    const { state } = this.#caller
+    if (this.#entrance.lenience?.ignoresForeign !== true || state.status !== 'unverified') return false
+    return this.#parts.verifier.isForeign(state.credential, code)
+  }
+
+  /** From now on the caller has no token: what the application does with this one is not known here. */
+  #ignore({ code }: TokenError): AdmittedCaller {
+    recordOnSpan(this.#span(), { name: 'auth.token.ignored', code })
+    this.#countLetIn(code)
+    this.#caller.forgetToken()
+    return LET_IN
+  }
+
+  /** Counts the request once. Returns whether it was not reported for this already. */
+  #countLetIn(code: TokenErrorCode): boolean {
+    const before = reported.get(this.#caller)
+    reported.set(this.#caller, code)
+    if (before === undefined) measureCallerlessRequest(code)
+    return before !== code
+  }
+
+  #refuse(error: TokenError, credential?: VerifiedCredential): Outcome {
+    if (this.#entrance.lenience?.reportsOnly !== true) return this.#reject(error, credential)
+    if (this.#countLetIn(error.code)) this.#reject(error, credential, 'report')
+    return LET_IN
+  }
+
+  #reject(error: TokenError, credential?: VerifiedCredential, mode?: 'report'): RefusedCaller {
     const { code, retryable } = error
     const [{ presented }, { fingerprintKey }] = [this.#caller, this.#parts]
-    recordRefusal(this.#span(), { error, credential, presented, fingerprintKey, seconds: this.#seconds })
+    recordRefusal(this.#span(), { error, credential, presented, fingerprintKey, seconds: this.#seconds, mode })
     if (code === 'ERR_TOKEN_MISSING') return { admitted: false, error }
     measureVerification({ outcome: retryable ? 'undecided' : 'rejected', code, seconds: this.#seconds })
     // An undecided caller stays undecided: the next admission begins anew.

@@ -33,19 +33,26 @@ export interface AdmissionRequest {
   readonly lifetime?: EventEmitter
 }
 
-/** `require`: no request without a valid token. `optional`: none is fine, a bad one is not. */
-type AdmissionMode = 'require' | 'optional'
+/**
+ * `require`: no request without a valid token. `optional`: none is fine, a bad one is not. `report`: every request, and
+ * what `require` would refuse has no caller and is reported.
+ */
+export type AdmissionMode = 'require' | 'optional' | 'report'
 
 /** Which requests adapters admit. */
 export interface AdmissionOptions {
-  /** `require`: no request without a valid token. `optional`: none is fine, a bad one is not. Default `require`. */
-  readonly mode?: AdmissionMode
+  /**
+   * `require`: no request without a valid token. `optional`: none is fine, a bad one is not. `report`: every request is
+   * admitted, without a credential if `require` would refuse it, and that is recorded. Default `report` if
+   * `ingress.mode` is `report`, else `require`.
+   */
+  readonly mode?: AdmissionMode | undefined
 }
 
 /** The request may pass. */
 export interface Admitted {
   readonly admitted: true
-  /** The caller's credential. `undefined` if there is no token and the mode is `optional`. */
+  /** The caller's credential. `undefined` if there is none, and the mode is `optional` or `report`. */
   readonly credential: VerifiedCredential | undefined
   /** Runs `fn` and all that it starts as the caller. Returns what `fn` returns. */
   run<T>(fn: () => T): T
@@ -90,17 +97,31 @@ export interface ActiveAdmitter extends Admitter {
 export interface AdmitterOptions {
   readonly propagator: RelayPropagator
   readonly admit: Admit
+  readonly entrances: Entrances
+  /** Without another word of the application. */
+  readonly defaultMode: AdmissionMode
   /** URL that challenges name as `resource_metadata`. */
   readonly resourceMetadata: string | undefined
 }
 
 /** What requests have to bring, by mode. */
-export const ENTRANCES: Readonly<Record<AdmissionMode, Entrance>> = {
-  require: { requireToken: true, onSpan: true, prepare: true },
-  optional: { requireToken: false, onSpan: true, prepare: true },
+export type Entrances = Readonly<Record<AdmissionMode, Entrance>>
+
+/** `require` knows nothing of the other modes: no token is ignored there. */
+export function createEntrances(foreignTokens: 'refuse' | 'ignore'): Entrances {
+  const ignoresForeign = foreignTokens === 'ignore'
+  const base = { onSpan: true, prepare: true }
+  return {
+    require: { requireToken: true, ...base },
+    optional: { requireToken: false, ...base, lenience: { reportsOnly: false, ignoresForeign } },
+    report: { requireToken: true, ...base, lenience: { reportsOnly: true, ignoresForeign } },
+  }
 }
 
-export function createAdmitter({ propagator, admit, resourceMetadata }: AdmitterOptions): ActiveAdmitter {
+export function createAdmitter(options: AdmitterOptions): ActiveAdmitter {
+  const { propagator, admit, entrances, resourceMetadata } = options
+  const modeOf = (given: AdmissionOptions | undefined): AdmissionMode => modeIn(given) ?? options.defaultMode
+
   function refuse(error: TokenError, credential?: VerifiedCredential): Refused {
     recordRefusal(trace.getActiveSpan(), { error, credential })
     return { admitted: false, error, answer: answerFor(error, resourceMetadata) }
@@ -111,7 +132,7 @@ export function createAdmitter({ propagator, admit, resourceMetadata }: Admitter
       outcome.admitted
         ? { admitted: true, credential: outcome.credential, run }
         : { ...outcome, answer: answerFor(outcome.error, resourceMetadata) }
-    const outcome = admit(caller, ENTRANCES[mode])
+    const outcome = admit(caller, entrances[mode])
     return outcome instanceof Promise ? outcome.then(complete) : complete(outcome)
   }
 
@@ -125,17 +146,17 @@ export function createAdmitter({ propagator, admit, resourceMetadata }: Admitter
   }
 
   return {
-    admit(request, options) {
+    admit(request, given) {
       try {
-        return admitRequest(request, modeOf(options))
+        return admitRequest(request, modeOf(given))
       } catch {
         // Not a request: nothing says who is calling.
         return refuse(new UndecidedError('ERR_TOKEN_UNDECIDED'))
       }
     },
-    admitActive(options) {
+    admitActive(given) {
       const caller = callerOf(context.active()) ?? Caller.fromHeader({ kind: 'none' })
-      return admitAs(caller, modeOf(options), (fn) => fn())
+      return admitAs(caller, modeOf(given), (fn) => fn())
     },
     checkScopes(credential, scopes) {
       if (credential === undefined) return refuse(new TokenRejectedError('ERR_TOKEN_MISSING'))
@@ -157,9 +178,11 @@ function detailOfUnmet(unmet: readonly NameOrAnyOf[], required: readonly NameOrA
   return { found: `it lacks ${quoteRequired(unmet)}`, expected: `the route requires ${quoteRequired(required)}` }
 }
 
-/** Anything that is not the word `optional` asks for a token. */
-function modeOf(options: AdmissionOptions | undefined): AdmissionMode {
-  return options !== undefined && ownProperty({ ...options }, 'mode') === 'optional' ? 'optional' : 'require'
+/** Anything that is not the name of another mode asks for a token. */
+function modeIn(options: AdmissionOptions | undefined): AdmissionMode | undefined {
+  const mode = options === undefined ? undefined : ownProperty({ ...options }, 'mode')
+  if (mode === undefined) return undefined
+  return mode === 'optional' || mode === 'report' ? mode : 'require'
 }
 
 /** The metadata of a gRPC call is another object than the headers that the gate has seen. */

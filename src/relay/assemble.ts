@@ -14,7 +14,7 @@ import { hasActiveRelay, setActiveRelay } from '../ingress/active-relay.ts'
 import type { Admit } from '../ingress/admission.ts'
 import { createAdmission } from '../ingress/admission.ts'
 import type { ActiveAdmitter } from '../ingress/admitter.ts'
-import { createAdmitter } from '../ingress/admitter.ts'
+import { createAdmitter, createEntrances } from '../ingress/admitter.ts'
 import { createGate } from '../ingress/http/gate.ts'
 import { createInstrumentation } from '../ingress/http/instrumentation.ts'
 import { createOwnAnswers } from '../ingress/http/own-answers.ts'
@@ -146,14 +146,19 @@ function assemble(settings: Settings, isModeExplicit: boolean): Assembled {
   })
   const metadata = metadataOf(settings)
   const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
-  const admitter = createAdmitter({ propagator, admit, resourceMetadata })
-  const { readyPath } = settings.ingress
+  const { readyPath, mode, foreignTokens } = settings.ingress
+  const entrances = createEntrances(foreignTokens)
+  const defaultMode = mode === 'report' ? mode : 'require'
+  const admitter = createAdmitter({ propagator, admit, entrances, defaultMode, resourceMetadata })
   const ownAnswers = createOwnAnswers({ metadata, readyPath, isReady: () => isReady(settings, parts, ungated) })
-  const intercept = createGate({ ...settings.ingress, ownAnswers, propagator, admit, resourceMetadata, isActive })
-  const gate = createRelayGate(settings.ingress.mode, isModeExplicit, intercept)
+  const intercept = createGate({
+    ...settings.ingress,
+    ...{ ownAnswers, propagator, admit, entrances, resourceMetadata, isActive },
+  })
+  const gate = createRelayGate(mode, isModeExplicit, intercept)
   const ungated = watchUngated({
     hasGate: gate.stands,
-    isGateOff: settings.ingress.mode === 'off',
+    isGateOff: mode === 'off',
     others: new Set(hostsOf(settings)),
   })
   return { parts, lifetime, egress, producers, propagator, messages, admit, admitter, gate, ungated }

@@ -76,6 +76,13 @@ export type AuthEvent =
       readonly presented?: PresentedToken | undefined
       /** As of a verified one. */
       readonly seconds?: number | undefined
+      /** The caller was let in nevertheless, without a credential. */
+      readonly mode?: 'report' | undefined
+    }
+  | {
+      /** A token that is not of an accepted issuer, and counts as none. */
+      readonly name: 'auth.token.ignored'
+      readonly code: TokenErrorCode
     }
   | {
       readonly name: 'auth.token.revoked'

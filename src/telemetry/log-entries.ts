@@ -8,8 +8,17 @@ import { detailOf, textOf } from '../token/refusal-detail.ts'
 import type { AuthEvent } from './events.ts'
 import { operatorLog } from './operator-log.ts'
 
-/** A refusal, as `401 CODE: why`. `fingerprintOf` is asked if there is room for the line. */
-export function logRefusal(error: TokenError, span: Span | undefined, fingerprint: () => string | undefined): void {
+/** A caller that was refused, or would be: in `report` they are let in. */
+export interface LoggedRefusal {
+  readonly error: TokenError
+  readonly span: Span | undefined
+  readonly mode: 'report' | undefined
+  /** Called if there is room for the line. */
+  readonly fingerprint: () => string | undefined
+}
+
+/** A refusal, as `401 CODE: why`. */
+export function logRefusal({ error, span, mode, fingerprint }: LoggedRefusal): void {
   if (operatorLog === undefined) return
   const { code, status } = error
   const detail = detailOf(error)
@@ -18,10 +27,10 @@ export function logRefusal(error: TokenError, span: Span | undefined, fingerprin
     event: 'auth.token.rejected',
     // Without the note, which differs each time.
     cause: `${code} ${detail?.found ?? ''} ${detail?.expected ?? ''}`,
-    message: `${status} ${code}: ${detail === undefined ? error.message : textOf(detail)}`,
+    message: `${mode === undefined ? '' : 'would be '}${status} ${code}: ${detail === undefined ? error.message : textOf(detail)}`,
     attributes: () => ({
       'error.type': code,
-      'http.response.status_code': status,
+      ...(mode === undefined ? { 'http.response.status_code': status } : { 'auth.ingress.mode': mode }),
       ...withoutUndefined({ 'auth.token.issuer': detail?.issuer, 'auth.token.fingerprint': fingerprint() }),
       ...spanAttributes(span),
     }),
@@ -61,6 +70,7 @@ export function logDecision(event: AuthEvent, attributes: Attributes, span: Span
 
 const VERBS: Readonly<Partial<Record<AuthEvent['name'], string>>> = {
   'auth.token.verified': 'admitted',
+  'auth.token.ignored': 'ignored',
   'auth.token.forwarded': 'forwarded',
   'auth.token.exchanged': 'exchanged',
   'auth.token.renewed': 'renewed',

@@ -124,6 +124,15 @@ export function measureUngatedRequest(): void {
   addUngated(1)
 }
 
+const addCallerless = createCounter('auth.callerless_requests', {
+  description: 'Requests that ingress.mode optional or report has let in without a caller, and require would refuse.',
+  unit: '{request}',
+})
+
+export function measureCallerlessRequest(code: TokenErrorCode): void {
+  addCallerless(1, errorType(code))
+}
+
 const addDroppedBaggage = createCounter('auth.baggage.dropped', {
   description: 'Baggage entries that were dropped because they held a token.',
   unit: '{entry}',

@@ -42,15 +42,22 @@ export interface Refusal {
   readonly presented?: UnverifiedCredential | undefined
   readonly fingerprintKey?: string | undefined
   readonly seconds?: number | undefined
+  /** The caller was let in nevertheless: `span` did not fail. */
+  readonly mode?: 'report' | undefined
 }
 
 /** Writes why a caller was refused to the operator's log, and records it on `span`, which failed. Never throws. */
 export function recordRefusal(span: Span | undefined, refusal: Refusal): void {
-  const { error, credential, seconds } = refusal
+  const { error, credential, seconds, mode } = refusal
   const presented = presentedToken(refusal)
-  logRefusal(error, span, () => (credential ?? presented)?.fingerprint)
-  recordOnSpan(span, { name: 'auth.token.rejected', code: error.code, credential, presented, seconds })
-  if (span !== undefined && records(span)) ignoreErrors(() => failSpan(span, error, credential ?? presented))
+  logRefusal({ error, span, mode, fingerprint: () => (credential ?? presented)?.fingerprint })
+  recordOnSpan(span, { name: 'auth.token.rejected', code: error.code, credential, presented, seconds, mode })
+  if (span === undefined || !records(span)) return
+  ignoreErrors(() => {
+    markSpan(span, error, credential ?? presented)
+    if (mode === undefined) failSpan(span, error)
+    else span.setAttribute('auth.ingress.mode', mode)
+  })
 }
 
 function presentedToken({ error, presented, fingerprintKey }: Refusal): PresentedToken | undefined {
@@ -65,10 +72,14 @@ function presentedToken({ error, presented, fingerprintKey }: Refusal): Presente
 }
 
 /** What search finds: most back ends search the attributes of spans, and not those of their events. */
-function failSpan(span: Span, { code, retryable }: TokenError, token: PresentedToken | undefined): void {
-  span.setStatus({ code: SpanStatusCode.ERROR, message: code })
-  span.setAttributes({ 'auth.verification.outcome': retryable ? 'undecided' : 'rejected', 'error.type': code })
+function markSpan(span: Span, { retryable }: TokenError, token: PresentedToken | undefined): void {
+  span.setAttribute('auth.verification.outcome', retryable ? 'undecided' : 'rejected')
   if (token !== undefined) span.setAttribute('auth.token.fingerprint', token.fingerprint)
+}
+
+function failSpan(span: Span, { code }: TokenError): void {
+  span.setStatus({ code: SpanStatusCode.ERROR, message: code })
+  span.setAttribute('error.type', code)
 }
 
 function records(span: Span): boolean {
@@ -93,7 +104,7 @@ function writeEvent(span: Span, event: AuthEvent, attributes: Attributes): void 
   else redactWrittenHeader(span)
 }
 
-const INCOMING: ReadonlySet<string> = new Set(['auth.token.verified', 'auth.token.rejected'])
+const INCOMING: ReadonlySet<string> = new Set(['auth.token.verified', 'auth.token.rejected', 'auth.token.ignored'])
 
 function attributesOf(event: AuthEvent): Attributes {
   switch (event.name) {
@@ -101,9 +112,15 @@ function attributesOf(event: AuthEvent): Attributes {
       return withDuration(tokenAttributes(event.credential), event.seconds)
     case 'auth.token.rejected':
       return withDuration(
-        { 'error.type': event.code, ...identityOf(event.credential ?? event.presented) },
+        {
+          'error.type': event.code,
+          ...identityOf(event.credential ?? event.presented),
+          ...(event.mode === undefined ? {} : { 'auth.ingress.mode': event.mode }),
+        },
         event.seconds,
       )
+    case 'auth.token.ignored':
+      return { 'error.type': event.code }
     case 'auth.token.revoked':
       return {
         'auth.token.issuer': event.issuer,

@@ -1,8 +1,11 @@
 /** Remembers verified tokens, and lets callers with the same token wait for one verification. */
 
 import { createObjectMetadata } from '../base/object-metadata.ts'
+import { ownProperty } from '../base/own-property.ts'
 import type { RevocationCheck } from '../revocation/check.ts'
+import { decodeJsonObject } from '../token/compact-jws.ts'
 import type { UnverifiedCredential } from '../token/credential.ts'
+import type { TokenErrorCode } from '../token/errors.ts'
 import { asTokenError, cloneError, TokenError, UndecidedError } from '../token/errors.ts'
 import type { CredentialPolicy, CredentialTraits, VerifiedCredential } from '../token/verified-credential.ts'
 import type { Issuer } from './issuer.ts'
@@ -32,6 +35,11 @@ export interface Verifier {
    * and with nothing else.
    */
   startVerification(credential: UnverifiedCredential): TokenError | Promise<VerifiedCredential>
+  /**
+   * Whether a token that was refused with `code` is not one of an accepted issuer: it names another one or none, or it
+   * is not a JWT. A damaged JWT whose claims still name an issuer of the configuration is that issuer's.
+   */
+  isForeign(credential: UnverifiedCredential, code: TokenErrorCode): boolean
   /**
    * Verifies a JWS as of an earlier time. Does not look at revocations, and remembers nothing: the caller must know
    * that the token was presented then. Rejects with a {@link TokenError}.
@@ -142,6 +150,13 @@ class CachingVerifier implements Verifier {
     if (verdict === 'revoked') return errorOf({ code: 'ERR_TOKEN_REVOKED', found: 'the token was revoked' }, issuer)
     if (verdict === 'undecided') return new UndecidedError('ERR_TOKEN_REVOCATION_UNAVAILABLE', 1)
     return scopeError(credential, issuer)
+  }
+
+  isForeign(credential: UnverifiedCredential, code: TokenErrorCode): boolean {
+    if (code !== 'ERR_TOKEN_MALFORMED') return code === 'ERR_TOKEN_ISSUER'
+    const claims = decodeJsonObject(credential.reveal().split('.')[1] ?? '')
+    const iss = claims === undefined ? undefined : ownProperty(claims, 'iss')
+    return !this.#options.issuers.configured.some(({ issuer }) => issuer === iss)
   }
 
   async verifyAsOf(credential: UnverifiedCredential, atMillis: number): Promise<VerifiedCredential> {

@@ -68,7 +68,7 @@ describe('a token', () => {
       'token/verified-credential.ts': 4,
       'token/bearer.ts': 1,
       'verification/verification-cache.ts': 1,
-      'verification/verifier.ts': 3,
+      'verification/verifier.ts': 4,
       'exchange/exchanger.ts': 6,
       'exchange/shared-source.ts': 1,
       'propagation/propagator.ts': 1,

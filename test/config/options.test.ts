@@ -66,6 +66,7 @@ describe('defaults', () => {
       exchanges: new Map(),
       ingress: {
         mode: 'require',
+        foreignTokens: 'refuse',
         publicPaths: [],
         readyPath: undefined,
         cors: undefined,
@@ -313,8 +314,8 @@ describe('refuses, with path and problem', () => {
       'appears twice',
       withDestination({ to: 'kafka:a', seal: true }, { to: 'kafka:a', seal: false }),
     ],
-    ['ingress.mode', 'expected require, optional or off', withIngress({ mode: MARKER })],
-    ['ingress.mode', 'expected require, optional or off', withIngress({ mode: false })],
+    ['ingress.mode', 'expected require, optional, report or off', withIngress({ mode: MARKER })],
+    ['ingress.mode', 'expected require, optional, report or off', withIngress({ mode: false })],
     ['ingress.publicPaths', 'expected a list of paths', withIngress({ publicPaths: '/health' })],
     ['ingress.publicPaths[0]', PUBLIC_PATH, withIngress({ publicPaths: [MARKER] })],
     ['ingress.publicPaths[0]', 'expected a path such as /health', withIngress({ publicPaths: [''] })],

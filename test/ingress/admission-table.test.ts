@@ -57,7 +57,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-function createRelay(options: Pick<TokenRelayOptions, 'audit'>): TokenRelay {
+function createRelay(options: Pick<TokenRelayOptions, 'audit' | 'ingress'>): TokenRelay {
   return createTokenRelay({
     issuers: [
       ...optionsFor([signer.jwk], { requiredScopes: ['use'] }).issuers,
@@ -72,7 +72,7 @@ function createRelay(options: Pick<TokenRelayOptions, 'audit'>): TokenRelay {
 const good = (): string => tokenOf({ scope: 'use', jti: crypto.randomUUID() })
 
 /** Returns the subject that work runs as, or the code of the refusal. */
-type Enter = (token: string | undefined) => Promise<string | undefined>
+type Enter = (token: string | undefined, mode?: 'optional') => Promise<string | undefined>
 
 interface EntranceCase {
   readonly enter: Enter
@@ -100,7 +100,7 @@ const ENTRANCES: Readonly<Record<string, EntranceCase>> = {
   },
   'relay.admit': {
     onSpan: true,
-    enter: (token) => inSpan(async () => admittedBy(await relay.admit({ headers: headersOf(token) }))),
+    enter: (token, mode) => inSpan(async () => admittedBy(await relay.admit({ headers: headersOf(token) }, { mode }))),
   },
   'a guard without a request': {
     onSpan: true,
@@ -378,6 +378,72 @@ async function startWithoutTrail(): Promise<void> {
   revocations = Object.assign(createMemoryRevocationList(), { available: true })
   relay = createRelay({})
 }
+
+/** Those that ask by the mode of the relay. The others ask for a token in any mode. */
+const WITH_MODE = ['the gate', 'an adapter', 'relay.admit', 'a guard without a request']
+
+describe.each(Object.entries(ENTRANCES))('%s, while ingress.mode is report [E18]', (name, entrance) => {
+  const hasMode = WITH_MODE.includes(name)
+
+  it.each(Object.entries(STATES))('records %s as ever, and refuses no request', async (_state, state) => {
+    await restart({ mode: 'report' })
+    const token = await state.token()
+    await state.given?.(token as string)
+    const expected = expectedOf(entrance, state, token !== undefined)
+    const isGood = expected.outcome === 'alice'
+    expect(await entrance.enter(token)).toBe(hasMode && !isGood ? undefined : expected.outcome)
+    await expect.poll(spanEvents, PATIENCE).toEqual(expected.events)
+    await relay.shutdown()
+    expect(records()).toEqual(expected.records)
+    expect(await counts()).toEqual(expected.counted)
+    const isReported = hasMode && !isGood
+    expect(await callerless()).toEqual(isReported ? { [expected.outcome]: 1 } : {})
+    expect(modesOnSpan()).toEqual(isReported ? ['report'] : [])
+  })
+})
+
+/** The code of each state in which `optional` lets a request in if it ignores tokens of others. */
+const LET_IN: Readonly<Record<string, { readonly code: string; readonly events: readonly string[] }>> = {
+  'no token': { code: 'ERR_TOKEN_MISSING', events: [] },
+  'what is no token': { code: 'ERR_TOKEN_MALFORMED', events: ['auth.token.ignored ERR_TOKEN_MALFORMED'] },
+}
+const OPTIONAL = ['the gate', 'relay.admit']
+
+describe.each(
+  Object.entries(ENTRANCES).filter(([name]) => OPTIONAL.includes(name)),
+)('%s, while ingress.mode is optional', (_entrance, entrance) => {
+  it.each(Object.entries(STATES))('ignores tokens of others, and none of ours: %s [E19]', async (stateName, state) => {
+    await restart({ mode: 'optional', foreignTokens: 'ignore' })
+    const token = await state.token()
+    await state.given?.(token as string)
+    const letIn = LET_IN[stateName]
+    const refused = expectedOf(entrance, state, token !== undefined)
+    const expected =
+      letIn === undefined ? refused : { ...letIn, outcome: undefined, records: letIn.events, counted: {} }
+    expect(await entrance.enter(token, 'optional')).toBe(expected.outcome)
+    await expect.poll(spanEvents, PATIENCE).toEqual(expected.events)
+    await relay.shutdown()
+    expect(records()).toEqual(expected.records)
+    expect(await counts()).toEqual(expected.counted)
+    expect(await callerless()).toEqual(letIn === undefined ? {} : { [letIn.code]: 1 })
+  })
+})
+
+async function restart(ingress: NonNullable<TokenRelayOptions['ingress']>): Promise<void> {
+  await relay.shutdown()
+  relay = createRelay({ audit: { file: join(folder, 'audit.jsonl'), onFailure: 'block' }, ingress })
+}
+
+async function callerless(): Promise<Readonly<Record<string, unknown>>> {
+  const points = await metrics.values('auth.callerless_requests')
+  return Object.fromEntries([...points].map(([attributes, value]) => [(attributes as never)['error.type'], value]))
+}
+
+const modesOnSpan = (): readonly unknown[] =>
+  exporter
+    .getFinishedSpans()
+    .flatMap((span) => span.events)
+    .flatMap(({ attributes }) => attributes?.['auth.ingress.mode'] ?? [])
 
 /** Within what a caller was let in for, somebody asks about the same token again. */
 const AGAIN: Readonly<Record<string, (token: string, meanwhile: () => unknown) => Promise<string | undefined>>> = {

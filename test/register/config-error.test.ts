@@ -68,7 +68,10 @@ describe('ends with exit code 1 and one line that names the variable, not its va
       'TOKEN_RELAY_ALGORITHMS: expected one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519; none and HMAC are never accepted',
       { ...GOOD, TOKEN_RELAY_ALGORITHMS: 'ES256,HS256' },
     ],
-    ['TOKEN_RELAY_INGRESS_MODE: expected require, optional or off', { ...GOOD, TOKEN_RELAY_INGRESS_MODE: MARKER }],
+    [
+      'TOKEN_RELAY_INGRESS_MODE: expected require, optional, report or off',
+      { ...GOOD, TOKEN_RELAY_INGRESS_MODE: MARKER },
+    ],
     ['TOKEN_RELAY_MAX_TOKEN_BYTES: expected 256 to 65536 bytes', { ...GOOD, TOKEN_RELAY_MAX_TOKEN_BYTES: MARKER }],
     ['TOKEN_RELAY_FINGERPRINT_KEY: expected at least 16 characters', { ...GOOD, TOKEN_RELAY_FINGERPRINT_KEY: MARKER }],
     ['TOKEN_RELAY_AUDIENCES: is not a variable of otel-token-relay', { ...GOOD, TOKEN_RELAY_AUDIENCES: MARKER }],
@@ -101,7 +104,7 @@ describe('ends with exit code 1 and one line that names the variable, not its va
       TOKEN_RELAY_INGRESS_MODE: MARKER,
     }
     expect(await run('service.cjs', { preload: ['--require', REGISTER], env })).toEqual(
-      notStarted('TOKEN_RELAY_INGRESS_MODE: expected require, optional or off'),
+      notStarted('TOKEN_RELAY_INGRESS_MODE: expected require, optional, report or off'),
     )
   })
 })

@@ -85,6 +85,7 @@ const TABLE: readonly Row[] = [
   ],
   ['TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT', 'destinations[0].allowCleartext', 'true', true],
   ['TOKEN_RELAY_INGRESS_MODE', 'ingress.mode', 'optional', 'optional'],
+  ['TOKEN_RELAY_INGRESS_FOREIGN_TOKENS', 'ingress.foreignTokens', 'ignore', 'ignore'],
   ['TOKEN_RELAY_INGRESS_READY_PATH', 'ingress.readyPath', '/ready', '/ready'],
   ['TOKEN_RELAY_INGRESS_CORS_ORIGINS', 'ingress.cors.origins', 'https://a.example', ['https://a.example']],
   ['TOKEN_RELAY_INGRESS_CORS_ALLOW_CREDENTIALS', 'ingress.cors.allowCredentials', 'true', true],
@@ -227,6 +228,7 @@ describe('variables', () => {
     expect(settings.rules.map(({ to }) => to)).toEqual(['https://a.example', 'kafka:orders'])
     expect(settings.ingress).toEqual({
       mode: 'optional',
+      foreignTokens: 'ignore',
       publicPaths: ['/health', '/public/*'],
       resourceMetadata: 'https://a.example/metadata',
       protectedResource: { resource: 'https://a.example/', scopesSupported: ['a:b', 'c'] },

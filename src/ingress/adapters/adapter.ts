@@ -7,16 +7,19 @@ import { isRole } from '../../token/roles.ts'
 import { SCOPE_TOKEN } from '../../token/scopes.ts'
 import type { ActiveRelay } from '../active-relay.ts'
 import { activeRelay, recordAdapter } from '../active-relay.ts'
-import type { Admission, AdmissionOptions, AdmissionRequest } from '../admitter.ts'
+import type { Admission, AdmissionMode, AdmissionOptions, AdmissionRequest } from '../admitter.ts'
 
 /** Which requests a middleware or hook admits. */
 export interface Requirement {
-  readonly mode: 'require' | 'optional'
+  /** `undefined`: the default of the relay. */
+  readonly mode: AdmissionMode | undefined
   /** What its scopes have to meet, all of it. */
   readonly scopes: readonly NameOrAnyOf[]
   /** What its roles have to meet, all of it. */
   readonly roles: readonly NameOrAnyOf[]
 }
+
+const MODES: readonly AdmissionMode[] = ['require', 'optional', 'report']
 
 /**
  * What `authenticate` asks for.
@@ -24,8 +27,8 @@ export interface Requirement {
  * @throws TypeError if `mode` is another word: a misspelt one must not open the server.
  */
 export function requirementOf(options: AdmissionOptions = {}): Requirement {
-  const mode = ownProperty({ ...options }, 'mode') ?? 'require'
-  if (mode !== 'require' && mode !== 'optional') throw new TypeError('mode: expected require or optional')
+  const mode = ownProperty({ ...options }, 'mode') as AdmissionMode | undefined
+  if (mode !== undefined && !MODES.includes(mode)) throw new TypeError('mode: expected require, optional or report')
   recordAdapter()
   return { mode, scopes: [], roles: [] }
 }

@@ -33,7 +33,7 @@ export type ExpressMiddleware = (
  * Works with the gate in front, which has verified the token by then, and without. If no relay is active, Express
  * gets an error and no request passes.
  *
- * @throws TypeError if `mode` is neither `require`, the default, nor `optional`.
+ * @throws TypeError if `mode` is none of `require`, `optional` and `report`.
  */
 export function authenticate(options?: AdmissionOptions): ExpressMiddleware {
   return middlewareFor(requirementOf(options))

@@ -52,7 +52,7 @@ export type FastifyTokenRelay = (instance: FastifyInstanceLike, options: Admissi
  * registered later. Register it first. Works with the gate in front, which has verified the token by then, and without,
  * also without a server (`app.inject`). If no relay is active, Fastify gets an error and no request passes.
  *
- * Fails to load with a TypeError if `mode` is neither `require`, the default, nor `optional`.
+ * Fails to load with a TypeError if `mode` is none of `require`, `optional` and `report`.
  */
 export const fastifyTokenRelay: FastifyTokenRelay = Object.assign<FastifyTokenRelay, object>(
   async (instance, options) => {
@@ -69,7 +69,7 @@ export const fastifyTokenRelay: FastifyTokenRelay = Object.assign<FastifyTokenRe
 /**
  * The hook of {@link fastifyTokenRelay} for some routes only: `onRequest: authenticate()`.
  *
- * @throws TypeError if `mode` is neither `require`, the default, nor `optional`.
+ * @throws TypeError if `mode` is none of `require`, `optional` and `report`.
  */
 export function authenticate(options?: AdmissionOptions): FastifyHook {
   return hookFor(requirementOf(options))

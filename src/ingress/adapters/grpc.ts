@@ -31,7 +31,7 @@ export type MethodRoles = Readonly<Record<string, readonly NameOrAnyOf[]>>
  * Works with the gate in front, which has verified the token by then, and without. The token is checked when the call
  * begins: a stream may outlive it. If no relay is active every call ends with UNAVAILABLE.
  *
- * @throws TypeError if `mode` is neither `require`, the default, nor `optional`.
+ * @throws TypeError if `mode` is none of `require`, `optional` and `report`.
  */
 export function authenticate(options?: AdmissionOptions): ServerInterceptor {
   const requirement = requirementOf(options)

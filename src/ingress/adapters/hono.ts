@@ -38,7 +38,7 @@ export type HonoMiddleware = (c: HonoContext, next: () => Promise<void>) => Prom
  * `pull` of a `ReadableStream` is called by the server without a caller; the helpers of `hono/streaming` run as the
  * caller.
  *
- * @throws TypeError if `mode` is neither `require`, the default, nor `optional`.
+ * @throws TypeError if `mode` is none of `require`, `optional` and `report`.
  */
 export function authenticate(options?: AdmissionOptions): HonoMiddleware {
   return middlewareFor(requirementOf(options))

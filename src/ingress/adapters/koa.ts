@@ -39,7 +39,7 @@ export type KoaMiddleware = (ctx: KoaContext, next: () => Promise<unknown>) => P
  * Works with the gate in front, which has verified the token by then, and without. If no relay is active, Koa gets an
  * error and no request passes.
  *
- * @throws TypeError if `mode` is neither `require`, the default, nor `optional`.
+ * @throws TypeError if `mode` is none of `require`, `optional` and `report`.
  */
 export function authenticate(options?: AdmissionOptions): KoaMiddleware {
   return middlewareFor(requirementOf(options))

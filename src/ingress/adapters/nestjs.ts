@@ -42,7 +42,7 @@ const admitted = new WeakMap<object, Admitted>()
  * WebSockets, microservices) is decided by the active context, which the gate or an adapter must have set. If no
  * relay is active Nest gets an error, and no request passes.
  *
- * @throws TypeError if `mode` is neither `require`, the default, nor `optional`.
+ * @throws TypeError if `mode` is none of `require`, `optional` and `report`.
  */
 export class TokenRelayGuard implements CanActivate {
   readonly #requirement: Requirement
@@ -87,7 +87,7 @@ export const TokenRelayModule = {
   /**
    * The module with {@link TokenRelayGuard} and {@link TokenRelayInterceptor} for the whole application.
    *
-   * @throws TypeError if `mode` is neither `require`, the default, nor `optional`.
+   * @throws TypeError if `mode` is none of `require`, `optional` and `report`.
    */
   forRoot(options?: AdmissionOptions): DynamicModule {
     return {

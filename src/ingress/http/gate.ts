@@ -13,7 +13,7 @@ import type { TokenError } from '../../token/errors.ts'
 import { UndecidedError } from '../../token/errors.ts'
 import type { Interceptor } from '../active-relay.ts'
 import type { Admit, Outcome } from '../admission.ts'
-import { ENTRANCES } from '../admitter.ts'
+import type { AdmissionMode, Entrances } from '../admitter.ts'
 import { runInCallerContext } from './caller-context.ts'
 import type { Cors, CorsSettings } from './cors.ts'
 import { createCors, isPreflight } from './cors.ts'
@@ -23,10 +23,8 @@ import type { OwnAnswer } from './own-answers.ts'
 import { firstOf } from './own-answers.ts'
 import { compilePublicPaths, isPlainAuthority } from './public-path.ts'
 
-/**
- * `require`: no request without a valid token. `optional`: none is fine, a bad one is not. `off`: the gate stands open.
- */
-export type IngressMode = 'require' | 'optional' | 'off'
+/** A mode of admission, or `off`: the gate stands open, and nothing is decided. */
+export type IngressMode = AdmissionMode | 'off'
 
 export interface GateOptions {
   readonly mode: IngressMode
@@ -37,6 +35,7 @@ export interface GateOptions {
   readonly ownAnswers: readonly OwnAnswer[]
   readonly propagator: RelayPropagator
   readonly admit: Admit
+  readonly entrances: Entrances
   /** URL that challenges name as `resource_metadata`. */
   readonly resourceMetadata: string | undefined
   /** Whether the relay has not been shut down. */
@@ -62,7 +61,7 @@ interface WaitingRequest {
 
 export function createGate(options: GateOptions): Interceptor {
   const { mode, propagator, admit, resourceMetadata, isActive } = options
-  const entrance = ENTRANCES[mode === 'optional' ? 'optional' : 'require']
+  const entrance = options.entrances[mode === 'off' ? 'require' : mode]
   const isPublic = compilePublicRequests(options)
   const cors = options.cors === undefined ? undefined : createCors(options.cors)
   const answerItself = firstOf([...options.ownAnswers, ...preflightAnswers(options, cors, isPublic)])
@@ -83,7 +82,8 @@ export function createGate(options: GateOptions): Interceptor {
 
   function finish(request: WaitingRequest, outcome: Outcome): void {
     // The relay may have been shut down while the request was waiting: it admits no one any more.
-    const error = !outcome.admitted ? outcome.error : isActive() ? undefined : new UndecidedError('ERR_TOKEN_UNDECIDED')
+    const isOpen = isActive() || mode === 'report'
+    const error = !outcome.admitted ? outcome.error : isOpen ? undefined : new UndecidedError('ERR_TOKEN_UNDECIDED')
     if (error !== undefined) refuse(request, error)
     else if (!request.incoming.isGone()) passRequest(request)
   }
@@ -126,7 +126,7 @@ function preflightAnswers(
   cors: Cors | undefined,
   isPublic: IsPublic,
 ): readonly OwnAnswer[] {
-  if (cors === undefined || mode === 'off' || allowPreflight) return []
+  if (cors === undefined || mode === 'off' || mode === 'report' || allowPreflight) return []
   return [(event, incoming) => (isPublic(event, incoming) ? undefined : cors.answerPreflight(event, incoming))]
 }
 

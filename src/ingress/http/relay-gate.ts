@@ -11,11 +11,11 @@ import { interceptRequests } from './server-events.ts'
 export interface RelayGate {
   /** What requests go through; `undefined` while the relay has no gate. */
   readonly intercept: Interceptor | undefined
-  /** Whether it stands, and admits only verified callers. */
+  /** Whether it stands, and decides about every caller. */
   stands(): boolean
   /** The program wants it, by taking the instrumentation. */
   take(): void
-  /** The relay is shut down: the gate stays, and is shut. */
+  /** The relay is shut down: the gate stays, and is shut unless its mode is `report`. */
   leave(): void
 }
 
@@ -27,7 +27,8 @@ export function createRelayGate(mode: IngressMode, isModeExplicit: boolean, inte
 
   function closeGate(): void {
     stands = true
-    setGated(true)
+    // In report mode requests pass, also when the relay is shut down.
+    setGated(mode !== 'report')
     seeRequests()
     watchThreads()
   }
