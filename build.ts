@@ -15,13 +15,16 @@ interface Manifest {
   readonly bin: Readonly<Record<string, string>>
 }
 
+/** What `doctor` preloads into the programs that it starts: a file, and nothing that users import. */
+const PROBE = 'dist/cli/probe.js'
+
 /**
  * The source files of what `package.json` exports, by the names that they have in `dist`. Commands are never required.
  */
 function entriesFor(format: 'esm' | 'cjs'): Record<string, string> {
   const { exports, bin } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest
   const exported = Object.values(exports).map((entry) => (typeof entry === 'string' ? entry : entry.default))
-  const names = [...exported, ...(format === 'esm' ? Object.values(bin) : [])]
+  const names = [...exported, ...(format === 'esm' ? [...Object.values(bin), PROBE] : [])]
     .filter((path) => path.endsWith('.js'))
     .map((path) => path.replace(/^\.?\/?dist\//, '').replace(/\.js$/, ''))
   return Object.fromEntries(names.map((name) => [name, join(ROOT, 'src', `${name}.ts`)]))

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
+import { OptionError } from '../base/option-checks.ts'
 import { isObject, ownProperty } from '../base/own-property.ts'
 import { packageUrl } from '../base/package-url.ts'
 import { listOptionEntries } from './entries.ts'
@@ -69,8 +70,14 @@ export function optionsFromEnvironment(env: Environment): unknown {
   return withVariables(options, env, new Set(present))
 }
 
+/** What is wrong with the configuration that `env` describes; `undefined` if `error` is about something else. */
+export function describeConfigurationError(error: unknown, env: Environment): string | undefined {
+  if (error instanceof EnvironmentError) return error.message
+  return error instanceof OptionError ? `${sourceOf(error.path, env)}: ${error.problem}` : undefined
+}
+
 /** Where `env` sets the option at `path`, so that a message can name what the operator has written. */
-export function sourceOf(path: string, env: Environment): string {
+function sourceOf(path: string, env: Environment): string {
   const name = variableOf(path)
   if (!env[CONFIG_FILE]) return name ?? path
   return name !== undefined && env[name] ? name : `${CONFIG_FILE}: ${path}`

@@ -5,8 +5,7 @@ import '../base/node-version.ts'
 import { writeSync } from 'node:fs'
 import process from 'node:process'
 import type { TextMapPropagator } from '@opentelemetry/api'
-import { OptionError } from '../base/option-checks.ts'
-import { disablesOnConfigError, EnvironmentError, optionsFromEnvironment, sourceOf } from '../config/environment.ts'
+import { describeConfigurationError, disablesOnConfigError, optionsFromEnvironment } from '../config/environment.ts'
 import type { TokenRelayOptions } from '../config/options.ts'
 import { findActiveRelay } from '../ingress/active-relay.ts'
 import { joinTraces } from '../ingress/http/instrumentation.ts'
@@ -43,8 +42,8 @@ function relayFromEnvironment(): RegisteredRelay | undefined {
 }
 
 function problemOf(error: unknown): string {
-  if (error instanceof EnvironmentError) return error.message
-  if (error instanceof OptionError) return `${sourceOf(error.path, process.env)}: ${error.problem}`
+  const problem = describeConfigurationError(error, process.env)
+  if (problem !== undefined) return problem
   if (error instanceof RelayActiveError) return 'another token relay is active: preload one, or create one in code'
   return 'the configuration could not be read'
 }

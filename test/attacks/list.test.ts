@@ -27,7 +27,7 @@ function differences(rows: readonly AttackRow[], named: readonly Title[]): reado
 
 /** Titles that name a row elsewhere than in brackets at their end. */
 function misplaced(named: readonly Title[]): readonly string[] {
-  return named.filter(({ text }) => /(^|[\s([])[A-H]\d{1,2}([\s:,)\]]|$)/.test(text)).map(({ text }) => text)
+  return named.filter(({ text }) => /(^|[\s([])[A-J]\d{1,2}([\s:,)\]]|$)/.test(text)).map(({ text }) => text)
 }
 
 describe('each row of docs/attacks.md', () => {

@@ -136,5 +136,5 @@ it.each<readonly [string, readonly string[]]>([
 })
 
 it('help is no mistake', () => {
-  expect(run('--help')).toMatchObject({ status: 0, stdout: expect.stringContaining('usage: otel-token-relay') })
+  expect(run('--help')).toMatchObject({ status: 0, stdout: expect.stringContaining('Usage: otel-token-relay') })
 })
