@@ -77,7 +77,7 @@ export function describeConfigurationError(error: unknown, env: Environment): st
 }
 
 /** Where `env` sets the option at `path`, so that a message can name what the operator has written. */
-function sourceOf(path: string, env: Environment): string {
+export function sourceOf(path: string, env: Environment): string {
   const name = variableOf(path)
   if (!env[CONFIG_FILE]) return name ?? path
   return name !== undefined && env[name] ? name : `${CONFIG_FILE}: ${path}`
