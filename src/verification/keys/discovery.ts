@@ -25,7 +25,10 @@ export async function discoverTokenEndpoint(issuer: string, mutualTls: boolean, 
 }
 
 /** The issuer in the document must be the configured one, to the letter (RFC 8414 §3.3). */
-export async function discoverMetadata(issuer: string, limits: FetchLimits): Promise<Readonly<Record<string, unknown>>> {
+export async function discoverMetadata(
+  issuer: string,
+  limits: FetchLimits,
+): Promise<Readonly<Record<string, unknown>>> {
   for (const url of metadataUrls(issuer)) {
     const metadata = await fetchUnlessMissing(url, limits)
     if (metadata === undefined) continue
