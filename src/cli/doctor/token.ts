@@ -51,11 +51,14 @@ async function readToken(): Promise<string> {
   return token
 }
 
-/** Nothing of the credential is used but its scopes. */
-function policyFor({ issuer, scopeClaims, clockToleranceSeconds }: Issuer, settings: Settings): CredentialPolicy {
+/** Nothing of the credential is used but its scopes and roles. */
+function policyFor(
+  { issuer, scopeClaims, roleClaims, clockToleranceSeconds }: Issuer,
+  settings: Settings,
+): CredentialPolicy {
   const { fingerprintKey, telemetry } = settings
   const watch = (): AbortSignal => new AbortController().signal
-  return { fingerprintKey, actors: telemetry.actors, watch, issuer, scopeClaims, clockToleranceSeconds }
+  return { fingerprintKey, actors: telemetry.actors, watch, issuer, scopeClaims, roleClaims, clockToleranceSeconds }
 }
 
 function sectionsOf({ rules, issuer, error }: Walk, issuers: Issuers): readonly Section[] {
