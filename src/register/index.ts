@@ -8,7 +8,7 @@ import type { TextMapPropagator } from '@opentelemetry/api'
 import { describeConfigurationError, disablesOnConfigError, optionsFromEnvironment } from '../config/environment.ts'
 import type { TokenRelayOptions } from '../config/options.ts'
 import { findActiveRelay } from '../ingress/active-relay.ts'
-import { joinTraces } from '../ingress/http/instrumentation.ts'
+import { joinTraces, joinTracesNow } from '../ingress/http/instrumentation.ts'
 import { createRegisteredRelay } from '../relay/assemble.ts'
 import { RelayActiveError } from '../relay/relay.ts'
 import { clearSlot, observeApiGlobal } from './api-global.ts'
@@ -75,7 +75,9 @@ function joinToTraces({ relay: { propagator, redact }, announce }: RegisteredRel
       own = startOwnSdk(redact)
       ownSignals = registered()
     }
-    // Again, now that an SDK may have instrumented node:http.
+    // Before the first line of the program, which may put doubles in place of functions of Node.js.
+    joinTracesNow()
+    // Again, for an SDK that the program itself starts.
     joinTraces()
     announce(own !== undefined ? 'started' : before.includes('trace') ? 'found' : 'none')
   })

@@ -1,5 +1,7 @@
 /** The relay's part in an OpenTelemetry SDK: the shape of an instrumentation, by which the gate joins the traces. */
 
+import * as http from 'node:http'
+import * as https from 'node:https'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { diag } from '@opentelemetry/api'
 import { packageUrl } from '../../base/package-url.ts'
@@ -48,16 +50,32 @@ export function createInstrumentation(keepsGate: () => boolean, version: string)
  * is patched when it is first required, and those that come after that are not asked.
  */
 export function joinTraces(): void {
-  setImmediate(loadHttpForInstrumentations)
+  setImmediate(joinTracesNow)
 }
 
 /**
  * OpenTelemetry's instrumentation of `node:http` waits for a `require`, which an ES-module program never makes; without
  * a loader hook its requests would have no span to record events on. One `require` of ours is enough for all modules.
  */
-function loadHttpForInstrumentations(): void {
+export function joinTracesNow(): void {
   const require = createRequire(packageUrl)
-  require('node:http')
-  require('node:https')
-  syncBuiltinESMExports()
+  const isBehind = [
+    isInstrumentedSince(require('node:http') as HttpModule, http),
+    isInstrumentedSince(require('node:https') as HttpModule, https),
+  ]
+  // Copies every function of every built-in module to the names that ES modules import, a test double too, which would
+  // stay there when the program restores the function. So only if it must.
+  if (isBehind.includes(true)) syncBuiltinESMExports()
+}
+
+type HttpModule = Readonly<Record<'request' | 'get', unknown>>
+
+/** Whether an instrumentation has wrapped a function of a module, and ES modules still import the one from before. */
+function isInstrumentedSince(required: HttpModule, imported: HttpModule): boolean {
+  return (['request', 'get'] as const).some((name) => required[name] !== imported[name] && isWrapped(required[name]))
+}
+
+/** OpenTelemetry marks the functions that it puts in place of others. */
+function isWrapped(value: unknown): boolean {
+  return typeof value === 'function' && Reflect.get(value, '__wrapped') === true
 }
