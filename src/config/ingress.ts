@@ -25,6 +25,14 @@ export interface IngressOptions {
    */
   readonly foreignTokens?: 'refuse' | 'ignore'
   /**
+   * The header field that requests bring their token in. Any other field than `authorization` holds the token alone,
+   * without `Bearer`: `cf-access-jwt-assertion` (Cloudflare Access), `x-goog-iap-jwt-assertion` (Google IAP), or an
+   * internal one. Exactly one line of it counts, and no list. Then `Authorization` is not read as a token, and is the
+   * application's. Destinations get the token in `Authorization` as ever, and so do messages. Fields that have
+   * another meaning, such as `host` and `cookie`, are refused. Default `authorization`.
+   */
+  readonly header?: string
+  /**
    * Paths that are open without a token, such as `/health`. `/assets/*` opens `/assets/` and everything below it, but
    * not `/assets`, unless the router of the application serves that for `/assets/`, as Express does.
    * `grpc.health.v1.Health` opens the health checks of gRPC: `Check`, `List` and `Watch` of that service. Compared with
@@ -94,6 +102,12 @@ const publicPath = v.pipe(
   text('expected a path such as /health'),
   v.check((path) => path === GRPC_HEALTH || isPlainPath(path), PUBLIC_PATH),
 )
+const FIELD = 'expected the name of a header field that holds a token and has no other meaning'
+const tokenField = v.pipe(
+  text(FIELD),
+  v.check((name) => isTokenField(name.toLowerCase()), FIELD),
+  v.transform((name) => name.toLowerCase()),
+)
 const ORIGIN = 'expected an origin such as https://app.example: no path, no * and no null'
 const origin = v.pipe(text(ORIGIN), v.check(isOrigin, ORIGIN))
 const ORIGINS = 'required: a list of origins'
@@ -109,6 +123,7 @@ export const ingressSchema = group({
     v.optional(oneOf('refuse', 'ignore'), 'refuse'),
     variable('TOKEN_RELAY_INGRESS_FOREIGN_TOKENS', 'text'),
   ),
+  header: v.pipe(v.optional(tokenField, 'authorization'), variable('TOKEN_RELAY_INGRESS_HEADER', 'text')),
   publicPaths: v.pipe(
     v.optional(v.array(publicPath, 'expected a list of paths'), []),
     variable('TOKEN_RELAY_INGRESS_PUBLIC_PATHS', 'list'),
@@ -151,4 +166,21 @@ export const ingressSchema = group({
 /** As browsers write it: in lower case, and without a port that is the default one. */
 function isOrigin(text: string): boolean {
   return /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
+}
+
+/** Fields that servers, proxies, browsers or tracers give a meaning, or write by themselves. */
+const OTHER_FIELDS =
+  /^(?:accept|access-control|content|if|proxy|sec|x-b3)-|-bin$|^x-forwarded-(?:for|host|port|proto|server|prefix|uri)$/
+const OTHER_NAMES: ReadonlySet<string> = new Set(
+  (
+    'accept age allow alt-svc b3 baggage cache-control connection cookie date dnt dpop etag expect expires forwarded from host ' +
+    'http2-settings keep-alive last-modified location max-forwards origin pragma prefer range referer retry-after server ' +
+    'set-cookie te traceparent tracestate trailer transfer-encoding upgrade user-agent vary via warning www-authenticate ' +
+    'x-http-method x-http-method-override x-method-override x-real-ip'
+  ).split(' '),
+)
+
+/** RFC 9110 §5.1; metadata of gRPC whose name ends in `-bin` is not text. */
+function isTokenField(name: string): boolean {
+  return /^[\w!#$%&'*+\-.^`|~]{1,128}$/.test(name) && !OTHER_FIELDS.test(name) && !OTHER_NAMES.has(name)
 }

@@ -68,7 +68,12 @@ export class Caller {
       case 'none':
         return new Caller({ status: 'absent' })
       case 'malformed':
-        return Caller.rejected(withDetail(new TokenRejectedError('ERR_TOKEN_REQUEST'), NOT_ONE_TOKEN))
+        return Caller.rejected(
+          withDetail(
+            new TokenRejectedError('ERR_TOKEN_REQUEST'),
+            presented.found === undefined ? NOT_ONE_TOKEN : { found: presented.found },
+          ),
+        )
       case 'too_large':
         return Caller.rejected(withDetail(new TokenRejectedError('ERR_TOKEN_TOO_LARGE'), TOO_LARGE))
       case 'token':

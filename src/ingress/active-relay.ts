@@ -28,6 +28,8 @@ export interface ActiveRelay extends ActiveAdmitter {
   isRegisteredWith(options: unknown): boolean
   readonly egressMode: EgressMode
   readonly propagator: TextMapPropagator
+  /** The field that requests bring their token in, by its name in lower case. */
+  readonly tokenField: string
   verify(token: string): Promise<VerifiedCredential>
   /** Finds tracers that were registered meanwhile. Called before a caller runs whose token came in no carrier. */
   discoverTracers(): void

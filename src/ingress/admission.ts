@@ -66,6 +66,8 @@ export interface AdmissionParts {
   readonly prepare: ((credential: VerifiedCredential) => Promise<void> | undefined) | undefined
   /** Where callers have to be recorded before they are admitted. */
   readonly audit: Pick<Audit, 'acknowledged' | 'isBlocked'> | undefined
+  /** The field that requests bring their token in; `undefined` means `Authorization`. */
+  readonly tokenField?: string | undefined
   /** Key of the fingerprints of refused tokens; `undefined` means the name of the issuer. */
   readonly fingerprintKey?: string | undefined
 }
@@ -207,7 +209,7 @@ class AdmissionRun {
     const error = verdict instanceof TokenError ? verdict : (this.#caller.rejection ?? check?.())
     if (error !== undefined) return this.#isForeign(error) ? this.#ignore(error) : this.#refuse(error)
     if (verdict !== undefined) return this.#admitAs(verdict as VerifiedCredential)
-    if (requireToken) return this.#refuse(createMissingError())
+    if (requireToken) return this.#refuse(createMissingError(this.#parts.tokenField))
     if (this.#entrance.lenience !== undefined) this.#countLetIn('ERR_TOKEN_MISSING')
     return this.#awaitRecord(record?.(undefined), undefined) ?? LET_IN
   }
@@ -311,8 +313,9 @@ function unverifiedOf(verified: VerifiedCredential): UnverifiedCredential {
   return verified as VerifiedCredential & UnverifiedCredential
 }
 
-function createMissingError(): TokenRejectedError {
-  const detail = { found: 'Authorization has no bearer token, and one is required here' }
+function createMissingError(field: string | undefined): TokenRejectedError {
+  const place = field === undefined ? 'Authorization has no bearer token' : `${field} has no token`
+  const detail = { found: `${place}, and one is required here` }
   return withDetail(new TokenRejectedError('ERR_TOKEN_MISSING'), detail)
 }
 

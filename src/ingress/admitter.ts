@@ -187,6 +187,7 @@ function modeIn(options: AdmissionOptions | undefined): AdmissionMode | undefine
 
 /** The metadata of a gRPC call is another object than the headers that the gate has seen. */
 function callerFromGate({ headers, rawHeaders }: AdmissionRequest, propagator: RelayPropagator): Caller | undefined {
-  const isApart = rawHeaders === undefined && !propagator.hasExtracted(headers, headers.authorization)
-  return isApart ? propagator.activeCallerFor(headers.authorization) : undefined
+  const value = headers[propagator.tokenField]
+  const isApart = rawHeaders === undefined && !propagator.hasExtracted(headers, value)
+  return isApart ? propagator.activeCallerFor(value) : undefined
 }

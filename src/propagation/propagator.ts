@@ -16,7 +16,7 @@ import type { WithholdReason } from '../telemetry/events.ts'
 import type { ProducerSpans } from '../telemetry/producer-spans.ts'
 import { recordOnSpan } from '../telemetry/record.ts'
 import type { FindPresented, Presented } from '../token/bearer.ts'
-import { readBearer, writeBearer } from '../token/bearer.ts'
+import { readBare, readBearer, writeBearer } from '../token/bearer.ts'
 import { TokenRejectedError } from '../token/errors.ts'
 import { withDetail } from '../token/refusal-detail.ts'
 import { removeTokens, withoutTokens } from './baggage.ts'
@@ -39,21 +39,28 @@ type InjectObserver = (ctx: Context) => boolean
 /** The fields of a request that say who is calling. */
 interface RequestFields {
   /** The header fields, by their names in lower case. The same object for the same request, if there is one. */
-  readonly headers: { readonly authorization?: string | undefined }
+  readonly headers: {
+    readonly authorization?: string | undefined
+    readonly [name: string]: string | readonly string[] | undefined
+  }
   /** Every field line as received, name and value alternating, if the server keeps them. */
   readonly rawHeaders?: readonly string[]
 }
 
 export interface RelayPropagator extends TextMapPropagator {
+  /** The field that requests bring their token in, by its name in lower case. */
+  readonly tokenField: string
   /** The caller of this very request: as an instrumentation has extracted it, or extracted now. */
   callerOfRequest(request: RequestFields): Caller
-  /** Whether `extract` or `callerOfRequest` has seen `carrier` with this very field. */
+  /** Whether `extract` or `callerOfRequest` has seen `carrier` with this very value of its token field. */
   hasExtracted(carrier: object, authorization: unknown): boolean
-  /** The caller of the active context, if it was made for this very token and its request goes on. */
+  /** The caller of the active context, if it was made for the token of this very value and its request goes on. */
   activeCallerFor(authorization: unknown): Caller | undefined
 }
 
 export interface PropagatorOptions {
+  /** In lower case. Any other field than `authorization` holds a token without a scheme. */
+  readonly tokenField: string
   readonly maxTokenBytes: number
   readonly findPresented: FindPresented
   readonly decide: Decide
@@ -67,12 +74,18 @@ export interface PropagatorOptions {
 
 export function createPropagator(options: PropagatorOptions): RelayPropagator {
   const propagator = new CallerPropagator(options)
+  const { tokenField } = options
+  const isUsual = tokenField === AUTHORIZATION
   // Applications get this object, and may wrap or copy it, or take its methods off it.
   return {
+    tokenField,
     extract: (ctx, carrier, getter) => propagator.extract(ctx, carrier, getter),
     inject: (ctx, carrier, setter) => propagator.inject(ctx, carrier, setter),
     fields: () => propagator.fields(),
-    callerOfRequest: (request) => propagator.callerOfRequest(request),
+    // Chosen once: nearly all requests have their token in `Authorization`.
+    callerOfRequest: isUsual
+      ? (request) => propagator.callerOfRequest(request)
+      : (request) => propagator.callerOfField(request),
     hasExtracted: (carrier, authorization) => propagator.hasExtracted(carrier, authorization),
     activeCallerFor: (authorization) => propagator.activeCallerFor(authorization),
   }
@@ -80,13 +93,15 @@ export function createPropagator(options: PropagatorOptions): RelayPropagator {
 
 type SendDecision = Exclude<Decision, { readonly verdict: 'withhold' }>
 
-class CallerPropagator implements RelayPropagator {
+class CallerPropagator {
   readonly #options: PropagatorOptions
+  readonly #isUsual: boolean
   // Kept beside the caller: a field inside it, however large, would live as long as the context.
   readonly #extracted = createObjectMetadata<{ readonly authorization: unknown; readonly caller: Caller }>()
 
   constructor(options: PropagatorOptions) {
     this.#options = options
+    this.#isUsual = options.tokenField === AUTHORIZATION
   }
 
   /**
@@ -128,7 +143,18 @@ class CallerPropagator implements RelayPropagator {
     const caller = known?.authorization === authorization ? known?.caller : undefined
     const found = caller ?? this.#extractCaller(headers, authorization)
     // `headers` shows the first of two lines; a client that sent two may have had the other one checked.
-    if (authorizationLines(rawHeaders) > 1) found.reject(createTwoLinesError())
+    if (linesOf(AUTHORIZATION, rawHeaders) > 1) found.reject(createTwoLinesError('Authorization'))
+    return found
+  }
+
+  /** The same for another field. `Authorization` is not looked at: it is the application's then. */
+  callerOfField({ headers, rawHeaders = [] }: RequestFields): Caller {
+    const { tokenField } = this.#options
+    const value = headers[tokenField]
+    const known = this.#extracted.get(headers)
+    const caller = known?.authorization === value ? known?.caller : undefined
+    const found = caller ?? this.#extractCaller(headers, value)
+    if (linesOf(tokenField, rawHeaders) > 1) found.reject(createTwoLinesError(tokenField))
     return found
   }
 
@@ -156,7 +182,7 @@ class CallerPropagator implements RelayPropagator {
 
   /** `undefined` if there is no token. */
   #callerIn(carrier: object, getter: TextMapGetter): Caller | undefined {
-    const authorization: unknown = getter.get(carrier, AUTHORIZATION)
+    const authorization: unknown = getter.get(carrier, this.#options.tokenField)
     if (authorization === undefined) return undefined
     // The metadata of a gRPC call is extracted in its handler, after the gate or an interceptor has admitted the call.
     const admitted = isMetadata(carrier) ? this.activeCallerFor(authorization) : undefined
@@ -174,7 +200,10 @@ class CallerPropagator implements RelayPropagator {
   }
 
   #readBearer(authorization: unknown): Presented {
-    return readBearer(authorization, this.#options.maxTokenBytes, this.#options.findPresented)
+    const { maxTokenBytes, findPresented } = this.#options
+    return this.#isUsual
+      ? readBearer(authorization, maxTokenBytes, findPresented)
+      : readBare(authorization, maxTokenBytes, findPresented)
   }
 
   #injectInto(ctx: Context, carrier: object, setter: TextMapSetter): void {
@@ -231,16 +260,17 @@ function isHttp(target: { readonly kind: string; readonly scheme?: string }): bo
   return target.kind === 'network' && (target.scheme === 'http' || target.scheme === 'https')
 }
 
-function createTwoLinesError(): TokenRejectedError {
-  return withDetail(new TokenRejectedError('ERR_TOKEN_REQUEST'), { found: 'there are several Authorization lines' })
+function createTwoLinesError(field: string): TokenRejectedError {
+  return withDetail(new TokenRejectedError('ERR_TOKEN_REQUEST'), { found: `there are several ${field} lines` })
 }
 
-function authorizationLines(rawHeaders: readonly string[]): number {
+/** How many lines of the field `wanted` there are, which is in lower case. */
+function linesOf(wanted: string, rawHeaders: readonly string[]): number {
   let lines = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]
     // The length first: it rules out nearly every other field without making a text in lower case.
-    if (name?.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) lines += 1
+    if (name?.length === wanted.length && name.toLowerCase() === wanted) lines += 1
   }
   return lines
 }

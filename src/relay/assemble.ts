@@ -34,6 +34,7 @@ import { logDecision } from '../telemetry/log-entries.ts'
 import { createOperatorLog, setOperatorLog } from '../telemetry/operator-log.ts'
 import type { ProducerSpans } from '../telemetry/producer-spans.ts'
 import { watchProducerSpans } from '../telemetry/producer-spans.ts'
+import { concealField } from '../telemetry/redaction/captured-headers.ts'
 import { createRedactingProcessor } from '../telemetry/redaction/redacting-processor.ts'
 import { VERSION } from '../version.ts'
 import { admitExtracted, canVerify, revoke, verifyToken } from './methods.ts'
@@ -96,6 +97,7 @@ function createRelay(options: TokenRelayOptions, isRegisteredWith: ActiveRelay['
     },
     version: VERSION,
     egressMode: settings.egress.mode,
+    tokenField: settings.ingress.header,
     get intercept() {
       return gate.intercept
     },
@@ -126,6 +128,7 @@ function assemble(settings: Settings, isModeExplicit: boolean): Assembled {
   const { audit, maxTokenBytes, sealing, verifier, preparation, deciding, detector } = parts
   const log = createOperatorLog(settings.telemetry)
   setOperatorLog(log)
+  concealField(settings.ingress.header)
   setAuditSink(log?.hasDecisions === true ? withLog(audit?.record) : audit?.record)
   const lifetime: Lifetime = { isActive: true }
   const isActive = (): boolean => lifetime.isActive
@@ -134,6 +137,7 @@ function assemble(settings: Settings, isModeExplicit: boolean): Assembled {
   const producers = watchProducerSpans()
   const messages = createMessageReader({ rules: deciding.rules, sealing, maxTokenBytes })
   const propagator = createPropagator({
+    tokenField: settings.ingress.header,
     ...{ maxTokenBytes, decide, sealing, messages, producers, isActive },
     findPresented: (text) => verifier.findPresented(text),
     onInject: egress.onInject,
@@ -143,6 +147,7 @@ function assemble(settings: Settings, isModeExplicit: boolean): Assembled {
     defectOf: createErrorCheck(parts.checkRevocation),
     prepare: preparation.exchangesAtIngress ? (subject) => preparation.exchangeAtIngress(subject) : undefined,
     ...{ audit, fingerprintKey: settings.fingerprintKey },
+    tokenField: settings.ingress.header === 'authorization' ? undefined : settings.ingress.header,
   })
   const metadata = metadataOf(settings)
   const resourceMetadata = settings.ingress.resourceMetadata ?? metadata?.url
@@ -283,5 +288,6 @@ function hostsOf({ issuers, exchanges, rules }: Settings): readonly string[] {
 function metadataOf({ ingress, issuers }: Settings): ResourceMetadata | undefined {
   if (ingress.protectedResource === undefined) return undefined
   const authorizationServers = issuers.map(({ issuer }) => issuer).filter((issuer) => URL.canParse(issuer))
-  return createResourceMetadata({ ...ingress.protectedResource, authorizationServers })
+  const { protectedResource, header } = ingress
+  return createResourceMetadata({ ...protectedResource, authorizationServers, header })
 }

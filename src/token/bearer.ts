@@ -1,4 +1,4 @@
-/** Reads and writes the single bearer token of an `Authorization` field (RFC 6750 §2.1, RFC 9110 §11.4). */
+/** Reads and writes the single token of a field: `Authorization` (RFC 6750 §2.1, RFC 9110 §11.4), or a bare one. */
 
 import { UnverifiedCredential } from './credential.ts'
 import type { VerifiedCredential } from './verified-credential.ts'
@@ -8,7 +8,7 @@ import type { VerifiedCredential } from './verified-credential.ts'
  */
 export type Presented =
   | { readonly kind: 'none' }
-  | { readonly kind: 'malformed' }
+  | { readonly kind: 'malformed'; readonly found?: string }
   | { readonly kind: 'too_large' }
   | { readonly kind: 'token'; readonly credential: UnverifiedCredential }
 
@@ -33,7 +33,7 @@ const CREDENTIALS = /^bearer +([\w\-.~+/]+=*)$/i
  */
 export function readBearer(field: unknown, maxTokenBytes: number, findPresented?: FindPresented): Presented {
   if (field === undefined || field === null) return NONE
-  if (typeof field !== 'string') return readList(field, maxTokenBytes)
+  if (typeof field !== 'string') return readList(field, maxTokenBytes, readValue)
   const known = findPresented === undefined ? undefined : findKnown(field, maxTokenBytes, findPresented)
   return known === undefined ? readValue(field, maxTokenBytes) : { kind: 'token', credential: known }
 }
@@ -48,11 +48,30 @@ function findKnown(
   return isUsual ? findPresented(field.slice(USUAL.length)) : undefined
 }
 
-function readList(field: unknown, maxTokenBytes: number): Presented {
+const NOT_BARE: Presented = { kind: 'malformed', found: 'the field is not one token alone' }
+const BARE = /^[\w\-.~+/]+=*$/
+
+/**
+ * The same for a field that holds nothing but the token (`ingress.header`). A scheme before it is malformed, as are two
+ * values, a list and an empty one.
+ */
+export function readBare(field: unknown, maxTokenBytes: number, findPresented: FindPresented): Presented {
+  if (field === undefined || field === null) return NONE
+  if (typeof field !== 'string') return readList(field, maxTokenBytes, readBareValue)
+  const known = field.length <= maxTokenBytes ? findPresented(field) : undefined
+  return known === undefined ? readBareValue(field, maxTokenBytes) : { kind: 'token', credential: known }
+}
+
+function readBareValue(value: string, maxTokenBytes: number): Presented {
+  if (value.length > maxTokenBytes) return TOO_LARGE
+  return BARE.test(value) ? { kind: 'token', credential: new UnverifiedCredential(value) } : NOT_BARE
+}
+
+function readList(field: unknown, maxTokenBytes: number, read: typeof readValue): Presented {
   if (!Array.isArray(field)) return MALFORMED
   const [value] = field.length === 1 ? [field[0] as unknown] : []
   if (value === undefined) return field.length < 2 ? NONE : MALFORMED
-  return typeof value === 'string' ? readValue(value, maxTokenBytes) : MALFORMED
+  return typeof value === 'string' ? read(value, maxTokenBytes) : MALFORMED
 }
 
 function readValue(value: string, maxTokenBytes: number): Presented {

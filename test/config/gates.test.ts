@@ -7,6 +7,13 @@ const MARKER = 'm4rk3r'
 const METADATA = 'expected an https URL, or http on the loopback interface'
 const RESOURCE = 'required: the https URL of this service, or http on the loopback interface, without a query'
 const PATH = 'expected a path that starts with / and has no query, escape, parameter, dot segment or empty segment'
+const FIELD = 'expected the name of a header field that holds a token and has no other meaning'
+const OTHER_FIELDS = [
+  ...['host', 'Cookie', 'content-length', 'Content-Type', 'transfer-encoding', 'connection', 'upgrade', ':path'],
+  ...['proxy-authorization', 'set-cookie', 'origin', 'referer', 'user-agent', 'traceparent', 'baggage', 'b3'],
+  ...['x-forwarded-for', 'x-forwarded-host', 'forwarded', 'sec-fetch-site', 'access-control-request-method', 'te'],
+  ...['if-none-match', 'accept-encoding', 'expect', 'keep-alive', 'x-http-method-override', 'dpop', 'tracestate'],
+]
 const ORIGIN = 'expected an origin such as https://app.example: no path, no * and no null'
 const CORS = { origins: ['https://app.example', 'http://localhost:3000'] }
 const BYTES = 'expected 256 to 1048576 bytes'
@@ -42,6 +49,10 @@ it.each<readonly [string, string, object]>([
   ['ingress.mode', 'expected require, optional, report or off', ingress({ mode: MARKER })],
   ['ingress.foreignTokens', 'expected refuse or ignore', ingress({ foreignTokens: MARKER })],
   ['ingress.foreignTokens', 'expected refuse or ignore', ingress({ foreignTokens: true })],
+  ...['', `a ${MARKER}`, `${MARKER}:`, `${MARKER}\r\nx`, `${MARKER}-bin`, 'x'.repeat(129), ...OTHER_FIELDS].map(
+    (header) => ['ingress.header', FIELD, ingress({ header })] as const,
+  ),
+  ['ingress.header', FIELD, ingress({ header: [MARKER] })],
   ['ingress.readyPath', PATH, ingress({ readyPath: MARKER })],
   ['ingress.readyPath', PATH, ingress({ readyPath: `/${MARKER}?x` })],
   ['ingress.readyPath', PATH, ingress({ readyPath: `/${MARKER}/../ready` })],
@@ -77,6 +88,16 @@ it.each<readonly [string, string, object]>([
   }
   expect(error).toMatchObject({ code: 'ERR_RELAY_OPTION', name: 'TypeError', path, problem })
   expect(String(error)).not.toContain(MARKER)
+})
+
+it.each([
+  ['Cf-Access-Jwt-Assertion', 'cf-access-jwt-assertion'],
+  ['X-Goog-IAP-JWT-Assertion', 'x-goog-iap-jwt-assertion'],
+  ['X-Forwarded-Access-Token', 'x-forwarded-access-token'],
+  ['X-Amzn-Oidc-Data', 'x-amzn-oidc-data'],
+  ['Authorization', 'authorization'],
+])('ingress.header: %s is accepted in any case', (header, name) => {
+  expect(parseOptions(ingress({ header })).ingress.header).toBe(name)
 })
 
 it('nothing is added by a polluted Object.prototype [H15]', () => {

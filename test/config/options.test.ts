@@ -67,6 +67,7 @@ describe('defaults', () => {
       ingress: {
         mode: 'require',
         foreignTokens: 'refuse',
+        header: 'authorization',
         publicPaths: [],
         readyPath: undefined,
         cors: undefined,
@@ -93,7 +94,7 @@ describe('defaults', () => {
         subjects: 'hash',
         logger: undefined,
       },
-      telemetry: { actors: 'hash' },
+      telemetry: { actors: 'hash', log: 'problems', logFormat: 'text' },
       fingerprintKey: undefined,
     })
   })

@@ -86,6 +86,7 @@ const TABLE: readonly Row[] = [
   ['TOKEN_RELAY_DESTINATIONS_ALLOW_CLEARTEXT', 'destinations[0].allowCleartext', 'true', true],
   ['TOKEN_RELAY_INGRESS_MODE', 'ingress.mode', 'optional', 'optional'],
   ['TOKEN_RELAY_INGRESS_FOREIGN_TOKENS', 'ingress.foreignTokens', 'ignore', 'ignore'],
+  ['TOKEN_RELAY_INGRESS_HEADER', 'ingress.header', 'x-goog-iap-jwt-assertion', 'x-goog-iap-jwt-assertion'],
   ['TOKEN_RELAY_INGRESS_READY_PATH', 'ingress.readyPath', '/ready', '/ready'],
   ['TOKEN_RELAY_INGRESS_CORS_ORIGINS', 'ingress.cors.origins', 'https://a.example', ['https://a.example']],
   ['TOKEN_RELAY_INGRESS_CORS_ALLOW_CREDENTIALS', 'ingress.cors.allowCredentials', 'true', true],
@@ -229,6 +230,7 @@ describe('variables', () => {
     expect(settings.ingress).toEqual({
       mode: 'optional',
       foreignTokens: 'ignore',
+      header: 'x-goog-iap-jwt-assertion',
       publicPaths: ['/health', '/public/*'],
       resourceMetadata: 'https://a.example/metadata',
       protectedResource: { resource: 'https://a.example/', scopesSupported: ['a:b', 'c'] },
@@ -239,7 +241,7 @@ describe('variables', () => {
     expect(settings.egress).toEqual({ mode: 'report', detector: 'warn' })
     expect(settings.sealing).toMatchObject({ keys: [{ kid: 'orders-1', alg: 'A256KW' }], maxAgeSeconds: 60 })
     expect(settings.audit).toMatchObject({ file: 'audit.jsonl', onFailure: 'continue', maxFileBytes: 4_096 })
-    expect(settings.telemetry).toEqual({ actors: 'plain' })
+    expect(settings.telemetry).toEqual({ actors: 'plain', log: 'decisions', logFormat: 'json' })
     expect(settings.exchanges.get('https://id.example')).toMatchObject({
       clientId: 'a',
       clientSecret: 'b',

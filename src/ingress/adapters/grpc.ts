@@ -11,6 +11,7 @@ import type {
 import { answerFor } from '../../token/challenge.ts'
 import { UndecidedError } from '../../token/errors.ts'
 import type { NameOrAnyOf } from '../../token/requirements.ts'
+import { activeRelay } from '../active-relay.ts'
 import type { Admission, AdmissionOptions, Admitted, Refused } from '../admitter.ts'
 import { grpcStatusOf } from '../http/incoming.ts'
 import { observeRequests } from '../http/server-events.ts'
@@ -25,8 +26,8 @@ export type MethodRoles = Readonly<Record<string, readonly NameOrAnyOf[]>>
 
 /**
  * An interceptor for `new Server({ interceptors: [authenticate()] })`. Lets a call pass that has a valid token in its
- * `authorization` metadata: the handler, and all listeners of its streams, run as the caller (`getActiveCredential()`).
- * Other calls end with UNAUTHENTICATED, or UNAVAILABLE if the token cannot be checked, and no handler runs.
+ * `authorization` metadata, or in what `ingress.header` names: the handler, and all listeners of its streams, run as
+ * the caller (`getActiveCredential()`). Other calls end with UNAUTHENTICATED, or UNAVAILABLE if the token cannot be checked, and no handler runs.
  *
  * Works with the gate in front, which has verified the token by then, and without. The token is checked when the call
  * begins: a stream may outlive it. If no relay is active every call ends with UNAVAILABLE.
@@ -154,10 +155,11 @@ function admissionOf(
   lifetime: EventEmitter,
   requirement: Requirement,
 ): Admission | Promise<Admission> {
-  const values = metadata.get('authorization').map(String)
-  // More than one is a list, and a list is no token.
-  const headers = values.length === 0 ? {} : { authorization: values.join(', ') }
   try {
+    const { tokenField } = activeRelay()
+    const values = metadata.get(tokenField).map(String)
+    // More than one is a list, and a list is no token.
+    const headers = values.length === 0 ? {} : { [tokenField]: values.join(', ') }
     return admit({ headers, lifetime }, requirement)
   } catch {
     const error = new UndecidedError('ERR_TOKEN_UNDECIDED')

@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import type {} from 'hono'
 import type { NameOrAnyOf } from '../../token/requirements.ts'
 import type { VerifiedCredential } from '../../token/verified-credential.ts'
+import { activeRelay } from '../active-relay.ts'
 import type { AdmissionOptions, AdmissionRequest } from '../admitter.ts'
 import { fieldsOf, incomingOf } from '../http/incoming.ts'
 import type { Requirement } from './adapter.ts'
@@ -83,28 +84,31 @@ function middlewareFor(requirement: Requirement): HonoMiddleware {
 function requestOf({ env, req }: HonoContext): AdmissionRequest {
   const { incoming, outgoing } = (env ?? {}) as { readonly incoming?: unknown; readonly outgoing?: unknown }
   const { headers } = req.raw
+  const { tokenField } = activeRelay()
   const isNode = incoming instanceof EventEmitter && outgoing instanceof EventEmitter
-  return isNode && presentsSame(incoming as IncomingMessage, headers)
+  return isNode && presentsSame(incoming as IncomingMessage, headers, tokenField)
     ? incomingOf('request', [incoming, outgoing])
-    : { headers: fieldsFrom(headers) }
+    : { headers: fieldsFrom(headers, tokenField) }
 }
 
 /** A request made with `app.request(…, c.env)` has the environment of another one, and another token. */
-function presentsSame(incoming: IncomingMessage, headers: Headers): boolean {
+function presentsSame(incoming: IncomingMessage, headers: Headers, field: string): boolean {
   const { rawHeaders } = incoming
-  const lines = rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'authorization')
+  const lines = rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === field)
   const joined = lines.length === 0 ? null : lines.join(', ')
-  return joined === headers.get('authorization') && lines[0] === incoming.headers.authorization
+  // Node joins the lines of most fields, and keeps the first of `Authorization`.
+  const [shown] = field === 'authorization' ? lines : [joined ?? undefined]
+  return joined === headers.get(field) && shown === incoming.headers[field]
 }
 
 const known = new WeakMap<Headers, AdmissionRequest['headers']>()
 
 /** The same object for the same request. Two lines are one with a comma here, and no token. */
-function fieldsFrom(headers: Headers): AdmissionRequest['headers'] {
-  const authorization = headers.get('authorization') ?? undefined
+function fieldsFrom(headers: Headers, field: string): AdmissionRequest['headers'] {
+  const value = headers.get(field) ?? undefined
   const fields = known.get(headers)
-  if (fields !== undefined && fields.authorization === authorization) return fields
-  const fresh = authorization === undefined ? {} : { authorization }
+  if (fields !== undefined && fields[field] === value) return fields
+  const fresh = value === undefined ? {} : { [field]: value }
   known.set(headers, fresh)
   return fresh
 }

@@ -6,6 +6,8 @@ export interface ProtectedResource {
   readonly resource: string
   readonly scopesSupported: readonly string[] | undefined
   readonly authorizationServers: readonly string[]
+  /** The field of the token: RFC 9728 has a word for `Authorization` only. */
+  readonly header: string
 }
 
 export interface ResourceMetadata {
@@ -26,7 +28,7 @@ export function createResourceMetadata(described: ProtectedResource): ResourceMe
     resource,
     ...(authorizationServers.length === 0 ? {} : { authorization_servers: authorizationServers }),
     ...(scopesSupported === undefined ? {} : { scopes_supported: scopesSupported }),
-    bearer_methods_supported: ['header'],
+    ...(described.header === 'authorization' ? { bearer_methods_supported: ['header'] } : {}),
   })
   const answer: Answer = {
     status: 200,

@@ -1,11 +1,21 @@
-/** Overwrites an `Authorization` header that an HTTP instrumentation was configured to copy to a span. */
+/** Overwrites a header with a token that an HTTP instrumentation was configured to copy to a span. */
 
 import type { Span } from '@opentelemetry/api'
 import { reportProblem } from '../log-entries.ts'
 
 /** By OpenTelemetry's semantic conventions. */
+const PREFIX = 'http.request.header.'
 const ATTRIBUTE = 'http.request.header.authorization'
 const REDACTED_VALUE = ['[redacted]']
+
+/** Of the field that `ingress.header` names, in the spellings of older and newer instrumentations. */
+let others: readonly string[] = []
+
+/** From now on the attributes of this field, too, are overwritten. */
+export function concealField(name: string): void {
+  const names = name === 'authorization' ? [] : [name, name.replaceAll('-', '_')]
+  others = [...new Set(names)].map((each) => PREFIX + each)
+}
 
 const settled = Promise.resolve()
 
@@ -27,22 +37,27 @@ export function redactWrittenHeader(span: Span): void {
  */
 export function redactCapturedHeader(span: Span): void {
   try {
-    // Of a span of OpenTelemetry's own SDK; the API cannot read attributes.
-    const { attributes } = span as { readonly attributes?: unknown }
-    const isCaptured = typeof attributes === 'object' && attributes !== null && ATTRIBUTE in attributes
-    if (!isCaptured || Reflect.get(attributes, ATTRIBUTE) === REDACTED_VALUE) return
-    span.setAttribute(ATTRIBUTE, REDACTED_VALUE)
-    reportOnce()
+    redactAttribute(span, ATTRIBUTE)
+    for (const attribute of others) redactAttribute(span, attribute)
   } catch {
     // A broken SDK must not break a request.
   }
 }
 
-function reportOnce(): void {
+function redactAttribute(span: Span, attribute: string): void {
+  // Of a span of OpenTelemetry's own SDK; the API cannot read attributes.
+  const { attributes } = span as { readonly attributes?: unknown }
+  const isCaptured = typeof attributes === 'object' && attributes !== null && attribute in attributes
+  if (!isCaptured || Reflect.get(attributes, attribute) === REDACTED_VALUE) return
+  span.setAttribute(attribute, REDACTED_VALUE)
+  reportOnce(attribute.slice(PREFIX.length))
+}
+
+function reportOnce(field: string): void {
   if (isReported) return
   isReported = true
   reportProblem({
-    message: 'header capture copies authorization to spans: remove it from headersToSpanAttributes',
+    message: `header capture copies ${field} to spans: remove it from headersToSpanAttributes`,
     severity: 'error',
   })
 }
