@@ -27,7 +27,8 @@ export type MethodRoles = Readonly<Record<string, readonly NameOrAnyOf[]>>
 /**
  * An interceptor for `new Server({ interceptors: [authenticate()] })`. Lets a call pass that has a valid token in its
  * `authorization` metadata, or in what `ingress.header` names: the handler, and all listeners of its streams, run as
- * the caller (`getActiveCredential()`). Other calls end with UNAUTHENTICATED, or UNAVAILABLE if the token cannot be checked, and no handler runs.
+ * the caller (`getActiveCredential()`). Other calls end with UNAUTHENTICATED, or UNAVAILABLE if the token cannot be
+ * checked, and no handler runs.
  *
  * Works with the gate in front, which has verified the token by then, and without. The token is checked when the call
  * begins: a stream may outlive it. If no relay is active every call ends with UNAVAILABLE.
