@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { ROOT } from '../readme/markdown.ts'
+import { LOADING } from '../support/loading.ts'
 import { optionsFor } from '../support/relay.ts'
 import { signer, tokenOf } from '../support/service.ts'
 import type { Sink } from '../support/sink.ts'
@@ -16,7 +16,6 @@ import { startSink } from '../support/sink.ts'
 import type { Scratch } from './scratch.ts'
 import { createScratch, quietEnvironment } from './scratch.ts'
 
-const LOADING = join(ROOT, 'test', 'loading')
 const tokens = { alice: tokenOf(), bob: tokenOf({ sub: 'bob' }), carol: tokenOf({ sub: 'carol' }) }
 
 let scratch: Scratch

@@ -1,12 +1,13 @@
 /** Programs that other tools compile, bundle, watch or start: behind the gate, with their caller's token where it goes. */
 
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { ROOT } from '../readme/markdown.ts'
+import type { LoadingFolder } from '../support/loading.ts'
+import { createLoadingFolder, LOADING, PROGRAMS } from '../support/loading.ts'
 import type { Program } from '../support/process.ts'
 import { startProgram } from '../support/process.ts'
 import { optionsFor } from '../support/relay.ts'
@@ -14,32 +15,28 @@ import { signer, tokenOf } from '../support/service.ts'
 import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
 
-const LOADING = join(ROOT, 'test', 'loading')
-const PROGRAMS = join(LOADING, 'programs')
 const token = tokenOf()
 const resolve = createRequire(join(LOADING, 'package.json')).resolve
 
 let sink: Sink
-/** Inside of the application that has the tools installed; its `programs` are started. */
+let place: LoadingFolder
 let folder: string
 let options: string
 let preloaded: Record<string, string>
 beforeAll(async () => {
   sink = await startSink()
-  folder = mkdtempSync(join(LOADING, 'scratch-'))
-  mkdirSync(join(folder, 'programs'))
+  place = createLoadingFolder()
+  folder = place.folder
   options = JSON.stringify({
     ...optionsFor([signer.jwk]),
     destinations: [{ to: sink.origin }],
     ingress: { mode: 'require' },
   })
-  const file = join(folder, 'relay.json')
-  writeFileSync(file, options)
-  preloaded = { SINK: sink.origin, TOKEN_RELAY_CONFIG_FILE: file }
+  preloaded = { SINK: sink.origin, TOKEN_RELAY_CONFIG_FILE: place.write('relay.json', options) }
 })
 beforeEach(() => sink.clear())
 afterAll(async () => {
-  rmSync(folder, { recursive: true, force: true })
+  place[Symbol.dispose]()
   await sink[Symbol.asyncDispose]()
 })
 
