@@ -1,4 +1,4 @@
-/** `require('otel-token-relay')` in Jest, which needs no configuration for it: each test file has a realm of its own. */
+/** `require('otel-token-relay')` in Jest, which needs no configuration for it: each test file has another realm. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -44,7 +44,7 @@ interface Results {
   readonly success: boolean
 }
 
-/** Runs the test files of `project` that `pattern` matches, each in a process of its own if they are several. */
+/** Runs the test files of `project` that `pattern` matches, in one process. */
 async function runJest(version: string, project: string, pattern: string, more: object = {}): Promise<Results> {
   const manifest = createRequire(join(LOADING, 'package.json')).resolve(`${version}/package.json`)
   const jest = join(dirname(manifest), 'bin', 'jest.js')

@@ -197,7 +197,7 @@ describe('gateway.mjs', () => {
     expect(answer).toEqual({ data: { me: { id: 'alice', reviewsFor: 'alice' }, callers: ['service', 'alice'] } })
   })
 
-  it('does not start without a token of its own', async () => {
+  it('does not start without its own token', async () => {
     const withoutToken = (text: string): string => text.replace(/runAs\(ownTokens, (.*)\)$/m, '($1)()')
     await expect(run(withoutToken)).rejects.toThrow(/401/)
   })
