@@ -33,3 +33,10 @@ it('the rig catches a build that forwards to every destination', async () => {
   expect(Object.keys(report.leaks).length).toBeGreaterThan(4)
   expect(Object.keys(report.leaks)).toContain('another port, gRPC, as it is')
 })
+
+it('the rig catches a build that believes agents of the application', async () => {
+  using mutant = createMutant('agentsBelieved')
+  const report = await runLeakRig({ seed: SEED, requests: 1000, build: mutant })
+  const places = ['elsewhere', 'elsewhere, Unix socket', 'proxy'].map((name) => `${name}, as it is`)
+  expect(Object.keys(report.leaks)).toEqual(expect.arrayContaining(places))
+})

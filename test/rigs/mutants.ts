@@ -6,6 +6,7 @@ import type * as audit from '../../src/audit/audit.ts'
 import type * as writer from '../../src/audit/writer.ts'
 import type * as withoutCaller from '../../src/context/without-caller.ts'
 import type * as decision from '../../src/destination/decision.ts'
+import type * as obstacle from '../../src/egress/sockets/obstacle.ts'
 import type * as bindings from '../../src/egress/undici/bindings.ts'
 import type * as byteList from '../../src/telemetry/redaction/byte-list.ts'
 import type * as encodedParts from '../../src/telemetry/redaction/encoded-parts.ts'
@@ -65,6 +66,9 @@ const NO_BINDING = replacing<typeof bindings>()('createBindings', (_, { context 
 /** What delivers for all callers, sockets above all, remembers the caller who made it. */
 const NO_GUARD = replacing<typeof withoutCaller>()('runWithoutCaller', () => (fn) => fn())
 
+/** Sockets that agents of the application hand out lead where the request says. */
+const AGENTS_BELIEVED = replacing<typeof obstacle>()('obstacleOnAgentSocket', () => () => undefined)
+
 /** Records are acknowledged before they are written. */
 const ACKNOWLEDGED_TOO_EARLY = replacing<typeof writer>()('createWriter', (createWriter) => (...args) => {
   const slow = createWriter(...args)
@@ -110,6 +114,7 @@ export const MUTATIONS = {
   decidedAsActive: [DECIDED_AS_ACTIVE],
   noBinding: [NO_BINDING],
   noBindingNorGuard: [NO_BINDING, NO_GUARD],
+  agentsBelieved: [AGENTS_BELIEVED],
   decidedAsOpener: [DECIDED_AS_ACTIVE, NO_GUARD],
   acknowledgedTooEarly: [ACKNOWLEDGED_TOO_EARLY],
   notAcknowledged: [NOT_ACKNOWLEDGED],

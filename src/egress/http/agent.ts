@@ -16,13 +16,12 @@ import { recordOnSpan } from '../../telemetry/record.ts'
 import { writeBearer } from '../../token/bearer.ts'
 import { rememberSent } from '../rejected-answers.ts'
 import { obstacleOnAgentSocket } from '../sockets/obstacle.ts'
-import type { AgentMethods, FirstSight } from './custom-agent.ts'
+import type { AgentMethods, AgentRequest, FirstSight } from './custom-agent.ts'
 import { CLEAR_TEXT, ENCRYPTED, firstSightOf, isCustom } from './custom-agent.ts'
 import { HeaderWriter } from './header.ts'
 
 /** `addRequest` and what it reads of the agent, which Node's type definitions do not have. */
 type AddRequest = (this: AgentInternals, request: AgentRequest, options: unknown, ...legacy: unknown[]) => unknown
-type AgentRequest = ClientRequest & { readonly agent?: unknown }
 interface AgentInternals extends AgentMethods {
   readonly options?: ConnectionOptions
   readonly protocol?: string
@@ -69,7 +68,7 @@ function authorizeRequest(
 ): void {
   try {
     const isJudged = isCustom(agent)
-    const first = isJudged || request.agent !== agent ? firstSightOf(request, request.headersSent) : undefined
+    const first = isJudged || request.agent !== agent ? firstSightOf(request, agent) : undefined
     // instrumentation-http has made its client span the active one by now.
     const ctx = withCallSite(first?.caller ?? context.active())
     const route = routeOf(agent, request, { options, isJudged, first })

@@ -1,5 +1,6 @@
 /** Agents with code that is not Node's: what must be known of a request before such an agent gets it. */
 
+import type { ClientRequest } from 'node:http'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { getCallSites } from 'node:util'
@@ -8,6 +9,8 @@ import { context } from '@opentelemetry/api'
 import { createObjectMetadata } from '../../base/object-metadata.ts'
 import { callerOf, deleteCredential } from '../../context/credential-context.ts'
 import type { WithholdReason } from '../../telemetry/events.ts'
+
+export type AgentRequest = ClientRequest & { readonly agent?: unknown }
 
 /** What is read of an agent, which Node's type definitions do not have. */
 export interface AgentMethods {
@@ -31,7 +34,7 @@ export function isCustom(agent: AgentMethods): boolean {
     (agent.createConnection !== CLEAR_TEXT && agent.createConnection !== ENCRYPTED) ||
     !BUILT_IN_NAMES.includes(agent.getName) ||
     agent.createSocket !== BUILT_IN_SOCKETS ||
-    agent.addRequest !== (HttpAgent.prototype as AgentMethods).addRequest
+    agent.addRequest !== Reflect.get(HttpAgent.prototype, 'addRequest')
   )
 }
 
@@ -48,17 +51,22 @@ export interface FirstSight {
 const firstSights = createObjectMetadata<FirstSight>()
 
 /** Whose request it is that a custom agent has got, whenever it passes the request on. */
-export function firstSightOf(request: object, headersSent: boolean): FirstSight {
+export function firstSightOf(request: AgentRequest, agent: AgentMethods): FirstSight {
   const known = firstSights.get(request)
   if (known !== undefined) return known
-  const obstacle = headersSent ? 'headers_sent' : undefined
+  const obstacle = request.headersSent ? 'headers_sent' : undefined
   const active = context.active()
   const first: FirstSight =
-    callerOf(active) === undefined || isBeingCreated()
+    callerOf(active) === undefined || isFirst(agent, request) || isBeingCreated()
       ? { caller: active, obstacle }
       : { caller: deleteCredential(active), obstacle: 'ambiguous' }
   firstSights.set(request, first)
   return first
+}
+
+/** Whether no other code has had the request before Node's `addRequest`, which its constructor calls. */
+function isFirst(agent: AgentMethods, request: AgentRequest): boolean {
+  return request.agent === agent && agent.addRequest === Reflect.get(HttpAgent.prototype, 'addRequest')
 }
 
 /** Enough for all that may stand between the constructor of a request and this module. */

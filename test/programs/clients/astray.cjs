@@ -5,6 +5,7 @@
 
 const http = require('node:http')
 const net = require('node:net')
+const { Duplex } = require('node:stream')
 const undici = require('undici')
 const { drain } = require('./node.cjs')
 
@@ -24,12 +25,23 @@ function viaHttp(optionsOf) {
 const finish = async (response) => void (await (await response).body.text())
 const there = () => ({ host: elsewhere().hostname, port: elsewhere().port })
 
+const agentWith = (createConnection) => Object.assign(new http.Agent(), { createConnection })
+const streamTo = (socket) => Duplex.from({ readable: socket, writable: socket }).on('error', () => undefined)
+
 const calls = {
   'hostname over host': viaHttp(() => ({ hostname: elsewhere().hostname, port: elsewhere().port })),
   'Host field': viaHttp((said, headers) => ({ ...there(), headers: { ...headers, host: said.host } })),
   'absolute form': viaHttp((said) => ({ ...there(), path: said.href })),
   'options of the agent': viaHttp(() => ({ agent: new http.Agent(there()) })),
   createConnection: viaHttp(() => ({ createConnection: () => net.connect(there()) })),
+  'an agent that connects elsewhere': viaHttp(() => ({ agent: agentWith(() => net.connect(there())) })),
+  'an agent that changes the host': viaHttp(() => ({
+    agent: agentWith((options) => net.connect({ ...options, ...there() })),
+  })),
+  'an agent with a stream': viaHttp(() => ({ agent: agentWith(() => streamTo(net.connect(there()))) })),
+  'an agent with a socket of the system': viaHttp(() => ({
+    agent: agentWith(() => net.connect(process.env.ELSEWHERE_SOCKET)),
+  })),
   'socket of the system': viaHttp(() => ({ socketPath: process.env.ELSEWHERE_SOCKET })),
   'origin in the options': (url, { headers }) => {
     const { origin, pathname: path } = new URL(url)
