@@ -9,6 +9,7 @@ import type { Decide } from '../destination/decision.ts'
 import { interceptGrpc } from './grpc/channel.ts'
 import { interceptAgents } from './http/agent.ts'
 import { interceptHttp2 } from './http/http2.ts'
+import { watchNextjs } from './nextjs.ts'
 import { watchRejectedAnswers } from './rejected-answers.ts'
 import { rememberSessions } from './sockets/certificates.ts'
 import { watchNameAnswers } from './sockets/name-answers.ts'
@@ -35,6 +36,7 @@ export function installEgress(decide: Decide, before: BeforeDispatch): Egress {
     ...node,
     () => undici.undo(),
     interceptGrpc(decide),
+    watchNextjs(),
     watchRejectedAnswers((request) => undici.ruleOf(request)),
   ])
   return {

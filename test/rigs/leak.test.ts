@@ -29,7 +29,7 @@ it('the rig catches a propagator that copies the header', async () => {
 
 it('the rig catches a build that forwards to every destination', async () => {
   using mutant = createMutant('forwardAlways')
-  const report = await runLeakRig({ seed: SEED, requests: 500, build: mutant })
+  const report = await runLeakRig({ seed: SEED, requests: 2000, build: mutant })
   expect(Object.keys(report.leaks).length).toBeGreaterThan(4)
   expect(Object.keys(report.leaks)).toContain('another port, gRPC, as it is')
 })

@@ -190,6 +190,7 @@ function obstacleOf(
   caller: Context,
   frame: DispatchFrame | undefined,
 ): WithholdReason | undefined {
+  const isSharedResponse = isShared(caller)
   // The context has no credential left to decide about.
   if (frame?.binding.doubt === 'ambiguous') return 'ambiguous'
   if (hasAuthorization(request.headers)) return 'own_credential'
@@ -198,7 +199,7 @@ function obstacleOf(
   // Of a dispatcher that the relay has not wrapped: whose request this is cannot be known.
   if (frame === undefined || frame.binding.doubt !== undefined) return 'unbound_dispatcher'
   if (frame.isProxied && origin?.protocol === 'http:') return 'proxied'
-  if (isShared(caller)) return 'shared_response'
+  if (isSharedResponse) return 'shared_response'
   if (isVerifiedAsOther(request, origin)) return 'custom_connection'
   // `origin` is what the caller wrote; the client is connected to the origin that it was made for.
   return connectedOriginOf(frame.dispatcher) === origin?.text ? undefined : 'custom_connection'

@@ -14,8 +14,28 @@ const UNSAFE_METHODS: readonly unknown[] = ['POST', 'PUT', 'PATCH', 'DELETE']
 type Interceptor = (dispatch: DispatchFunction, ...rest: unknown[]) => DispatchFunction
 type CreateInterceptor = (this: unknown, ...options: unknown[]) => Interceptor
 
+/** A call of `fetch` whose response another cache than undici's may store. */
+export interface StorableCall {
+  mayBeStored: boolean
+  /** Whether its own request was made; otherwise its response is that of another call. */
+  wasSent: boolean
+}
+
+/** Whether the response to a request that is made in `ctx` may go to several callers. */
 export function isShared(ctx: Context): boolean {
-  return ctx.getValue(SHARED) === true
+  const shared = ctx.getValue(SHARED) as StorableCall | true | undefined
+  if (shared === undefined || shared === true) return shared === true
+  shared.wasSent = true
+  return shared.mayBeStored
+}
+
+export function markStorable(ctx: Context, call: StorableCall): Context {
+  return ctx.getValue(SHARED) === true ? ctx : ctx.setValue(SHARED, call)
+}
+
+export function storableCallOf(ctx: Context): StorableCall | undefined {
+  const shared = ctx.getValue(SHARED) as StorableCall | true | undefined
+  return shared === true ? undefined : shared
 }
 
 /**
