@@ -1,4 +1,4 @@
-/** Next.js: what its patched `fetch` may store, and what its cached functions and static pages return, all callers get. */
+/** Next.js: all callers get what its patched `fetch` may store, and what its cached functions and static pages return. */
 
 import { context } from '@opentelemetry/api'
 import { watchModules } from '../base/module-watcher.ts'
