@@ -1,4 +1,4 @@
-/** Next.js: all callers get what its patched `fetch` may store, and what its cached functions and static pages return. */
+/** Next.js: what it stores or renders for all callers is made without the token of any of them. */
 
 import { context } from '@opentelemetry/api'
 import { watchModules } from '../base/module-watcher.ts'
