@@ -160,7 +160,9 @@ function addInit(root: Command, finish: Finish): void {
     .option('--issuer <url>', 'the issuer, exactly as in the iss of its tokens')
     .option('--audience <names>', 'the audience of this service; several with commas', list)
     .option('--destination <names>', 'a destination of tokens; several with commas', list)
-    .addOption(new Option('--mode <mode>', 'ingress.mode').choices(['require', 'optional']).default('require'))
+    .addOption(
+      new Option('--mode <mode>', 'ingress.mode').choices(['require', 'optional', 'report']).default('require'),
+    )
     .option('--file <file>', 'the file to write: .mjs or .cjs', 'token-relay.config.mjs')
     .option('--force', 'overwrite the file')
     .option('--yes', 'ask nothing')

@@ -2,7 +2,6 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe } from 'node:diagnostics_channel'
-import { EventEmitter } from 'node:events'
 import { appendFileSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -23,9 +22,9 @@ interface Relay {
   explain(destination: string): unknown
 }
 
-/** Where all copies of this package find each other, see `base/shared-by-copies.ts`. */
+/** Where all copies of this package find each other: `mainGlobal`, which is the global object of a preload. */
 function shared(name: string): unknown {
-  return Reflect.get(EventEmitter, Symbol.for(`otel-token-relay.${name}`))
+  return Reflect.get(globalThis, Symbol.for(`otel-token-relay.${name}`))
 }
 
 const activeRelay = (): Relay | undefined => shared('active') as Relay | undefined
@@ -39,6 +38,12 @@ function report(entry: object): void {
   }
 }
 
+/** `open`: with the modes `off` and `report` a relay sees requests, and lets all of them pass. */
+function gateOf(relay: Relay | undefined): 'closed' | 'open' | 'none' {
+  if (relay?.intercept === undefined) return 'none'
+  return shared('gated') === true ? 'closed' : 'open'
+}
+
 let lastState = ''
 
 /** The relay may be made, and its gate put up, at any time. */
@@ -47,8 +52,7 @@ function reportState(): void {
   const state = {
     kind: 'state',
     relay: relay?.version,
-    // With the mode `off` a relay sees requests, and lets all of them pass.
-    hasGate: relay?.intercept !== undefined && shared('gated') === true,
+    gate: gateOf(relay),
     egressMode: relay?.egressMode,
     hasAdapter: shared('adapted') === true,
     clients: loadedClients(),

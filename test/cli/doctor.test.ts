@@ -28,7 +28,10 @@ const quiet = (more: Readonly<Record<string, string>> = {}) => environment({ NOD
 describe('a sound set-up', () => {
   it('has no findings, in 80 columns without colors', async () => {
     using application = createApplication()
-    const { status, stdout, stderr } = await runCommand(['doctor'], { folder: application.folder, env: environment() })
+    const { status, stdout, stderr } = await runCommand(['doctor'], {
+      folder: application.folder,
+      env: environment({ TOKEN_RELAY_LOG: 'off' }),
+    })
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toContain('✓ 1 key, found by discovery')
     expect(stdout).toContain('✓ preloaded, in this order: otel-token-relay/register')
@@ -151,23 +154,19 @@ describe('doctor names', () => {
     ])
   })
 
-  it('New Relic behind the relay, which takes its http away', async () => {
+  it('the other agents, and the order in which they are preloaded', async () => {
     using application = createApplication()
     application.write('node_modules/newrelic/package.json', '{"version":"14.0.0","main":"index.js"}')
     application.write('node_modules/newrelic/index.js', '')
+    application.write('node_modules/dd-trace/package.json', '{"version":"6.0.0"}')
     const options = (first: string, second: string) => quiet({ NODE_OPTIONS: `--require ${first} --require=${second}` })
-    const late = await checksOf(['doctor'], {
-      folder: application.folder,
-      env: options('otel-token-relay/register', 'newrelic'),
-    })
-    expect(late.find('agent.newrelic')).toMatchObject([
-      { status: 'finding', text: expect.stringContaining('after the relay') },
-    ])
-    const early = await checksOf(['doctor'], {
-      folder: application.folder,
-      env: options('newrelic', 'otel-token-relay/register'),
-    })
-    expect(early.find('agent.newrelic')).toMatchObject([{ status: 'ok' }])
+    const run = (first: string, second: string) =>
+      checksOf(['doctor'], { folder: application.folder, env: options(first, second) })
+    const late = await run('otel-token-relay/register', 'newrelic')
+    expect(late.find('agent.newrelic')).toMatchObject([{ text: 'New Relic (newrelic) is preloaded after the relay' }])
+    expect(late.find('agent.dd-trace')[0]?.text).toContain('installed and not preloaded')
+    const early = await run('newrelic', 'otel-token-relay/register')
+    expect(early.find('agent.newrelic')).toMatchObject([{ text: 'New Relic (newrelic) is preloaded before the relay' }])
     expect(early.find('preload.order')[0]?.text).toContain('newrelic, otel-token-relay/register')
   })
 

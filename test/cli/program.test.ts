@@ -87,12 +87,21 @@ describe('a server is behind the gate', () => {
     ['by an option of node', [REGISTER, 'http.cjs'], {}],
     ['by --require', ['--require', 'otel-token-relay/register', 'esm.mjs'], {}],
     ['on one address', [REGISTER, 'address.cjs'], {}],
-    ['where requests without a token pass', [REGISTER, 'http.cjs'], { TOKEN_RELAY_INGRESS_MODE: 'optional' }],
     ['in a thread', [REGISTER, 'thread.cjs'], {}],
   ])('%s: it answers 401, and no handler runs [J5]', async (_, program, env) => {
     const { find, status, stderr } = await run(program, env)
     expect(find('program.server')).toMatchObject([
-      { status: 'ok', text: expect.stringContaining('it answers 401 without a good token') },
+      { status: 'ok', text: expect.stringContaining('it answers 401 without a token') },
+    ])
+    expect(status).toBe(0)
+    expect(stderr).not.toContain('HANDLED')
+  })
+
+  it.each(['optional', 'report'])('in the mode %s, which lets requests pass: it is not asked [J5]', async (mode) => {
+    const { find, status, stderr } = await run([REGISTER, 'http.cjs'], { TOKEN_RELAY_INGRESS_MODE: mode })
+    const expected = mode === 'report' ? ['note', 'no request is refused'] : ['ok', 'as its process says']
+    expect(find('program.server')).toMatchObject([
+      { status: expected[0], text: expect.stringContaining(expected[1] ?? '') },
     ])
     expect(status).toBe(0)
     expect(stderr).not.toContain('HANDLED')
@@ -133,7 +142,12 @@ describe('a server is behind the gate', () => {
 describe('a server is NOT behind the gate', () => {
   it.each([
     ['because nothing loads the relay', ['http.cjs'], {}, 'no relay is in its process'],
-    ['because the relay of the program has none', ['code.cjs'], { CODE: '1' }, 'the relay in its process has none'],
+    [
+      'because the relay of the program has none',
+      ['code.cjs'],
+      { TOKEN_RELAY_ISSUER: '', TOKEN_RELAY_AUDIENCE: '' },
+      'the relay in its process has none',
+    ],
     [
       'because it is off, and there is no adapter',
       [REGISTER, 'http.cjs'],

@@ -40,7 +40,11 @@ it.each(commands)('%s', async (command) => {
     folder: application.folder,
     ...(end === -1 ? {} : { program: args.slice(end + 1) }),
     ...(input === undefined ? {} : { input: await issuer.token() }),
-    env: { TOKEN_RELAY_CONFIG_FILE: 'relay.json', NODE_OPTIONS: '--import=otel-token-relay/register' },
+    env: {
+      TOKEN_RELAY_CONFIG_FILE: 'relay.json',
+      NODE_OPTIONS: '--import=otel-token-relay/register',
+      TOKEN_RELAY_LOG: 'off',
+    },
   })
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
 })

@@ -64,7 +64,11 @@ function checkConfiguration(configuration: Configuration, hasProgram: boolean): 
 
 function checkMode({ ingress, egress }: Settings): Check {
   const text = `ingress.mode is ${ingress.mode}, egress.mode is ${egress.mode}`
-  return { id: 'configuration.modes', status: ingress.mode === 'off' || egress.mode === 'report' ? 'note' : 'ok', text }
+  return {
+    id: 'configuration.modes',
+    status: ['off', 'report'].includes(ingress.mode) || egress.mode === 'report' ? 'note' : 'ok',
+    text,
+  }
 }
 
 function checkRules({ rules }: Settings): Check {

@@ -37,7 +37,8 @@ export interface ReportedState extends Reported {
   readonly kind: 'state'
   /** The version of the active relay, if there is one. */
   readonly relay?: string
-  readonly hasGate: boolean
+  /** Whether requests are refused; `open` if a gate lets all of them pass. */
+  readonly gate: 'closed' | 'open' | 'none'
   readonly hasAdapter: boolean
   readonly egressMode?: string
   /** The clients that are loaded, such as `undici 8.12.4`. */

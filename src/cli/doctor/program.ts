@@ -87,31 +87,31 @@ async function checkServer(server: ReportedServer, observed: Observed, { setting
       'load it first: node --import otel-token-relay/register app.js. A start command or a process manager may drop NODE_OPTIONS'
     return { id, status: 'finding', text: `${place} is NOT behind the gate: no relay is in its process`, advice }
   }
-  if (!state.hasGate) return withoutGate(place, state, settings)
   const mode = settings?.ingress.mode
-  const canAsk = loopbackOf(server) !== undefined && (mode === 'require' || mode === 'optional')
-  if (!canAsk) return { id, status: 'ok', text: `${place} is behind the gate, as its process says` }
-  const refused = await isRefused(server, mode === 'optional')
-  if (refused === true)
-    return { id, status: 'ok', text: `${place} is behind the gate: it answers 401 without a good token` }
-  const problem = refused === undefined ? 'did not answer' : 'let a request without a good token pass'
+  if (state.gate !== 'closed') return withoutGate(place, state, mode)
+  // In other modes than `require`, a request without a token may reach a handler.
+  if (mode !== 'require' || loopbackOf(server) === undefined) {
+    return { id, status: 'ok', text: `${place} is behind the gate, as its process says` }
+  }
+  const refused = await isRefused(server)
+  if (refused === true) return { id, status: 'ok', text: `${place} is behind the gate: it answers 401 without a token` }
+  const problem = refused === undefined ? 'did not answer' : 'let a request without a token pass'
   return { id, status: 'finding', text: `${place} ${problem}, although a relay with a gate is in its process` }
 }
 
-function withoutGate(place: string, { hasAdapter }: ReportedState, settings: Settings | undefined): Check {
+function withoutGate(place: string, { gate, hasAdapter }: ReportedState, mode: string | undefined): Check {
   const id = 'program.server'
-  if (hasAdapter) return { id, status: 'ok', text: `${place} has no gate: adapters decide about its requests` }
-  if (settings?.ingress.mode === 'off') {
-    const advice = 'use an adapter on every route, or set ingress.mode to require'
-    return {
-      id,
-      status: 'finding',
-      text: `${place} is NOT behind the gate: ingress.mode is off, and no adapter is in use`,
-      advice,
-    }
+  if (gate === 'open' && mode === 'report') {
+    return { id, status: 'note', text: `${place}: no request is refused, because ingress.mode is report` }
   }
-  const advice = "read relay.instrumentation, or set ingress.mode: 'require'"
-  return { id, status: 'finding', text: `${place} is NOT behind the gate: the relay in its process has none`, advice }
+  if (hasAdapter) return { id, status: 'ok', text: `${place} has no gate: adapters decide about its requests` }
+  if (gate === 'none') {
+    const advice = "read relay.instrumentation, or set ingress.mode: 'require'"
+    const text = `${place} is NOT behind the gate: the relay in its process has none`
+    return { id, status: 'finding', text, advice }
+  }
+  const text = `${place} is NOT behind the gate: ingress.mode is ${mode ?? 'off or report'}, and no adapter is in use`
+  return { id, status: 'finding', text, advice: 'use an adapter on every route, or set ingress.mode to require' }
 }
 
 function placeOf({ type, host, port, pid, thread }: ReportedServer): string {

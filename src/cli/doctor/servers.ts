@@ -15,17 +15,14 @@ export function loopbackOf({ host, type }: ReportedServer): string | undefined {
   return host === '::' || host === '::1' ? '::1' : undefined
 }
 
-/**
- * Whether the server refuses a request without a good token by a challenge (RFC 6750 §3); `undefined` if it does not
- * answer. `asMalformed` sends a word that is no token, which is refused where requests without one pass.
- */
-export async function isRefused(server: ReportedServer, asMalformed: boolean): Promise<boolean | undefined> {
+/** Whether the server refuses a request without a token by a challenge (RFC 6750 §3); `undefined` without an answer. */
+export async function isRefused(server: ReportedServer): Promise<boolean | undefined> {
   const { type, port } = server
   const request = type === 'https' ? httpsRequest : httpRequest
   return new Promise((resolve) => {
     const asked = request({
       ...{ host: loopbackOf(server), port, path: PATH, agent: false, timeout: TIMEOUT_MILLIS },
-      headers: { connection: 'close', ...(asMalformed ? { authorization: 'Bearer doctor' } : {}) },
+      headers: { connection: 'close' },
       // It is a server of the program that was started here, by an address, and nothing secret is sent.
       rejectUnauthorized: false,
     })

@@ -23,6 +23,7 @@ export async function ask(given: InitOptions): Promise<InitOptions> {
       options: [
         { value: 'require', label: 'They get 401' },
         { value: 'optional', label: 'They pass without a caller' },
+        { value: 'report', label: 'They pass, and so do those with a bad token: all of them are recorded' },
       ],
     }),
   )

@@ -9,7 +9,7 @@ export interface Answers {
   /** `null` accepts tokens for any audience. */
   readonly audience: readonly string[] | null
   readonly destinations: readonly string[]
-  readonly mode: 'require' | 'optional'
+  readonly mode: 'require' | 'optional' | 'report'
 }
 
 /** The options that the file holds, to be checked. */
@@ -40,7 +40,7 @@ ${linesOf(issuerLines(answers), '      ')}
   // Where the tokens of callers may go, and nowhere else.
   destinations: [${destinationLines(answers)}],
   ingress: {
-    // require: 401 without a good token. optional: 401 for a bad token only.
+    // require: 401 without a good token. optional: 401 for a bad token only. report: 401 for none, but recorded.
     mode: ${quoted(answers.mode)},
     // Paths that are open without a token.
     // publicPaths: ['/health'],
