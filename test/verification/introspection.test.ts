@@ -162,10 +162,24 @@ describe('an answer', () => {
     ['ERR_TOKEN_ISSUER', { iss: 'https://other.example' }],
     ['ERR_TOKEN_BOUND', { cnf: { jkt: 'x' } }],
     ['ERR_TOKEN_TYPE', { token_type: 'DPoP' }],
-  ] as const)('is held against the rules of the issuer: %s', async (code, changes) => {
+    // Of refresh tokens, which these endpoints call active: Keycloak and Ory Hydra.
+    ['ERR_TOKEN_TYPE', { token_type: 'Refresh', typ: 'Refresh' }],
+    ['ERR_TOKEN_TYPE', { token_type: undefined, typ: 'Offline' }],
+    ['ERR_TOKEN_TYPE', { token_type: 'Bearer', token_use: 'refresh_token' }],
+  ] as const)('is held against the rules of the issuer: %s %j', async (code, changes) => {
     answer(active(changes))
     await use(async (relay) => {
       await expect(relay.verify(OPAQUE)).rejects.toMatchObject(refusal(code))
+    })
+  })
+
+  it.each([
+    ['Keycloak', { token_type: 'Bearer', typ: 'Bearer', azp: 'web', client_id: 'web', username: 'alice' }],
+    ['Ory Hydra', { token_type: 'Bearer', token_use: 'access_token', client_id: 'web', ext: {} }],
+  ])('is good for an access token of %s', async (_, claims) => {
+    answer(active(claims))
+    await use(async (relay) => {
+      expect(await relay.verify(OPAQUE)).toMatchObject({ subject: 'alice' })
     })
   })
 
