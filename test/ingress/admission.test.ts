@@ -119,6 +119,18 @@ describe('refuses', () => {
     })
   })
 
+  it('a caller of whom something unknown is required, whatever Object.prototype says [H15]', async () => {
+    const { credential } = await admitted(withToken(tokenOf({ scope: 'a', roles: ['a'] })))
+    const prototype = Object.prototype as unknown as Record<string, unknown>
+    prototype['anyOf'] = ['a']
+    try {
+      expect(relay.checkScopes(credential, [{} as never])?.error.code).toBe('ERR_TOKEN_SCOPE')
+      expect(relay.checkRoles(credential, [{} as never])?.error.code).toBe('ERR_TOKEN_ROLE')
+    } finally {
+      delete prototype['anyOf']
+    }
+  })
+
   it('a missing role by an answer that names neither role nor scope', async () => {
     const { credential } = await admitted(withToken(tokenOf({ roles: ['editor'], scope: 'admin' })))
     expect(relay.checkRoles(credential, ['editor', { anyOf: ['admin', 'editor'] }])).toBeUndefined()
