@@ -155,6 +155,18 @@ export const ADFS: IssuerShapes = {
       claims: { ...adfsAccess, aud: 'microsoft:identityserver:other' },
       verdict: 'ERR_TOKEN_AUDIENCE',
     },
+    {
+      name: 'access token of an older version, without kid',
+      header: { typ: 'JWT', kid: undefined, x5t: 'RS256-1' },
+      claims: adfsAccess,
+      verdict: 'verified',
+    },
+    {
+      name: 'access token of a client that requested no resource',
+      header: adfsHeader,
+      claims: { ...adfsAccess, aud: 'urn:microsoft:userinfo', scp: 'openid' },
+      verdict: 'ERR_TOKEN_AUDIENCE',
+    },
     { name: 'ID token', header: adfsHeader, claims: adfsId, verdict: 'ERR_TOKEN_ISSUER' },
     {
       name: 'ID token, if it had that issuer',
