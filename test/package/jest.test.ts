@@ -74,8 +74,11 @@ it.each(['jest', 'jest-29'])('%s: a test creates a relay, with which its handler
 
 it.each(['jest', 'jest-29'])('%s: a test finds the relay that is preloaded, and its callers', async (version) => {
   sink.clear()
-  expect((await runJest(version, 'jest', 'preloaded', PRELOADED)).numPassedTests).toBe(4)
+  expect((await runJest(version, 'jest', 'preloaded', PRELOADED)).numPassedTests).toBe(5)
   expect(sentTo('/preloaded')).toEqual(Array(2).fill(`Bearer ${tokens.bob}`))
+  expect(sink.received.filter(({ target }) => target === '/unsent').map(({ authorization }) => authorization)).toEqual([
+    [],
+  ])
 })
 
 it.each(['jest', 'jest-29'])('%s: a project of NestJS, with ts-jest', async (version) => {

@@ -1,6 +1,6 @@
 /** A test of a program whose relay `NODE_OPTIONS` has preloaded: it is in another realm than the test. */
 
-const { createTokenRelay, getActiveCredential, getActiveRelay } = require('otel-token-relay')
+const { createTokenRelay, getActiveCredential, getActiveRelay, runWithToken } = require('otel-token-relay')
 const { createService } = require('./service')
 const { options, tokens } = require('./given')
 
@@ -28,4 +28,12 @@ test.each(['fetch', 'http'])('a handler sees the caller, and calls by %s', async
   const response = await fetch(`${origin}/${client}/preloaded`, { headers })
   expect(await response.text()).toBe('bob')
   expect(getActiveCredential()).toBeUndefined()
+})
+
+test('nothing is sent for a caller that only this copy of the package knows', async () => {
+  const subject = await runWithToken(tokens.carol, async () => {
+    await fetch(`${process.env.SINK}/unsent`)
+    return getActiveCredential().subject
+  })
+  expect(subject).toBe('carol')
 })
