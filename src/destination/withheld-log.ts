@@ -4,6 +4,7 @@ import type { Span } from '@opentelemetry/api'
 import type { WithholdReason } from '../telemetry/events.ts'
 import { spanAttributes } from '../telemetry/log-entries.ts'
 import type { LogEntry, LogSeverity } from '../telemetry/log-record.ts'
+import { deliversMessage } from '../telemetry/message-spans.ts'
 import { operatorLog } from '../telemetry/operator-log.ts'
 import type { Decision } from './decision.ts'
 import { destinationOf } from './rules.ts'
@@ -54,7 +55,7 @@ export function createWithheldLog(): LogWithheld {
   }
 
   return (decision, span) => {
-    if (operatorLog === undefined) return
+    if (operatorLog === undefined || (decision.reason === 'not_named' && deliversMessage(span))) return
     const to = decision.target === undefined ? undefined : destinationOf(decision.target)
     const severity = severityOf(decision, to)
     if (severity === 'warn' || operatorLog.hasDecisions) operatorLog.write(entryOf(decision, { to, severity, span }))

@@ -13,6 +13,7 @@ import { keyOf } from '../destination/rules.ts'
 import { announcedTarget } from '../destination/target.ts'
 import type { Sealing } from '../sealing/sealing.ts'
 import type { WithholdReason } from '../telemetry/events.ts'
+import { markMessageSpan } from '../telemetry/message-spans.ts'
 import type { ProducerSpans } from '../telemetry/producer-spans.ts'
 import { recordOnSpan } from '../telemetry/record.ts'
 import type { FindPresented, Presented } from '../token/bearer.ts'
@@ -214,6 +215,7 @@ class CallerPropagator {
     const decision = this.#options.decide(ctx, { target, obstacle: obstacleIn(carrier, target) })
     if (decision === undefined) return
     const outcome = decision.verdict === 'withhold' ? decision : this.#write(decision, ctx, carrier, setter)
+    if (outcome.verdict !== 'withhold') markMessageSpan(trace.getSpan(ctx))
     recordOnSpan(trace.getSpan(ctx), eventOf(outcome))
   }
 

@@ -1,10 +1,11 @@
 /** Remembers the attributes of producer spans, sampled or not: the only place where a message says where it goes. */
 
-import type { Attributes, Span, SpanOptions, Tracer, TracerProvider } from '@opentelemetry/api'
-import { ProxyTracerProvider, SpanKind, trace } from '@opentelemetry/api'
+import type { Attributes, Context, Span, SpanOptions, Tracer, TracerProvider } from '@opentelemetry/api'
+import { context as active, ProxyTracerProvider, SpanKind, trace } from '@opentelemetry/api'
 import { ignoreErrors } from '../base/ignore-errors.ts'
 import { watchModules } from '../base/module-watcher.ts'
 import { isObject } from '../base/own-property.ts'
+import { markBelowMessage } from './message-spans.ts'
 
 export interface ProducerSpans {
   /**
@@ -71,6 +72,8 @@ class ProducerSpanWatch implements ProducerSpans {
     const hooked: StartSpan = function hooked(this: Tracer, name, options, context) {
       const span = startSpan.call(this, name, options, context)
       if (options?.kind === SpanKind.PRODUCER) ignoreErrors(() => remember(span, options))
+      if (options?.kind === SpanKind.CLIENT)
+        ignoreErrors(() => markBelowMessage(span, trace.getSpan(parentOf(context))))
       return span
     }
     type.startSpan = hooked
@@ -96,6 +99,10 @@ class ProducerSpanWatch implements ProducerSpans {
     intercept(span, 'setAttribute', ([name, value]) => Object.assign(attributes, { [String(name)]: value }))
     intercept(span, 'setAttributes', ([values]) => Object.assign(attributes, values))
   }
+}
+
+function parentOf(context: Context | undefined): Context {
+  return context ?? active.active()
 }
 
 /** By its shape: each copy of the API has its own class. */

@@ -11,6 +11,7 @@ import { actorsOf } from '../token/verified-credential.ts'
 import { auditSink } from './audit-sink.ts'
 import type { AuthEvent, PresentedToken } from './events.ts'
 import { logRefusal } from './log-entries.ts'
+import { deliversMessage } from './message-spans.ts'
 import { redactCapturedHeader, redactWrittenHeader } from './redaction/captured-headers.ts'
 import { spanLinksOf } from './span-links.ts'
 
@@ -24,7 +25,7 @@ export function recordOnSpan(span: Span | undefined, event: AuthEvent): void {
   try {
     const attributes = attributesOf(event)
     auditSink?.(event, attributes, span)
-    if (!isRecording || span === undefined) return
+    if (!isRecording || span === undefined || isDelivery(event, span)) return
     writeEvent(span, event, attributes)
     const isExchanged = event.name === 'auth.token.forwarded' && event.subject !== undefined
     if (isExchanged) span.addLinks(spanLinksOf(event.credential))
@@ -80,6 +81,11 @@ function markSpan(span: Span, { retryable }: TokenError, token: PresentedToken |
 function failSpan(span: Span, { code }: TokenError): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message: code })
   span.setAttribute('error.type', code)
+}
+
+/** The token is inside the message: that the request to the broker has none is no decision to look at. */
+function isDelivery(event: AuthEvent, span: Span): boolean {
+  return event.name === 'auth.token.withheld' && event.reason === 'not_named' && deliversMessage(span)
 }
 
 function records(span: Span): boolean {

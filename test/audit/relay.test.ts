@@ -97,6 +97,7 @@ describe('every decision is in the trail [H11]', () => {
       'server.address': '127.0.0.1',
       'server.port': sink.port,
       'auth.decision.rule': sink.origin,
+      'auth.decision.destination': sink.origin,
     })
     expect(withheld).toMatchObject({ ...who, 'auth.token.subject': subject, 'server.address': 'localhost' })
     expect(revoked).toMatchObject({ 'auth.revocation.kind': 'subject', 'auth.revocation.fingerprint': subject })

@@ -169,8 +169,16 @@ describe.each(OTEL_LINES)('on %s', (line) => {
     await receiver.waitFor(() => clientSpans().length >= 2, 20_000)
     const told = clientSpans().map(({ events }) => events.map(({ name, attributes }) => [name, attributes]))
     expect(told).toEqual([
-      [['auth.token.forwarded', expect.objectContaining({ 'auth.decision.rule': `grpc://${named.target}` })]],
-      [['auth.token.withheld', expect.objectContaining({ 'auth.decision.reason': 'not_named' })]],
+      [['auth.token.forwarded', expect.objectContaining({ 'auth.decision.destination': `grpc://${named.target}` })]],
+      [
+        [
+          'auth.token.withheld',
+          expect.objectContaining({
+            'auth.decision.reason': 'not_named',
+            'auth.decision.destination': `grpc://${other.target}`,
+          }),
+        ],
+      ],
     ])
   })
 

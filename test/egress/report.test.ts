@@ -47,14 +47,26 @@ describe('report', () => {
     }
     const told = events.filter(([name]) => name === 'auth.token.withheld').map(([, attributes]) => attributes)
     const port = { 'server.port': service.sink.port }
+    const identity = {
+      'auth.token.issuer': expect.any(String),
+      'auth.token.fingerprint': expect.stringMatching(/^[\da-f]{16}$/),
+    }
     expect(told).toEqual([
       {
+        ...identity,
         'server.address': '127.0.0.1',
         ...port,
+        'auth.decision.destination': service.sink.origin,
         'auth.decision.reason': 'report_only',
         'auth.decision.rule': service.sink.origin,
       },
-      { 'server.address': 'localhost', ...port, 'auth.decision.reason': 'not_named' },
+      {
+        ...identity,
+        'server.address': 'localhost',
+        ...port,
+        'auth.decision.destination': `http://localhost:${service.sink.port}`,
+        'auth.decision.reason': 'not_named',
+      },
     ])
   })
 

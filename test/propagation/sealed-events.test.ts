@@ -49,9 +49,10 @@ it('one event per step, on the spans of producer and consumer, and nothing of to
     .getFinishedSpans()
     .map(({ name, events }) => [name, events.map((event) => [event.name, event.attributes])])
   const credential = { 'auth.token.issuer': ISSUER, 'auth.token.fingerprint': expect.stringMatching(/^[\da-f]{16}$/) }
+  const sent = { 'auth.decision.rule': 'kafka:orders', 'auth.decision.destination': 'kafka:orders' }
   const expires = { 'auth.token.expires_in': expect.any(Number) }
   expect(told).toEqual([
-    ['send', [['auth.token.sealed', { ...credential, ...expires, ...queue, 'auth.decision.rule': 'kafka:orders' }]]],
+    ['send', [['auth.token.sealed', { ...credential, ...expires, ...queue, ...sent }]]],
     [
       'process',
       [

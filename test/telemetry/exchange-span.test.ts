@@ -105,6 +105,7 @@ describe.each(OTEL_LINES)('on %s', (line) => {
       ...exchanged,
       'auth.token.expires_in': expect.any(Number),
       'auth.decision.rule': sink.origin,
+      'auth.decision.destination': sink.origin,
       'server.address': '127.0.0.1',
       'server.port': sink.port,
     })
