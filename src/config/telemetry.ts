@@ -20,9 +20,18 @@ export interface TelemetryOptions {
    * No line holds a token, or a claim that is not configured. Default `problems`.
    */
   readonly log?: LogLevel | RelayLogger
+  /**
+   * Key of `enduser.pseudo.id`, at least 16 characters, the same in all services that share traces: a keyed hash
+   * (HMAC-SHA-256) of issuer and subject on the span of each admitted request and message, by which all requests of one
+   * person are found. Everyone who has the key and knows a subject can compute it. Default: none, and no such attribute.
+   */
+  readonly pseudonymKey?: string
   /** The form of the lines: `text`, or a `json` object on each line. Does not apply to a function. Default `text`. */
   readonly logFormat?: 'text' | 'json'
 }
+
+const KEY = 'expected at least 16 characters'
+const keyText = () => v.pipe(v.string(KEY), v.minLength(16, KEY))
 
 const LOG = 'expected off, problems, decisions or a function'
 
@@ -32,11 +41,8 @@ export const telemetrySchema = group({
     v.optional(v.union([v.picklist(['off', 'problems', 'decisions'], LOG), aFunction<RelayLogger>()], LOG), 'problems'),
     variable('TOKEN_RELAY_LOG', 'text'),
   ),
+  pseudonymKey: v.pipe(v.optional(keyText()), variable('TOKEN_RELAY_TELEMETRY_PSEUDONYM_KEY', 'text')),
   logFormat: v.pipe(v.optional(oneOf('text', 'json'), 'text'), variable('TOKEN_RELAY_LOG_FORMAT', 'text')),
 })
 
-const KEY = 'expected at least 16 characters'
-export const fingerprintKeySchema = v.pipe(
-  v.optional(v.pipe(v.string(KEY), v.minLength(16, KEY))),
-  variable('TOKEN_RELAY_FINGERPRINT_KEY', 'text'),
-)
+export const fingerprintKeySchema = v.pipe(v.optional(keyText()), variable('TOKEN_RELAY_FINGERPRINT_KEY', 'text'))

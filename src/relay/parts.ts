@@ -69,6 +69,7 @@ function assembleVerification(settings: Settings, list: RevocationList) {
   const traits: CredentialTraits = {
     fingerprintKey,
     actors: telemetry.actors,
+    pseudonymKey: telemetry.pseudonymKey,
     watch: (token) => watch.signalFor(token),
     memory,
   }

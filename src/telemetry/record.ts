@@ -7,7 +7,7 @@ import type { UnverifiedCredential } from '../token/credential.ts'
 import type { TokenError } from '../token/errors.ts'
 import { detailOf } from '../token/refusal-detail.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
-import { actorsOf } from '../token/verified-credential.ts'
+import { actorsOf, pseudonymOf } from '../token/verified-credential.ts'
 import { auditSink } from './audit-sink.ts'
 import type { AuthEvent, PresentedToken } from './events.ts'
 import { logRefusal } from './log-entries.ts'
@@ -105,9 +105,15 @@ export function copyToSpan(span: Span, event: AuthEvent): void {
 
 function writeEvent(span: Span, event: AuthEvent, attributes: Attributes): void {
   span.addEvent(event.name, attributes)
+  if (event.name === 'auth.token.verified') nameSubject(span, event.credential)
   // With the first event of a request: its client may disconnect, and its span end, before the next one.
   if (INCOMING.has(event.name)) redactCapturedHeader(span)
   else redactWrittenHeader(span)
+}
+
+function nameSubject(span: Span, credential: VerifiedCredential): void {
+  const pseudonym = pseudonymOf(credential)
+  if (pseudonym !== undefined) span.setAttribute('enduser.pseudo.id', pseudonym)
 }
 
 const INCOMING: ReadonlySet<string> = new Set(['auth.token.verified', 'auth.token.rejected', 'auth.token.ignored'])

@@ -1,4 +1,4 @@
-/** Computes the fingerprint of a token: a short name that identifies the token and reveals nothing of it. */
+/** Computes the fingerprint of a token, and the pseudonym of a subject: short names that reveal nothing of either. */
 
 import { createHmac } from 'node:crypto'
 
@@ -8,4 +8,12 @@ import { createHmac } from 'node:crypto'
  */
 export function fingerprint(signingInput: string, key: string): string {
   return createHmac('sha256', key).update(signingInput).digest('hex').slice(0, 16)
+}
+
+/** Returns the first 128 bits of HMAC-SHA-256 over issuer and subject: two issuers may name two people alike. */
+export function pseudonym(issuer: string, subject: string, key: string): string {
+  return createHmac('sha256', key)
+    .update(JSON.stringify([issuer, subject]))
+    .digest('hex')
+    .slice(0, 32)
 }

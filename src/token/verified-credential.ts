@@ -5,7 +5,7 @@ import { ownProperty } from '../base/own-property.ts'
 import { readActors } from './actors.ts'
 import { signingInputOf } from './compact-jws.ts'
 import { UnverifiedCredential } from './credential.ts'
-import { fingerprint } from './fingerprint.ts'
+import { fingerprint, pseudonym } from './fingerprint.ts'
 import type { ClaimPath } from './roles.ts'
 import { readRoles } from './roles.ts'
 import { readScopes } from './scopes.ts'
@@ -68,6 +68,8 @@ export interface CredentialTraits {
   readonly fingerprintKey: string | undefined
   /** How actors are recorded, see {@link actorsOf}. */
   readonly actors: 'hash' | 'plain'
+  /** Key of the pseudonyms of subjects. `undefined`: there are none. */
+  readonly pseudonymKey?: string | undefined
   /** Starts to watch a token for expiry and revocation. */
   readonly watch: (token: VerifiedCredential) => AbortSignal
   /** Knows the tokens in use, so that redaction can find them in telemetry. */
@@ -109,6 +111,7 @@ class VerifiedCredentialImpl extends UnverifiedCredential implements VerifiedCre
   // Computed at first use: most tokens are forwarded and never read.
   #claims: Claims | undefined
   #fingerprint: string | undefined
+  #pseudonym: string | undefined
   #signal: AbortSignal | undefined
   #scopes: readonly string[] | undefined
   #roles: readonly string[] | undefined
@@ -140,6 +143,17 @@ class VerifiedCredentialImpl extends UnverifiedCredential implements VerifiedCre
     const { actors } = (value as VerifiedCredentialImpl).#policy
     const key = (value as VerifiedCredentialImpl).#key
     return readActors(value.claims, (name) => (actors === 'plain' ? name : fingerprint(name, key)))
+  }
+
+  static pseudonymOf(value: unknown): string | undefined {
+    return VerifiedCredentialImpl.isVerified(value) ? (value as VerifiedCredentialImpl).#pseudonymOnce() : undefined
+  }
+
+  #pseudonymOnce(): string | undefined {
+    const { pseudonymKey, issuer } = this.#policy
+    if (pseudonymKey === undefined || this.subject === undefined) return undefined
+    this.#pseudonym ??= pseudonym(issuer, this.subject, pseudonymKey)
+    return this.#pseudonym
   }
 
   override reveal(): string {
@@ -254,6 +268,11 @@ export function hasExpired(credential: VerifiedCredential): boolean {
  */
 export function actorsOf(credential: VerifiedCredential): readonly string[] {
   return VerifiedCredentialImpl.actorsOf(credential)
+}
+
+/** Returns the keyed hash of the subject that may be recorded; `undefined` if the configuration wants none. */
+export function pseudonymOf(credential: VerifiedCredential): string | undefined {
+  return VerifiedCredentialImpl.pseudonymOf(credential)
 }
 
 function audienceOf(aud: unknown): string[] {

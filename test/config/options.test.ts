@@ -94,7 +94,7 @@ describe('defaults', () => {
         subjects: 'hash',
         logger: undefined,
       },
-      telemetry: { actors: 'hash', log: 'problems', logFormat: 'text' },
+      telemetry: { actors: 'hash', log: 'problems', logFormat: 'text', pseudonymKey: undefined },
       fingerprintKey: undefined,
     })
   })
@@ -166,6 +166,7 @@ describe('accepts', () => {
     ['public paths', withIngress({ publicPaths: ['/health', '/public/*', '/'] })],
     ['the health checks of gRPC', withIngress({ publicPaths: ['grpc.health.v1.Health'] })],
     ['every mode', withIngress({ mode: 'optional' })],
+    ['a function that logs', { ...GOOD, telemetry: { log: () => undefined } }],
     ['a fingerprint key', { ...GOOD, fingerprintKey: 'k'.repeat(16) }],
     ['options without prototype', Object.assign(Object.create(null) as object, GOOD)],
   ])('%s', (_, options) => {
@@ -326,6 +327,10 @@ describe('refuses, with path and problem', () => {
     ['ingress.publicPaths[0]', PUBLIC_PATH, withIngress({ publicPaths: [`/a/../${MARKER}`] })],
     ['ingress.publicPaths[0]', PUBLIC_PATH, withIngress({ publicPaths: [`//${MARKER}`] })],
     ['ingress.publicPaths[0]', PUBLIC_PATH, withIngress({ publicPaths: [`/${MARKER}/./*`] })],
+    ['telemetry.log', 'expected off, problems, decisions or a function', { ...GOOD, telemetry: { log: MARKER } }],
+    ['telemetry.log', 'expected off, problems, decisions or a function', { ...GOOD, telemetry: { log: true } }],
+    ['telemetry.logFormat', 'expected text or json', { ...GOOD, telemetry: { logFormat: MARKER } }],
+    ['telemetry.pseudonymKey', 'expected at least 16 characters', { ...GOOD, telemetry: { pseudonymKey: MARKER } }],
     ['fingerprintKey', 'expected at least 16 characters', { ...GOOD, fingerprintKey: MARKER }],
     ['fingerprintKey', 'expected at least 16 characters', { ...GOOD, fingerprintKey: Buffer.alloc(32) }],
     ['destination', 'is not an option', { ...GOOD, destination: [{ to: MARKER }] }],

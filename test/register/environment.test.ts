@@ -132,6 +132,7 @@ const TABLE: readonly Row[] = [
   ['TOKEN_RELAY_EXCHANGE_MAX_ENTRIES', 'issuers[0].exchange.maxEntries', '9', 9],
   ['TOKEN_RELAY_TELEMETRY_ACTORS', 'telemetry.actors', 'plain', 'plain'],
   ['TOKEN_RELAY_LOG', 'telemetry.log', 'decisions', 'decisions'],
+  ['TOKEN_RELAY_TELEMETRY_PSEUDONYM_KEY', 'telemetry.pseudonymKey', 'sixteen-letters!', 'sixteen-letters!'],
   ['TOKEN_RELAY_LOG_FORMAT', 'telemetry.logFormat', 'json', 'json'],
   ['TOKEN_RELAY_AUDIT_FILE', 'audit.file', 'audit.jsonl', 'audit.jsonl'],
   ['TOKEN_RELAY_AUDIT_KEY_FILE', 'audit.keyFile', '/run/secrets/audit', '/run/secrets/audit'],
@@ -241,7 +242,12 @@ describe('variables', () => {
     expect(settings.egress).toEqual({ mode: 'report', detector: 'warn' })
     expect(settings.sealing).toMatchObject({ keys: [{ kid: 'orders-1', alg: 'A256KW' }], maxAgeSeconds: 60 })
     expect(settings.audit).toMatchObject({ file: 'audit.jsonl', onFailure: 'continue', maxFileBytes: 4_096 })
-    expect(settings.telemetry).toEqual({ actors: 'plain', log: 'decisions', logFormat: 'json' })
+    expect(settings.telemetry).toEqual({
+      actors: 'plain',
+      log: 'decisions',
+      logFormat: 'json',
+      pseudonymKey: 'sixteen-letters!',
+    })
     expect(settings.exchanges.get('https://id.example')).toMatchObject({
       clientId: 'a',
       clientSecret: 'b',

@@ -1,5 +1,6 @@
 /** What a reader of the trace sees: each auth event on the span of the hop it belongs to, and nothing of the token. */
 
+import { createHmac } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { OtlpReceiver } from '../../examples/demo/otlp-receiver.ts'
 import { startOtlpReceiver } from '../../examples/demo/otlp-receiver.ts'
@@ -232,4 +233,22 @@ it('the search finds a token that was let out', async () => {
   expect(findToken(Buffer.from(payload.slice(0, 12)).toString('base64'), token)).toBe('base64')
   expect(findToken(Buffer.from(token).toString('hex'), token)).toBe('hexadecimal')
   expect(findToken('nothing here', token)).toBeUndefined()
+})
+
+it.each(OTEL_LINES)('on %s: a pseudonym finds all requests of one person, and only with a key [G7]', async (line) => {
+  const key = 'a key of all our services'
+  await using named = start('service.cjs', line, ['--require', REGISTER], { TOKEN_RELAY_TELEMETRY_PSEUDONYM_KEY: key })
+  const pseudonymOf = async (service: Program, sub: string): Promise<unknown> => {
+    const [server] = await trace(service, '/whoami', await issuer.token({ sub }), 1)
+    return server?.attributes['enduser.pseudo.id']
+  }
+  const alice = await pseudonymOf(named, 'alice')
+  const hash = createHmac('sha256', key)
+    .update(JSON.stringify([issuer.issuer, 'alice']))
+    .digest('hex')
+  expect(alice).toBe(hash.slice(0, 32))
+  expect(await pseudonymOf(named, 'alice')).toBe(alice)
+  expect(await pseudonymOf(named, 'bob')).not.toBe(alice)
+  await using anonymous = start('service.cjs', line, ['--require', REGISTER])
+  expect(await pseudonymOf(anonymous, 'alice')).toBeUndefined()
 })
