@@ -22,8 +22,9 @@ export interface TelemetryOptions {
   readonly log?: LogLevel | RelayLogger
   /**
    * Key of `enduser.pseudo.id`, at least 16 characters, the same in all services that share traces: a keyed hash
-   * (HMAC-SHA-256) of issuer and subject on the span of each admitted request and message, by which all requests of one
-   * person are found. Everyone who has the key and knows a subject can compute it. Default: none, and no such attribute.
+   * (HMAC-SHA-256) of issuer and subject on the span of each admitted request and message, by which all requests of
+   * one person are found. Everyone who has the key and knows a subject can compute it. Default: none, and no such
+   * attribute.
    */
   readonly pseudonymKey?: string
   /** The form of the lines: `text`, or a `json` object on each line. Does not apply to a function. Default `text`. */
