@@ -198,7 +198,9 @@ describe('an issuer behind a private authority', () => {
       env: { ...env, NODE_EXTRA_CA_CERTS: file },
     })
     await close(server)
-    expect(untrusted.find('issuer.keys')).toMatchObject([{ status: 'finding' }])
+    expect(untrusted.find('issuer.keys')).toMatchObject([
+      { status: 'finding', text: expect.stringContaining('NODE_EXTRA_CA_CERTS') },
+    ])
     expect(trusted.find('issuer.keys')).toMatchObject([{ status: 'ok' }])
   })
 })

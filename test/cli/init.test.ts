@@ -100,7 +100,9 @@ describe('init', () => {
     const given = ['init', '--issuer', `${faulty.origin}/nothing`, '--audience', 'orders']
     const { status, find } = await checksOf(given, { folder: application.folder })
     expect(status).toBe(1)
-    expect(find('init.metadata')).toMatchObject([{ status: 'finding' }])
+    expect(find('init.metadata')).toMatchObject([
+      { status: 'finding', text: expect.stringContaining('the answer is 404') },
+    ])
     expect(await optionsIn()).toMatchObject({ issuers: [{ issuer: `${faulty.origin}/nothing` }] })
   })
 })

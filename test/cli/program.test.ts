@@ -149,6 +149,12 @@ describe('a server is NOT behind the gate', () => {
       'the relay in its process has none',
     ],
     [
+      'because the relay of the program lets all pass',
+      ['code.cjs'],
+      { MODE: 'off', TOKEN_RELAY_ISSUER: '', TOKEN_RELAY_AUDIENCE: '' },
+      'ingress.mode is off or report',
+    ],
+    [
       'because it is off, and there is no adapter',
       [REGISTER, 'http.cjs'],
       { TOKEN_RELAY_INGRESS_MODE: 'off' },

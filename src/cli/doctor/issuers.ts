@@ -1,5 +1,6 @@
 /** Checks what an issuer publishes: its metadata, its keys, and the time by its clock. */
 
+import { DOCUMENT_CAUSES } from '../../verification/document-error.ts'
 import type { IssuerSettings } from '../../verification/issuer.ts'
 import { createIssuer } from '../../verification/issuer.ts'
 import { metadataUrls } from '../../verification/keys/discovery.ts'
@@ -19,7 +20,7 @@ async function checkKeys(settings: IssuerSettings, path: string): Promise<Check>
   try {
     await keys.hydrate()
   } catch {
-    return { id, status: 'finding', ...failureOf(events, settings) }
+    return { id, status: 'finding', text: `the keys could not be fetched: ${failureOf(events)}` }
   }
   const source =
     settings.jwks === undefined
@@ -34,8 +35,10 @@ async function checkKeys(settings: IssuerSettings, path: string): Promise<Check>
   return { id, status: 'note', text: `${count}, ${source}; not used: ${dropped.join(', ')}` }
 }
 
-function failureOf(_events: readonly KeySetEvent[], _settings: IssuerSettings): Pick<Check, 'text' | 'advice'> {
-  return { text: 'the keys could not be fetched', advice: undefined }
+/** The cause that verification has found: there is no second classification here. */
+function failureOf(events: readonly KeySetEvent[]): string {
+  const failed = events.findLast((event) => event.name === 'refresh_failed')
+  return failed === undefined ? 'for a cause that is not known' : DOCUMENT_CAUSES[failed.cause]
 }
 
 /** `Date` has whole seconds, and the answer takes its time. */

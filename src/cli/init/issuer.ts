@@ -3,6 +3,8 @@
 import { isObject, ownProperty } from '../../base/own-property.ts'
 import { parseSecureUrl } from '../../base/urls.ts'
 import { fetchJson } from '../../verification/bounded-json.ts'
+import type { DocumentCause } from '../../verification/document-error.ts'
+import { DOCUMENT_CAUSES, DocumentError, documentErrorOf } from '../../verification/document-error.ts'
 import { discoverMetadata } from '../../verification/keys/discovery.ts'
 
 export interface IssuerFacts {
@@ -28,11 +30,14 @@ type Metadata = Readonly<Record<string, unknown>>
 export async function learnIssuer(name: string): Promise<IssuerFacts> {
   if (parseSecureUrl(name) === undefined) return withoutMetadata(name, 'the issuer is no https URL')
   const other = name.endsWith('/') ? name.slice(0, -1) : `${name}/`
+  const causes: DocumentCause[] = []
   for (const issuer of [name, other]) {
-    const metadata = await discoverMetadata(issuer, LIMITS).catch(() => undefined)
-    if (metadata !== undefined) return factsIn(metadata, issuer, issuer !== name)
+    const metadata = await discoverMetadata(issuer, LIMITS).catch(documentErrorOf)
+    if (!(metadata instanceof DocumentError)) return factsIn(metadata, issuer, issuer !== name)
+    causes.push(metadata.documentCause)
   }
-  return withoutMetadata(name, 'the metadata of the issuer could not be read')
+  const [cause = 'connection_failed'] = causes
+  return withoutMetadata(name, `the metadata of the issuer could not be read: ${DOCUMENT_CAUSES[cause]}`)
 }
 
 function withoutMetadata(issuer: string, problem: string): IssuerFacts {
