@@ -95,6 +95,7 @@ describe('is refused, and nothing leaves [F16]', () => {
     ],
     ['an opaque token for a JWT', () => opaque(), { rule: { tokenType: 'jwt' } }],
     ['a JWT of another kind', () => ({ header: { typ: 'logout+jwt' } })],
+    ['an ID token, by its claims', () => ({ claims: { nonce: 'n-0S6_WzA2Mj' }, header: { typ: 'JWT' } })],
     ['a token that is bound to a key', () => ({ claims: { cnf: { jkt: 'x' } } })],
     ['a life longer than maxLifetimeSeconds', () => ({ claims: { exp: now() + 2 * 24 * HOUR } })],
     ['a life longer than maxLifetimeSeconds, said to be shorter', () => ({ claims: { exp: now() + 2 * 24 * HOUR } })],
