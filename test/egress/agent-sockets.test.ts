@@ -311,6 +311,58 @@ describe('an agent that keeps a request back', () => {
     expect(arrived).toEqual(['named: nothing'])
   })
 
+  /** Requests of alice and bob; the agent passes both on when it gets that of bob. */
+  async function sendTogether(agent: Agent): Promise<void> {
+    const begin = (): ClientRequest => http.request({ ...here(agent), method: 'POST' })
+    await callers.as('alice', async () => {
+      const first = begin()
+      await callers.as('bob', async () => {
+        const second = begin()
+        await finish(first)
+        await finish(second)
+      })
+    })
+  }
+  type AddRequest = (this: unknown, ...args: unknown[]) => void
+  const addRequestOf = (agent: object): AddRequest => Reflect.get(agent, 'addRequest') as AddRequest
+
+  /** Keeps the first of two calls back, and makes both at the second one. */
+  function inPairs(add: AddRequest): AddRequest {
+    return function (...args) {
+      kept.push(() => Reflect.apply(add, this, args))
+      if (kept.length === 2) for (const pass of kept.splice(0)) pass()
+    }
+  }
+
+  it.each<[string, () => Agent]>([
+    [
+      'as a method of its own',
+      () => Object.assign(new Agent(), { addRequest: inPairs(addRequestOf(Agent.prototype)) }),
+    ],
+    [
+      'for an agent behind it',
+      () => {
+        const inner = new Agent()
+        const addRequest = inPairs((...args) => void Reflect.apply(addRequestOf(inner), inner, args))
+        return { protocol: 'http:', addRequest } as unknown as Agent
+      },
+    ],
+  ])('and sends two at once, %s, does not send the first as the second caller [F12, F21]', async (_, create) => {
+    await sendTogether(create())
+    expect(arrived).toEqual(['named: nothing', 'named: bob'])
+  })
+
+  it('nor does other code in front of the agents of Node [F12, F21]', async () => {
+    const previous = addRequestOf(Agent.prototype)
+    Object.assign(Agent.prototype, { addRequest: inPairs(previous) })
+    try {
+      await sendTogether(new Agent())
+    } finally {
+      Object.assign(Agent.prototype, { addRequest: previous })
+    }
+    expect(arrived).toEqual(['named: nothing', 'named: bob'])
+  })
+
   it('and passes it on to another one sends it as its caller [F12, F21]', async () => {
     const inner = new Agent() as Agent & { addRequest(...args: unknown[]): void }
     class Passing extends Agent {

@@ -6,6 +6,7 @@ import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { combineUndos, patchMethod } from '../../base/patch-method.ts'
 import { withCallSite } from '../../context/call-sites.ts'
+import { deleteCredential } from '../../context/credential-context.ts'
 import type { Decide, Hop } from '../../destination/decision.ts'
 import { eventOf, mayGetToken } from '../../destination/decision.ts'
 import type { NetworkTarget } from '../../destination/pattern.ts'
@@ -17,7 +18,14 @@ import { writeBearer } from '../../token/bearer.ts'
 import { rememberSent } from '../rejected-answers.ts'
 import { obstacleOnAgentSocket } from '../sockets/obstacle.ts'
 import type { AgentMethods, AgentRequest, FirstSight } from './custom-agent.ts'
-import { CLEAR_TEXT, ENCRYPTED, firstSightOf, isCustom } from './custom-agent.ts'
+import {
+  CLEAR_TEXT,
+  ENCRYPTED,
+  firstSightOf,
+  isCustom,
+  obstacleOfCaller,
+  stopWatchingCreations,
+} from './custom-agent.ts'
 import { HeaderWriter } from './header.ts'
 
 /** `addRequest` and what it reads of the agent, which Node's type definitions do not have. */
@@ -47,16 +55,19 @@ export function interceptAgents(decide: Decide): () => void {
     'addRequest',
     (previous, patch) =>
       function (request, options, ...legacy) {
-        if (patch.isActive) authorizeRequest(this, request, options, { decide, writer })
+        if (patch.isActive) authorizeRequest(this, request, options, authorizer)
         return previous.call(this, request, options, ...legacy)
       },
   )
-  return combineUndos([() => writer.undo(), undo])
+  const authorizer: Authorizer = { decide, writer, outermost: (HttpAgent.prototype as AgentMethods).addRequest }
+  return combineUndos([() => writer.undo(), undo, stopWatchingCreations])
 }
 
 interface Authorizer {
   readonly decide: Decide
   readonly writer: HeaderWriter
+  /** What Node calls in the constructor of a request, unless other code has been put in front of it. */
+  readonly outermost: unknown
 }
 
 /** Finds out where the request goes. Whether its caller may send a token there is decided when it is written. */
@@ -64,11 +75,12 @@ function authorizeRequest(
   agent: AgentInternals,
   request: AgentRequest,
   options: unknown,
-  { decide, writer }: Authorizer,
+  { decide, writer, outermost }: Authorizer,
 ): void {
   try {
     const isJudged = isCustom(agent)
-    const first = isJudged || request.agent !== agent ? firstSightOf(request, agent) : undefined
+    const isPassedOn = isJudged || request.agent !== agent || agent.addRequest !== outermost
+    const first = isPassedOn ? firstSightOf(request, request.headersSent) : undefined
     // instrumentation-http has made its client span the active one by now.
     const ctx = withCallSite(first?.caller ?? context.active())
     const route = routeOf(agent, request, { options, isJudged, first })
@@ -93,10 +105,12 @@ function valueFor(
   decide: Decide,
 ): string | undefined {
   try {
-    const obstacle = fieldObstacleOf(header) ?? route.obstacle
+    const ofCaller = route.first && obstacleOfCaller(request, route.first)
+    const obstacle = ofCaller ?? fieldObstacleOf(header) ?? route.obstacle
     const onSocket = route.isJudged ? socketObstacleOf(request, header, route) : undefined
     const headerBytes = (): number => Buffer.byteLength(header, 'latin1')
-    const decision = decide(ctx, { ...route, obstacle: obstacle ?? onSocket, headerBytes })
+    const sender = ofCaller === undefined ? ctx : deleteCredential(ctx)
+    const decision = decide(sender, { ...route, obstacle: obstacle ?? onSocket, headerBytes })
     if (decision === undefined) return undefined
     recordOnSpan(trace.getSpan(ctx), eventOf(decision))
     if (decision.verdict === 'withhold') return undefined
@@ -112,6 +126,7 @@ interface HttpRoute extends Pick<Hop, 'obstacle'> {
   readonly target: NetworkTarget | undefined
   /** Whether other code than Node's opens or shares the connection, which may lead anywhere: its socket is judged. */
   readonly isJudged: boolean
+  readonly first?: FirstSight | undefined
 }
 
 /** Judged for every request of such an agent: it must be known what each connection has carried. */
@@ -130,7 +145,8 @@ function routeOf(agent: AgentInternals, request: ClientRequest, { options, isJud
   const own = typeof options === 'object' ? (options as ConnectionOptions | null) : undefined
   const effective: ConnectionOptions = { ...own, ...agent.options }
   // The agent's `path` is one of a socket, too: it takes the place of the request's.
-  if (effective.socketPath || agent.options?.path) return { target: undefined, obstacle: 'unix_socket', isJudged }
+  if (effective.socketPath || agent.options?.path)
+    return { target: undefined, obstacle: 'unix_socket', isJudged, first }
   const scheme = isJudged ? schemeOfRequest(request) : schemeOf(agent)
   const target =
     scheme === undefined || own === undefined
@@ -143,6 +159,7 @@ function routeOf(agent: AgentInternals, request: ClientRequest, { options, isJud
     target,
     obstacle: first?.obstacle ?? obstacle,
     isJudged: isLookedUp(agent, target, effective, isJudged) || isJudged,
+    first,
   }
 }
 

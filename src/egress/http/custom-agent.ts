@@ -1,13 +1,13 @@
 /** Agents with code that is not Node's: what must be known of a request before such an agent gets it. */
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { ClientRequest } from 'node:http'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import { getCallSites } from 'node:util'
 import type { Context } from '@opentelemetry/api'
 import { context } from '@opentelemetry/api'
 import { createObjectMetadata } from '../../base/object-metadata.ts'
-import { callerOf, deleteCredential } from '../../context/credential-context.ts'
+import { callerOf } from '../../context/credential-context.ts'
 import type { WithholdReason } from '../../telemetry/events.ts'
 
 export type AgentRequest = ClientRequest & { readonly agent?: unknown }
@@ -48,33 +48,51 @@ export interface FirstSight {
   readonly obstacle: WithholdReason | undefined
 }
 
-const firstSights = createObjectMetadata<FirstSight>()
+interface Sight extends FirstSight {
+  /** Whether the request was created after it was seen, and so by the caller that was active then. */
+  isOfCreator: boolean
+}
 
-/** Whose request it is that a custom agent has got, whenever it passes the request on. */
-export function firstSightOf(request: AgentRequest, agent: AgentMethods): FirstSight {
+const firstSights = createObjectMetadata<Sight>()
+
+/** Whose request it is that other code than Node's has got, whenever it passes the request on. */
+export function firstSightOf(request: object, headersSent: boolean): FirstSight {
   const known = firstSights.get(request)
   if (known !== undefined) return known
-  const obstacle = request.headersSent ? 'headers_sent' : undefined
-  const active = context.active()
-  const first: FirstSight =
-    callerOf(active) === undefined || isFirst(agent, request) || isBeingCreated()
-      ? { caller: active, obstacle }
-      : { caller: deleteCredential(active), obstacle: 'ambiguous' }
+  watchCreations()
+  const obstacle = headersSent ? 'headers_sent' : undefined
+  const first: Sight = { caller: context.active(), obstacle, isOfCreator: false }
   firstSights.set(request, first)
   return first
 }
 
-/** Whether no other code has had the request before Node's `addRequest`, which its constructor calls. */
-function isFirst(agent: AgentMethods, request: AgentRequest): boolean {
-  return request.agent === agent && agent.addRequest === Reflect.get(HttpAgent.prototype, 'addRequest')
+/**
+ * Why the request must not be sent as the caller of `first`, now that it is written: an agent had queued it before it
+ * was seen, and another caller may have been active by then, such as one who was creating a request as well.
+ */
+export function obstacleOfCaller(request: object, first: FirstSight): WithholdReason | undefined {
+  const isAnyone = callerOf(first.caller) === undefined || firstSights.get(request)?.isOfCreator === true
+  return isAnyone ? undefined : 'ambiguous'
 }
 
-/** Enough for all that may stand between the constructor of a request and this module. */
-const MAX_FRAMES = 20
+/** Node publishes each request at the end of its constructor, in which the agent gets it. */
+const CREATED = 'http.client.request.created'
+let isWatching = false
 
-/** Whether a request is being created. Later its agent has queued it, and the active caller may be another one. */
-function isBeingCreated(): boolean {
-  return getCallSites(MAX_FRAMES).some(
-    ({ functionName, scriptName }) => functionName === 'ClientRequest' && scriptName === 'node:_http_client',
-  )
+/** From the first request on that matters: without such agents nothing has to be known. */
+function watchCreations(): void {
+  if (isWatching) return
+  isWatching = true
+  subscribe(CREATED, recordCreation)
+}
+
+export function stopWatchingCreations(): void {
+  isWatching = false
+  unsubscribe(CREATED, recordCreation)
+}
+
+function recordCreation(message: unknown): void {
+  const { request } = message as { readonly request: object }
+  const first = firstSights.get(request)
+  if (first !== undefined) first.isOfCreator = true
 }
