@@ -192,7 +192,7 @@ it('alternatives that are changed later change nothing', async () => {
 
 it('a mode, scope or role that is none is refused when it is written', () => {
   for (const mode of ['off', 'Optional', 'required', true, 0] as never[]) {
-    expect(() => authenticate({ mode })).toThrow(new TypeError('mode: expected require or optional'))
+    expect(() => authenticate({ mode })).toThrow(new TypeError('mode: expected require, optional or report'))
   }
   const noNames = [[], [''], [undefined], [['a']], [{}], [{ anyOf: [] }], [{ anyOf: 'a' }], [{ anyof: ['a'] }]]
   const noAlternatives = [[{ anyOf: ['a', ''] }], [{ anyOf: ['a'], allOf: ['b'] }], ['a', null], [{ anyOf: [['a']] }]]

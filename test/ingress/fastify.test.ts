@@ -138,7 +138,7 @@ describe('the plugin', () => {
   it('does not load with a mode that is none', async () => {
     app = Fastify()
     app.register(fastifyTokenRelay, { mode: 'off' as never })
-    await expect(app.ready()).rejects.toThrow(new TypeError('mode: expected require or optional'))
+    await expect(app.ready()).rejects.toThrow(new TypeError('mode: expected require, optional or report'))
   })
 })
 
