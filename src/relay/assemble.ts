@@ -48,8 +48,8 @@ import { findSdk, writeStartLine } from './start-line.ts'
 /**
  * Creates the relay of this thread. From here on the egress side is active: verified tokens leave for the named
  * destinations, in `fetch`, `undici`, `http`, `https` and gRPC. Incoming requests are checked from here on if the
- * options say `ingress.mode` (`require` or `optional`), and otherwise once {@link TokenRelay.instrumentation} has been
- * read.
+ * options say `ingress.mode` (`require`, `optional` or `report`), and otherwise once {@link TokenRelay.instrumentation}
+ * has been read.
  *
  * @throws TypeError with code `ERR_RELAY_OPTION` for a wrong option; names its path, never its value.
  * @throws RelayActiveError with code `ERR_RELAY_ACTIVE` while another relay is active.

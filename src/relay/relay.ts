@@ -21,8 +21,8 @@ export interface TokenRelay extends Admitter {
   /**
    * For the `instrumentations` of an SDK or `registerInstrumentations`. Reading this property puts the gate in front of
    * **every** HTTP server of this thread: whether the SDK starts, is disabled or fails does not matter.
-   * With `ingress.mode: 'require'` or `'optional'` in the options, the gate stands as soon as the relay is created.
-   * Programs that only use adapters write `ingress.mode: 'off'`, or never read this property.
+   * With `ingress.mode: 'require'`, `'optional'` or `'report'` in the options, the gate stands as soon as the relay is
+   * created. Programs that only use adapters write `ingress.mode: 'off'`, or never read this property.
    */
   readonly instrumentation: RelayInstrumentation
   /**
@@ -93,7 +93,8 @@ export interface TokenRelay extends Admitter {
   redact<T extends object>(processor: T): T
   /**
    * Ends this relay: it forwards nothing any more, and another relay may be created. The gate, if there is one, stays
-   * and is shut: every request is answered 503 until the process ends, or another relay takes the gate over.
+   * and is shut unless `ingress.mode` is `report`: every request is answered 503 until the process ends, or another
+   * relay takes the gate over.
    */
   shutdown(): Promise<void>
 }

@@ -18,7 +18,7 @@ export interface Certificates extends Certificate {
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 
-/** For `localhost`, `127.0.0.1` and `::1`; valid from a minute ago for an hour. */
+/** For `localhost`, `127.0.0.1`, `::1` and `0.0.0.0`; valid from a minute ago for an hour. */
 export async function createCertificates(): Promise<Certificates> {
   x509.cryptoProvider.set(crypto)
   const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000) }
@@ -55,6 +55,7 @@ export async function createCertificates(): Promise<Certificates> {
     { type: 'dns', value: 'localhost' },
     { type: 'ip', value: '127.0.0.1' },
     { type: 'ip', value: '::1' },
+    { type: 'ip', value: '0.0.0.0' },
   ])
   return { ca: ca.toString('pem'), ...(await issue('localhost', [names])), client: (name) => issue(name, []) }
 }

@@ -38,7 +38,7 @@ export function redactWrittenHeader(span: Span): void {
 export function redactCapturedHeader(span: Span): void {
   try {
     redactAttribute(span, ATTRIBUTE)
-    for (const attribute of others) redactAttribute(span, attribute)
+    if (others.length > 0) for (const attribute of others) redactAttribute(span, attribute)
   } catch {
     // A broken SDK must not break a request.
   }
