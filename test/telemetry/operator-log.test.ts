@@ -1,6 +1,8 @@
 /** What a new operator reads on standard error: what is in place, and why a request was refused or a token withheld. */
 
-import { readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LogRecord } from '../../src/index.ts'
@@ -184,6 +186,21 @@ describe('with register and no option of the log', () => {
       )
   })
 
+  it('the first line names other agents that are loaded', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'otel-token-relay-'))
+    const agents = ['newrelic', '@sentry/node'].map((name) => join(folder, 'node_modules', name, 'index.cjs'))
+    for (const file of agents) {
+      mkdirSync(join(file, '..'), { recursive: true })
+      writeFileSync(file, '')
+    }
+    const preload = [...agents.flatMap((file) => ['--require', file]), ...PRELOAD]
+    const env = { TOKEN_RELAY_ISSUER: issuer.issuer, TOKEN_RELAY_AUDIENCE: 'user-service' }
+    await using program = startProgram('service.cjs', { preload, env })
+    await program.report('port')
+    await expect.poll(() => program.stderr()).toContain('; other agents: newrelic, @sentry/node\n')
+    rmSync(folder, { recursive: true })
+  })
+
   it('each first refusal has its reason, and none of the token', async () => {
     await using program = start({ TOKEN_RELAY_REQUIRED_SCOPES: 'profiles:read,invoices:read' })
     const expected: string[] = []
@@ -344,6 +361,19 @@ describe('with TOKEN_RELAY_LOG', () => {
       'otel-token-relay: TOKEN_RELAY_LOG: expected off, problems, decisions or a function (the program was not started)\n',
     )
   })
+})
+
+it('docs/first-401.md has an example that runs', () => {
+  const document = readFileSync(join(import.meta.dirname, '../../docs/first-401.md'), 'utf8')
+  const [, program = ''] = /```js first-401\.mjs\n([\s\S]*?)```/.exec(document) ?? []
+  const code = `${program}\nconsole.log(JSON.stringify([severity, message]))`
+  const cwd = join(import.meta.dirname, '../otel-3')
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', code], {
+    cwd,
+    encoding: 'utf8',
+  })
+  const line = '401 ERR_TOKEN_MALFORMED: it is an opaque token, which only an issuer with introspection can verify'
+  expect([stdout.trim(), stderr]).toEqual([JSON.stringify(['warn', line]), ''])
 })
 
 it('docs/first-401.md explains every code and every cause, and no others', () => {
