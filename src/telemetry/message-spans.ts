@@ -3,22 +3,22 @@
 import type { Span } from '@opentelemetry/api'
 
 const spans = new WeakSet<Span>()
-/** Services that send no messages have nothing to look up. */
-let hasSome = false
+/** Whether there are any: services that send no messages have nothing to look up. */
+export let hasMessageSpans = false
 
 /** The token goes with the message of `span`. */
 export function markMessageSpan(span: Span | undefined): void {
   if (span === undefined) return
   spans.add(span)
-  hasSome = true
+  hasMessageSpans = true
 }
 
 /** `child` is a client span below `parent`: the request to the broker, if that is the span of a message. */
 export function markBelowMessage(child: Span, parent: Span | undefined): void {
-  if (hasSome && parent !== undefined && spans.has(parent)) spans.add(child)
+  if (parent !== undefined && spans.has(parent)) spans.add(child)
 }
 
 /** Whether a request in `span` delivers a message that carries the token: the request itself needs none. */
 export function deliversMessage(span: Span | undefined): boolean {
-  return hasSome && span !== undefined && spans.has(span)
+  return hasMessageSpans && span !== undefined && spans.has(span)
 }

@@ -5,7 +5,7 @@ import { context as active, ProxyTracerProvider, SpanKind, trace } from '@opente
 import { ignoreErrors } from '../base/ignore-errors.ts'
 import { watchModules } from '../base/module-watcher.ts'
 import { isObject } from '../base/own-property.ts'
-import { markBelowMessage } from './message-spans.ts'
+import { hasMessageSpans, markBelowMessage } from './message-spans.ts'
 
 export interface ProducerSpans {
   /**
@@ -72,7 +72,7 @@ class ProducerSpanWatch implements ProducerSpans {
     const hooked: StartSpan = function hooked(this: Tracer, name, options, context) {
       const span = startSpan.call(this, name, options, context)
       if (options?.kind === SpanKind.PRODUCER) ignoreErrors(() => remember(span, options))
-      if (options?.kind === SpanKind.CLIENT)
+      if (options?.kind === SpanKind.CLIENT && hasMessageSpans)
         ignoreErrors(() => markBelowMessage(span, trace.getSpan(parentOf(context))))
       return span
     }
