@@ -292,12 +292,14 @@ describe('an agent that keeps a request back', () => {
   beforeEach(() => {
     kept = []
   })
-  /** Sends a request of alice's, which the agent passes on while it works for bob. */
+  /** Sends a request of alice, which the agent passes on while it works for bob, whose request is open. */
   async function sendLater(agent: Agent): Promise<void> {
     await callers.as('alice', async () => {
       const outgoing = http.request({ ...here(agent), method: 'POST' })
-      await callers.as('bob', () => kept.forEach((pass) => void pass()))
-      await finish(outgoing)
+      await callers.as('bob', async () => {
+        for (const pass of kept) pass()
+        await finish(outgoing)
+      })
     })
   }
 
