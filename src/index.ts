@@ -12,7 +12,7 @@ export type {
 } from './config/destinations.ts'
 export type { EgressOptions } from './config/egress.ts'
 export type { ExchangeOptions } from './config/exchange.ts'
-export type { IngressOptions, ProtectedResourceOptions } from './config/ingress.ts'
+export type { CorsOptions, IngressOptions, ProtectedResourceOptions } from './config/ingress.ts'
 export type { IntrospectionOptions } from './config/introspection.ts'
 export type { IssuerOptions, ResolveIssuer } from './config/issuers.ts'
 export type { KeySetOptions } from './config/key-set.ts'

@@ -31,7 +31,7 @@ export interface Entrance {
   readonly record?: (credential: VerifiedCredential | undefined) => boolean | Promise<boolean>
 }
 
-export interface Lenience {
+interface Lenience {
   /** Whether callers that would be refused are let in without a credential, and reported. */
   readonly reportsOnly: boolean
   /** Whether a token that is not of an accepted issuer counts as none. */
