@@ -160,12 +160,13 @@ describe('init recognizes', () => {
     expect(provider).toBe('Keycloak')
     expect(find('init.provider')[0]?.text).toContain('audience mapper')
     expect(written()).toContain('audience mapper')
+    expect(await optionsIn()).toMatchObject({ issuers: [{ roleClaims: ['realm_access.roles'] }] })
   })
 
   it.each([
     ['https://shop.eu.auth0.com/', 'Auth0'],
-    ['https://login.microsoftonline.com/8b5f3c1e-0000-4000-8000-000000000000/v2.0', 'Microsoft Entra ID'],
-    ['https://sts.windows.net/8b5f3c1e-0000-4000-8000-000000000000/', 'Microsoft Entra ID'],
+    ['https://login.microsoftonline.com/8b5f3c1e-0000-4000-8000-000000000000/v2.0', 'Microsoft Entra ID, v2'],
+    ['https://sts.windows.net/8b5f3c1e-0000-4000-8000-000000000000/', 'Microsoft Entra ID, v1'],
     ['https://shop.okta.com/oauth2/default', 'Okta'],
     ['https://login.example/', undefined],
     ['https://shop.auth0.com.attacker.example/', undefined],
@@ -186,7 +187,9 @@ describe('init recognizes', () => {
     const name = 'https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Abc123'
     const { provider } = await checksOf(['init', '--issuer', name], { folder: application.folder, env })
     expect(provider).toBe('Amazon Cognito')
-    expect(await optionsIn()).toMatchObject({ issuers: [{ audience: null }] })
+    expect(await optionsIn()).toMatchObject({
+      issuers: [{ audience: null, requiredClaims: ['exp', 'iat', 'sub', 'client_id', 'token_use'] }],
+    })
     expect(written()).toContain('claims.client_id')
   })
 })

@@ -4,6 +4,8 @@ export interface Provider {
   readonly name: string
   /** Whether its access tokens have an `aud`. */
   readonly hasAudience: boolean
+  /** Options of the issuer that its tokens need, as docs/issuers.md has them. */
+  readonly options: Readonly<Record<string, readonly string[]>>
   /** What to do at the issuer. */
   readonly hint: string
 }
@@ -17,33 +19,43 @@ const PROVIDERS: readonly KnownProvider[] = [
     name: 'Keycloak',
     pattern: /\/realms\/[^/]+$/,
     hasAudience: true,
+    options: { roleClaims: ['realm_access.roles'] },
     hint: 'add an audience mapper with the name of this service to a client scope: without it, aud is "account"',
   },
   {
     name: 'Auth0',
     pattern: /^https:\/\/[^/]+\.auth0\.com\/?$/,
     hasAudience: true,
+    options: { scopeClaims: ['scope', 'permissions'] },
     hint: 'the audience is the identifier of the API; a client that asks for none gets an opaque token',
   },
   {
-    name: 'Microsoft Entra ID',
-    pattern: /^https:\/\/(login\.microsoftonline\.com\/[^/]+\/v2\.0|sts\.windows\.net\/[^/]+\/)$/,
+    name: 'Microsoft Entra ID, v2',
+    pattern: /^https:\/\/login\.microsoftonline\.com\/[^/]+\/v2\.0$/,
     hasAudience: true,
-    hint:
-      'requestedAccessTokenVersion of the app registration decides: 2 gives tokens of login.microsoftonline.com with ' +
-      'the client ID as aud; without it they are of sts.windows.net with the application ID URI as aud',
+    options: { requiredClaims: ['exp', 'iat', 'sub', 'azp'] },
+    hint: 'the audience is the client ID of the API, whose requestedAccessTokenVersion must be 2',
+  },
+  {
+    name: 'Microsoft Entra ID, v1',
+    pattern: /^https:\/\/sts\.windows\.net\/[^/]+\/$/,
+    hasAudience: true,
+    options: { requiredClaims: ['exp', 'iat', 'sub', 'appid'] },
+    hint: 'the audience is the application ID URI of the API, whose requestedAccessTokenVersion is not 2',
   },
   {
     name: 'Okta',
     pattern: /^https:\/\/[^/]+\.(okta|oktapreview|okta-emea)\.com(\/oauth2\/[^/]+)?$/,
     hasAudience: true,
+    options: { roleClaims: ['groups'] },
     hint: 'use a custom authorization server (/oauth2/…): tokens of the org server are for Okta itself',
   },
   {
     name: 'Amazon Cognito',
     pattern: /^https:\/\/cognito-idp\.[\w-]+\.amazonaws\.com\/[\w-]+$/,
     hasAudience: false,
-    hint: 'access tokens have no aud, so the rule on client_id has to name the clients of this service',
+    options: { requiredClaims: ['exp', 'iat', 'sub', 'client_id', 'token_use'], roleClaims: ['cognito:groups'] },
+    hint: 'access tokens have no aud: require a scope of your resource server, or name the clients in a rule',
   },
 ]
 

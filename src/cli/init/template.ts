@@ -13,10 +13,10 @@ export interface Answers {
 }
 
 /** The options that the file holds, to be checked. */
-export function optionsOf({ facts, audience, destinations, mode }: Answers): unknown {
+export function optionsOf({ facts, provider, audience, destinations, mode }: Answers): unknown {
   const { issuer, jwksUri, algorithms } = facts
   return {
-    issuers: [{ issuer, jwksUri, audience, algorithms }],
+    issuers: [{ issuer, jwksUri, audience, algorithms, ...provider?.options }],
     destinations: destinations.map((to) => ({ to })),
     ingress: { mode },
   }
@@ -62,11 +62,15 @@ function issuerLines({ facts, audience, provider }: Answers): readonly string[] 
     ),
     `audience: ${audience === null ? 'null' : names.length === 1 ? names[0] : `[${names.join(', ')}]`},`,
     ...(algorithms === undefined ? [] : [`algorithms: [${algorithms.map(quoted).join(', ')}],`]),
+    ...Object.entries(provider?.options ?? {}).map(([name, values]) => `${name}: [${values.map(quoted).join(', ')}],`),
     ...(provider?.hasAudience === false ? CLIENT_RULE : []),
   ]
 }
 
-const CLIENT_RULE = ["// claimRules: [(claims) => ['the client ID of this service'].includes(claims.client_id)],"]
+const CLIENT_RULE = [
+  "// requiredScopes: ['user-service/access'],",
+  "// claimRules: [(claims) => ['the client ID of this service'].includes(claims.client_id)],",
+]
 
 function destinationLines({ destinations }: Answers): string {
   if (destinations.length === 0) return "\n    // { to: 'https://profile.internal.example' },\n  "
