@@ -1,12 +1,12 @@
 /** On a Node.js that is too old, one line says which version is needed, and nothing else is loaded. */
 
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import process from 'node:process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readDocument } from '../readme/markdown.ts'
-import { createScratch, quietEnvironment } from './scratch.ts'
+import { createScratch, PACKED, quietEnvironment } from './scratch.ts'
 
 const { engines } = JSON.parse(readDocument('package.json')) as { readonly engines: { readonly node: string } }
 const NEEDED = engines.node.replace('>=', '')
@@ -87,6 +87,18 @@ it.each([
     TOKEN_RELAY_AUDIENCE: 'user-service',
   })
   expect(stdout.replace('loaded\n', '')).toBe(expected)
+})
+
+/** Names that Node.js 18 and 20 lack: a module that imports one cannot be linked there, and nothing says why. */
+const NEWER =
+  /^import (?:[\w$]+, )?\{[^}]*\b(?:getCallSites|hash|performServerHandshake|registerHooks)\b[^}]*\} from "node:/m
+
+it('no module imports by name what older versions lack', () => {
+  const modules = readdirSync(join(PACKED, 'dist'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.js'))
+    .filter((file) => NEWER.test(readFileSync(join(PACKED, 'dist', file), 'utf8')))
+  expect(modules).toEqual([])
+  expect(NEWER.test('import util, { getCallSites as a, inspect } from "node:util";')).toBe(true)
 })
 
 /** A Node.js of the machine that is too old; the first one outside of `node_modules`. */
