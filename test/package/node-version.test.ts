@@ -5,6 +5,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import process from 'node:process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as newer from '../../src/base/newer-functions.ts'
+import { readSources } from '../architecture/source.ts'
 import { readDocument } from '../readme/markdown.ts'
 import { createScratch, PACKED, quietEnvironment } from './scratch.ts'
 
@@ -115,4 +117,13 @@ describe.skipIf(old === undefined)('with the old Node.js of this machine', () =>
     const { stdout, stderr, status } = run(old?.node ?? '', args)
     expect([stdout, stderr, status]).toEqual(['', lineFor(old?.version ?? ''), 1])
   })
+})
+
+it.each(Object.keys(newer))('no file imports %s by name from Node.js: an old one could not link it', (name) => {
+  const byName = new RegExp(`import \\{[^}]*\\b${name}\\b[^}]*\\} from 'node:`)
+  expect(
+    readSources()
+      .filter(({ text }) => byName.test(text))
+      .map(({ path }) => path),
+  ).toEqual([])
 })
