@@ -154,9 +154,8 @@ class CachingVerifier implements Verifier {
 
   isForeign(credential: UnverifiedCredential, code: TokenErrorCode): boolean {
     if (code !== 'ERR_TOKEN_MALFORMED') return code === 'ERR_TOKEN_ISSUER'
-    const claims = decodeJsonObject(credential.reveal().split('.')[1] ?? '')
-    const iss = claims === undefined ? undefined : ownProperty(claims, 'iss')
-    return !this.#options.issuers.configured.some(({ issuer }) => issuer === iss)
+    const payload = credential.reveal().split('.')[1] ?? ''
+    return !this.#options.issuers.configured.some(({ issuer }) => mentions(payload, issuer))
   }
 
   async verifyAsOf(credential: UnverifiedCredential, atMillis: number): Promise<VerifiedCredential> {
@@ -192,4 +191,17 @@ function rethrowClone(error: unknown): never {
 function hasExpired({ credential, issuer, keyThumbprint, until }: Verification): boolean {
   const end = keyThumbprint === undefined ? credential.expiresAtMillis / 1000 + issuer.clockToleranceSeconds : until
   return end < Date.now() / 1000
+}
+
+/** Whether the claims name `issuer`, also if something in them is wrong that other readers of tokens pass over. */
+function mentions(payload: string, issuer: string): boolean {
+  const claims = decodeJsonObject(payload)
+  if (claims !== undefined) return ownProperty(claims, 'iss') === issuer
+  return unescapeJson(Buffer.from(payload, 'base64url').toString()).includes(JSON.stringify(issuer))
+}
+
+function unescapeJson(text: string): string {
+  return text.replace(/\\(?:u([\da-f]{4})|\/)/gi, (_, code?: string) =>
+    code === undefined ? '/' : String.fromCharCode(Number.parseInt(code, 16)),
+  )
 }

@@ -53,6 +53,8 @@ const FOREIGN: Readonly<Record<string, () => string>> = {
   'a token in five parts': () => [encode({ alg: 'dir', enc: 'A256GCM' }), '', 'aaaa', 'bbbb', 'cccc'].join('.'),
 }
 
+const claimsAsText = JSON.stringify(goodClaims(ISSUER))
+
 /** They name the configured issuer, whatever else is wrong with them. */
 const OURS: Readonly<Record<string, () => string>> = {
   'an expired token': () => tokenOf({ exp: 1_000_000, iat: 999_000 }),
@@ -64,6 +66,14 @@ const OURS: Readonly<Record<string, () => string>> = {
   'a token whose header is damaged': () => withPart(tokenOf(), 0, (part) => `${part}A`),
   'a token of two parts': () => tokenOf().split('.').slice(0, 2).join('.'),
   'a token of four parts': () => `${tokenOf()}.AAAA`,
+  'a token that has a claim twice': () => signer.token(claimsAsText.replace('{', '{"sub":"root",')),
+  'a token that has another issuer, too': () =>
+    signer.token(claimsAsText.replace('{', '{"iss":"https://other.example",')),
+  'a token whose slashes are escaped, and that has a claim twice': () =>
+    signer.token(claimsAsText.replace('{', '{"sub":"root",').replaceAll('/', '\\/')),
+  'a token whose letters are escaped, and that has a claim twice': () =>
+    signer.token(claimsAsText.replace('{', '{"sub":"root",').replace('https', '\\u0068ttps')),
+  'a token whose claims are not base64url': () => withPart(tokenOf(), 1, (part) => `${part}A`),
 }
 
 const sent = (): readonly unknown[] => service.sink.received.flatMap(({ authorization }) => authorization)
