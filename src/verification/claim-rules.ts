@@ -100,8 +100,15 @@ const checkAudience: ClaimCheck = (claims, { audience }) => {
   }
   // One of several audiences is enough (RFC 7519 §4.1.3); each is compared to the letter.
   if (audience === null || values.some((value) => audience.includes(value as string))) return undefined
-  const found = `aud is ${values.length === 1 ? 'another value' : `${values.length} other values`}`
-  return { code: 'ERR_TOKEN_AUDIENCE', found, option: `audience accepts ${quote(audience)}` }
+  const option = `audience accepts ${quote(audience)}`
+  if (values.length === 1) return { code: 'ERR_TOKEN_AUDIENCE', found: 'aud is another value', option }
+  // Not in `found`: the token must not choose among many causes, since there is a bound for those that are logged.
+  return {
+    code: 'ERR_TOKEN_AUDIENCE',
+    found: 'aud is a list of other values',
+    option,
+    note: `${values.length} of them`,
+  }
 }
 
 const checkDates: ClaimCheck = (claims, { clockToleranceSeconds: tolerance, maxTokenAgeSeconds }, now) => {

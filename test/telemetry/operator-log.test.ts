@@ -15,7 +15,7 @@ import { startIssuer } from '../support/issuer.ts'
 import type { Program } from '../support/process.ts'
 import { startProgram } from '../support/process.ts'
 import { ISSUER, optionsFor, withRelay } from '../support/relay.ts'
-import { createSigner } from '../support/signer.ts'
+import { createSigner, goodClaims } from '../support/signer.ts'
 import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
 
@@ -103,7 +103,7 @@ const REFUSALS: readonly (readonly [what: string, present: () => Promise<string 
   [
     'several other audiences',
     async () => `Bearer ${await issuer.token({ aud: [MARKER, 'account'] })}`,
-    '401 ERR_TOKEN_AUDIENCE: aud is 2 other values, issuers[0].audience accepts "user-service"',
+    '401 ERR_TOKEN_AUDIENCE: aud is a list of other values, issuers[0].audience accepts "user-service" (2 of them)',
   ],
   [
     'no audience',
@@ -272,12 +272,24 @@ describe('the log', () => {
     })
   })
 
-  it('has a bound for all causes together [H22]', async () => {
+  it('has one cause for all audiences: a flood of them hides no other line [H22]', async () => {
     await withLog(async (verify) => {
       const claims = { iss: ISSUER, aud: 'user-service', sub: 'alice', iat: now(), exp: now() + 300 }
-      for (let i = 0; i < 1_000; i += 1) {
-        await verify(signer.token({ ...claims, aud: Array.from({ length: i + 1 }, () => MARKER) }))
-      }
+      for (let i = 0; i < 300; i += 1)
+        await verify(signer.token({ ...claims, aud: Array.from({ length: i + 2 }, () => MARKER) }))
+      await verify(signer.token({ ...claims, nonce: MARKER }))
+      expect(messages().map(([message]) => message.slice(4))).toEqual([
+        'ERR_TOKEN_AUDIENCE: aud is a list of other values, issuers[0].audience accepts "user-service" (2 of them)',
+        'ERR_TOKEN_TYPE: it has nonce, as ID tokens have',
+      ])
+    })
+  })
+
+  it('has a bound for all causes together, if the application asks for scopes of many names [H22]', async () => {
+    const telemetry = { log: (record: LogRecord) => void records.push(record) }
+    await withRelay({ ...optionsFor([signer.jwk]), telemetry }, async (relay) => {
+      const credential = await relay.verify(signer.token(goodClaims(ISSUER)))
+      for (let i = 0; i < 1_000; i += 1) relay.checkScopes(credential, [`scope-${i}`])
     })
     expect(messages().length).toBeLessThan(300)
   })
