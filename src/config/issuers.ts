@@ -63,10 +63,12 @@ export interface IssuerOptions {
    * because most issuers give their access tokens no more. Upper and lower case are the same, and `application/` may
    * precede.
    *
-   * Whatever the `typ`, a token is refused if its claims name another kind: `at_hash`, `c_hash` or `s_hash`; `nonce`,
-   * unless Keycloak's `typ` claim says `Bearer`; `events`; `token_introspection`; a `typ` claim other than `Bearer` or
-   * `DPoP`; a `token_use` other than `access` or `access_token`. An ID token without any of these differs from an
-   * access token only in its `aud`: name an `audience` that is no client. Default: as `null`.
+   * Whatever the `typ`, a token is refused if its claims name another kind: `at_hash`, `c_hash`, `s_hash`, `ds_hash` or
+   * `urn:openid:params:jwt:claim:rt_hash`; `nonce`, unless Keycloak's `typ` claim says `Bearer`; `events`;
+   * `token_introspection`; a `typ` claim other than `Bearer` or `DPoP`; a `token_use` other than `access` or
+   * `access_token`; a `tokenName` other than `access_token`; a `token_type` that says refresh or ID token. An ID token
+   * without any of these differs from an access token only in its `aud`: name an `audience` that is no client. Default:
+   * as `null`.
    */
   readonly typ?: string | readonly string[] | null
   /**

@@ -42,8 +42,11 @@ const ALGORITHMS = [
   ...['ES256', 'ES384', 'ES512', 'ES256K', 'EdDSA', 'Ed25519', 'Ed448', 'dir', 'RSA-OAEP', 'RSA-OAEP-256', 'A256KW'],
 ]
 
-/** What Keycloak, Cognito and Hydra call their tokens in a claim. */
-const KINDS = ['Bearer', 'DPoP', 'ID', 'Refresh', 'Offline', 'Logout', 'access', 'access_token', 'refresh_token', 'JWT']
+/** What Keycloak, Cognito, Hydra and PingAM call their tokens in a claim. */
+const KINDS = [
+  ...['Bearer', 'DPoP', 'ID', 'Refresh', 'Offline', 'Logout', 'access', 'access_token', 'refresh_token', 'id_token'],
+  'JWT',
+]
 
 /** What a claim says of the kind of token. */
 export function describeKind(kind: unknown): string {

@@ -21,6 +21,8 @@ const MARKS: readonly (readonly [string, object])[] = [
   ['the hash of an access token', { at_hash: 'MTIzNDU2Nzg5MDEyMzQ1Ng' }],
   ['the hash of a code', { c_hash: 'LDktKdoQak3Pk0cnXxCltA' }],
   ['the hash of a state', { s_hash: '76sa5dd' }],
+  ['the hash of a device secret', { ds_hash: '77QmUPtjPfzWtF2AnpK9RQ' }],
+  ['the hash of a refresh token', { 'urn:openid:params:jwt:claim:rt_hash': 'sHahCuSpXCRg5mkDDvvr4w' }],
   ['events', { events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }],
   ['events that are empty', { events: {} }],
   ['the answer of an introspection', { token_introspection: { active: true } }],
@@ -29,6 +31,12 @@ const MARKS: readonly (readonly [string, object])[] = [
   ),
   ...['id', 'refresh', 'refresh_token', 'Access', '', null, 7, ['access']].map(
     (use) => [`token_use ${JSON.stringify(use)}`, { token_use: use }] as const,
+  ),
+  ...['id_token', 'refresh_token', 'Access_Token', '', null, 7, ['access_token']].map(
+    (name) => [`tokenName ${JSON.stringify(name)}`, { tokenName: name, token_type: 'Bearer' }] as const,
+  ),
+  ...['refresh', 'Refresh', 'refresh_token', 'id_token', 'ID'].map(
+    (type) => [`token_type ${JSON.stringify(type)}`, { token_type: type }] as const,
   ),
   ['nonce and hash, although Keycloak calls it Bearer', { typ: 'Bearer', nonce: 'x', at_hash: 'x' }],
   ['a good use and a bad type', { token_use: 'access', typ: 'ID' }],
@@ -53,6 +61,9 @@ describe.each<[string, Partial<IssuerOptions>, string | undefined]>([
     ['of an older Keycloak, with a nonce', { typ: 'Bearer', nonce: 'n-0S6_WzA2Mj' }],
     ['that Cognito calls access', { token_use: 'access' }],
     ['that Hydra calls access_token', { token_use: 'access_token' }],
+    ['that PingAM calls access_token', { tokenName: 'access_token', token_type: 'Bearer' }],
+    ['whose token_type is the word of its issuer', { token_type: 'access' }],
+    ['whose token_type is no text', { token_type: 7 }],
     ['that says how the user logged in', { auth_time: 1_700_000_000, acr: '1', amr: ['pwd'], azp: 'web', sid: 's' }],
   ])('accepts one %s', async (_good, claims) => {
     expect(await verify(claims, issuer, typ)).toMatchObject({ subject: 'alice' })
@@ -74,6 +85,8 @@ it.each([
   [{ typ: 'Refresh' }, 'its claim typ is "Refresh", not "Bearer"'],
   [{ typ: 'm4rk3r' }, 'its claim typ is another value, not "Bearer"'],
   [{ token_use: 'id' }, 'its claim token_use is "ID", not "access"'],
+  [{ tokenName: 'refresh_token' }, 'its claim tokenName is "refresh_token", not "access_token"'],
+  [{ token_type: 'refresh' }, 'its claim token_type is "Refresh"'],
   [{ token_use: ['m4rk3r'] }, 'its claim token_use is not a text, not "access"'],
 ])('the operator may read why: %j', async (claims, found) => {
   const error = await verify(claims).catch((refused: object) => refused)
