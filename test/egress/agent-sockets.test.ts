@@ -1,6 +1,8 @@
 /** Agents that connect by themselves: the token goes by the socket that they hand out, however it came about. */
 
+import { createSocket } from 'node:dgram'
 import { lookup } from 'node:dns'
+import { Resolver } from 'node:dns/promises'
 import { once } from 'node:events'
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
 import http, { Agent, createServer } from 'node:http'
@@ -210,6 +212,35 @@ describe('in clear text', () => {
     expect(arrived).toEqual(['twin: nothing'])
     agent.destroy()
   })
+})
+
+/** A name server that has 127.0.0.2 for every name. */
+async function startNameServer(): Promise<{ readonly address: string; close(): void }> {
+  const socket = createSocket('udp4')
+  socket.on('message', (query, { port, address }) => {
+    // The question is repeated, and one record of the type A is added (RFC 1035 §4.1).
+    const head = Buffer.from([query[0] ?? 0, query[1] ?? 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0])
+    const question = query.subarray(12, query.indexOf(0, 12) + 5)
+    const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 2])
+    socket.send(Buffer.concat([head, question, record]), port, address)
+  })
+  await new Promise<void>((resolve) => void socket.bind(0, '127.0.0.1', resolve))
+  return { address: `127.0.0.1:${socket.address().port}`, close: () => void socket.close() }
+}
+
+it('what a name server of the application’s own says is no address of the host [F6]', async () => {
+  const server = await startNameServer()
+  const resolver = new Resolver()
+  resolver.setServers([server.address])
+  const lookupThere: LookupFunction = (_name, options, done) =>
+    void resolver
+      .resolve4('localhost')
+      .then(([address = '']) => (options.all ? done(null, [{ address, family: 4 }]) : done(null, address, 4)))
+  const agent = agentWith((options) => net.connect({ ...options, lookup: lookupThere } as net.NetConnectOpts))
+  expect(await send({ host: 'localhost', family: 4, port: named, agent })).toEqual(['custom_connection'])
+  expect(arrived).toEqual(['twin: nothing'])
+  agent.destroy()
+  server.close()
 })
 
 describe('over TLS', () => {

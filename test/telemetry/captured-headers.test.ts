@@ -7,8 +7,8 @@ import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@open
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createTokenRelay } from '../../src/index.ts'
 import { close, listen } from '../support/issuer.ts'
-import { ISSUER } from '../support/relay.ts'
-import { tokenOf } from '../support/service.ts'
+import { ISSUER, optionsFor, withRelay } from '../support/relay.ts'
+import { signer, tokenOf } from '../support/service.ts'
 
 beforeAll(() => void context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable()))
 afterAll(() => context.disable())
@@ -34,4 +34,22 @@ it('the span of a request that ends while its keys are fetched', async () => {
   const [exported] = exporter.getFinishedSpans()
   expect(exported?.attributes).toEqual({ 'http.request.header.authorization': ['[redacted]'] })
   expect(exported?.events.map(({ name }) => name)).toEqual([])
+})
+
+it('the span of a request whose token is ignored, which is a credential all the same', async () => {
+  const exporter = new InMemorySpanExporter()
+  const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] })
+  const span = provider.getTracer('server').startSpan('GET')
+  const authorization = 'Bearer sk_live_51H7d9w2eZvKYlo2C'
+  span.setAttribute('http.request.header.authorization', [authorization])
+  const options = { ...optionsFor([signer.jwk]), ingress: { mode: 'optional', foreignTokens: 'ignore' } } as const
+  await withRelay(options, async (relay) => {
+    const ctx = trace.setSpan(context.active(), span)
+    const admission = await context.with(ctx, () => relay.admit({ headers: { authorization } }, { mode: 'optional' }))
+    expect(admission).toMatchObject({ admitted: true, credential: undefined })
+  })
+  span.end()
+  const [exported] = exporter.getFinishedSpans()
+  expect(exported?.attributes).toEqual({ 'http.request.header.authorization': ['[redacted]'] })
+  expect(exported?.events.map(({ name }) => name)).toEqual(['auth.token.ignored'])
 })
