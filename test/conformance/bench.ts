@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer, request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { createCertificates } from '../support/certificates.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
@@ -123,6 +124,7 @@ export async function call(port: number, run: Run, each: Call): Promise<Run['arr
 
 /** A forward proxy, for absolute-form targets and for tunnels. */
 async function startProxy(): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const tunnels = new Set<Duplex>()
   const server = createServer((incoming, response) => {
     const { url = '', method, headers } = incoming
     const forwarded = httpRequest(url, { method, headers }, (answer) => {
@@ -137,8 +139,18 @@ async function startProxy(): Promise<{ readonly url: string; close(): Promise<vo
     const [host = '', port] = (incoming.url ?? '').split(':')
     const upstream = connect(Number(port), host, () => client.write('HTTP/1.1 200 OK\r\n\r\n'))
     upstream.pipe(client).pipe(upstream)
-    client.on('error', () => upstream.destroy())
-    upstream.on('error', () => client.destroy())
+    // A server does not know its tunnels, nor connections on which TLS has not begun: none may stay.
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      tunnels.add(socket)
+      socket.on('error', () => undefined).on('close', () => other.destroy())
+    }
   })
-  return { url: `http://127.0.0.1:${await listen(server)}`, close: () => close(server) }
+  async function closeAll(): Promise<void> {
+    for (const socket of tunnels) socket.destroy()
+    await close(server)
+  }
+  return { url: `http://127.0.0.1:${await listen(server)}`, close: closeAll }
 }
