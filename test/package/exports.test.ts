@@ -49,6 +49,7 @@ const TYPES = [
   'CacheOptions',
   'ClaimRule',
   'Claims',
+  'CorsOptions',
   'DestinationConsumeOptions',
   'DestinationExchangeOptions',
   'DestinationOptions',
