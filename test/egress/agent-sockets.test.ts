@@ -1,7 +1,7 @@
 /** Agents that connect by themselves: the token goes by the socket that they hand out, however it came about. */
 
 import { createSocket } from 'node:dgram'
-import { lookup } from 'node:dns'
+import { getServers, lookup, setServers } from 'node:dns'
 import { Resolver } from 'node:dns/promises'
 import { once } from 'node:events'
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http'
@@ -177,6 +177,24 @@ describe('in clear text', () => {
     agent.destroy()
   })
 
+  it('nor after a first request, which carried the token: the agent says something between [F6, F7]', async () => {
+    let opened: Socket | undefined
+    const agent = agentWith((options) => {
+      opened ??= net.connect(options)
+      return opened
+    })
+    // The agent keeps the connection by itself.
+    agent.removeAllListeners('free')
+    expect(await send(here(agent))).toEqual(['forwarded'])
+    const answer = once(opened as unknown as Socket, 'data')
+    opened?.write(`CONNECT 127.0.0.2:${named} HTTP/1.1\r\nhost: localhost\r\n\r\n`)
+    opened?.resume()
+    await answer
+    expect(await send(here(agent))).toEqual(['custom_connection'])
+    expect(arrived).toEqual(['named: alice', 'twin: nothing'])
+    agent.destroy()
+  })
+
   it('through a tunnel the proxy reads along [F7]', async () => {
     const agent = agentWith(() => net.connect(proxy, '127.0.0.1'))
     expect(await send(here(agent))).toEqual(['custom_connection'])
@@ -228,19 +246,28 @@ async function startNameServer(): Promise<{ readonly address: string; close(): v
   return { address: `127.0.0.1:${socket.address().port}`, close: () => void socket.close() }
 }
 
-it('what a name server of the application’s own says is no address of the host [F6]', async () => {
+it.each([
+  ['of one resolver', () => undefined],
+  ['of the whole process', setServers],
+])('what a name server %s says is no address of the host, if it is not of the system [F6]', async (_, setForAll) => {
   const server = await startNameServer()
+  const before = getServers()
   const resolver = new Resolver()
   resolver.setServers([server.address])
+  setForAll([server.address])
   const lookupThere: LookupFunction = (_name, options, done) =>
     void resolver
       .resolve4('localhost')
       .then(([address = '']) => (options.all ? done(null, [{ address, family: 4 }]) : done(null, address, 4)))
   const agent = agentWith((options) => net.connect({ ...options, lookup: lookupThere } as net.NetConnectOpts))
-  expect(await send({ host: 'localhost', family: 4, port: named, agent })).toEqual(['custom_connection'])
+  try {
+    expect(await send({ host: 'localhost', family: 4, port: named, agent })).toEqual(['custom_connection'])
+  } finally {
+    setServers(before)
+    agent.destroy()
+    server.close()
+  }
   expect(arrived).toEqual(['twin: nothing'])
-  agent.destroy()
-  server.close()
 })
 
 describe('over TLS', () => {

@@ -131,7 +131,7 @@ interface HttpRoute extends Pick<Hop, 'obstacle'> {
 
 /** Judged for every request of such an agent: it must be known what each connection has carried. */
 function socketObstacleOf(request: ClientRequest, header: string, { target }: HttpRoute): WithholdReason | undefined {
-  return target && obstacleOnAgentSocket(request.socket, target, header.startsWith('CONNECT '))
+  return target && obstacleOnAgentSocket(request, target, header.startsWith('CONNECT '))
 }
 
 interface Given {

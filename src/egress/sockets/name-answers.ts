@@ -31,9 +31,9 @@ interface Servers {
   getServers(): readonly string[]
 }
 type Resolve = (this: Servers, host: unknown, ...rest: unknown[]) => Promise<unknown>
-interface Dns extends Servers {
+interface Dns {
   readonly lookup: Lookup
-  readonly promises: { readonly Resolver: { readonly prototype: object } }
+  readonly promises: { readonly Resolver: { new (): Servers; readonly prototype: object } }
 }
 
 /**
@@ -42,8 +42,11 @@ interface Dns extends Servers {
  */
 export function watchNameAnswers(): Undo {
   const dns = createRequire(packageUrl)('node:dns') as Dns
-  const isOfSystem = (resolver: Servers): boolean => String(resolver.getServers()) === String(dns.getServers())
-  const { prototype } = dns.promises.Resolver
+  const { Resolver } = dns.promises
+  // A new one has the servers of the system, also if the application has called `dns.setServers`.
+  const ofSystem = String(new Resolver().getServers())
+  const isOfSystem = (resolver: Servers): boolean => String(resolver.getServers()) === ofSystem
+  const { prototype } = Resolver
   const undo = combineUndos([
     patchLookup(dns),
     patchPromised(dns.promises, 'lookup', () => true),

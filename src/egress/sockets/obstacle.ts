@@ -1,5 +1,6 @@
 /** Finds out whether a socket leads where a request says: every client that lets other code connect is judged by it. */
 
+import type { ClientRequest } from 'node:http'
 import { isIP, Socket } from 'node:net'
 import { checkServerIdentity, TLSSocket } from 'node:tls'
 import type { SocketTarget } from '../../context/isolation/socket-opening.ts'
@@ -25,24 +26,30 @@ export function obstacleOn(
   return leadsTo(socket, opening, target) ? undefined : 'custom_connection'
 }
 
-/** Whether each connection had carried nothing before the request that was seen on it first. */
-const wasUnused = new WeakMap<SocketTarget, boolean>()
+/**
+ * How many bytes had been written to each connection when the last request on it was complete. Not a number while that
+ * is not known, and for good after a request that has made a tunnel of it.
+ */
+const written = new WeakMap<SocketTarget, number>()
 
 /**
- * The same for a connection of an agent, about to carry a request. An agent may hand out a connection on which it has
- * said something before, for example to a proxy: what answers now may be another server. If `isTunnelRequest`, the
+ * The same for a connection of an agent, about to carry `request`. An agent may hand out a connection on which it has
+ * said something between, for example to a proxy: what answers now may be another server. If `isTunnelRequest`, the
  * request itself makes such a connection of it.
  */
 export function obstacleOnAgentSocket(
-  socket: object | null,
+  request: ClientRequest,
   target: NetworkTarget,
   isTunnelRequest: boolean,
 ): WithholdReason | undefined {
+  const { socket } = request
   const opening = socket === null ? undefined : recordedTargetOf(socket)
-  if (socket === null || opening === undefined) return 'custom_connection'
-  if (!wasUnused.has(opening)) wasUnused.set(opening, socket instanceof Socket && socket.bytesWritten === 0)
-  if (isTunnelRequest) wasUnused.set(opening, false)
-  return wasUnused.get(opening) === true ? obstacleOn(socket, opening, target) : 'custom_connection'
+  if (!(socket instanceof Socket) || opening === undefined) return 'custom_connection'
+  const isUntouched = socket.bytesWritten === (written.get(opening) ?? 0)
+  written.set(opening, Number.NaN)
+  if (!isUntouched) return 'custom_connection'
+  if (!isTunnelRequest) request.once('finish', () => written.set(opening, socket.bytesWritten))
+  return obstacleOn(socket, opening, target)
 }
 
 function leadsTo(socket: object, opening: SocketTarget, target: NetworkTarget): boolean {
