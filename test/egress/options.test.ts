@@ -57,8 +57,13 @@ beforeEach(() => {
   other.clear()
 })
 
-const toNamed: LookupFunction = (_name, { all }, callback) =>
-  all ? callback(null, [{ address: '127.0.0.1', family: 4 }]) : callback(null, '127.0.0.1', 4)
+const lookupOf =
+  (address: string): LookupFunction =>
+  (_name, { all }, callback) =>
+    all ? callback(null, [{ address, family: 4 }]) : callback(null, address, 4)
+const toNamed = lookupOf('127.0.0.1')
+/** No resolver has given this address for the host. */
+const toOther = lookupOf('127.0.0.2')
 
 /** What is decided; nobody needs to be there. */
 async function decide(module: typeof http | typeof https, options: RequestOptions): Promise<readonly string[]> {
@@ -104,11 +109,11 @@ const cases: readonly Case[] = [
   ['port of an agent', () => ({ host: '127.0.0.1', port: port(), agent: agentOf({ port: 9 }) }), 'not_named'],
   [
     'lookup of an agent',
-    () => ({ host: 'localhost', port: port(), agent: agentOf({ lookup: toNamed }) }),
+    () => ({ host: 'localhost', port: port(), agent: agentOf({ lookup: toOther }) }),
     'custom_connection',
   ],
   // By an agent of its own: what a lookup has led to may be used again by the agent's later requests.
-  ['lookup', () => ({ host: 'localhost', port: port(), lookup: toNamed, agent: agentOf({}) }), 'custom_connection'],
+  ['lookup', () => ({ host: 'localhost', port: port(), lookup: toOther, agent: agentOf({}) }), 'custom_connection'],
   ['socketPath', () => ({ host: '127.0.0.1', port: port(), socketPath: '/nowhere.sock' }), 'unix_socket'],
   [
     'socketPath of an agent',
