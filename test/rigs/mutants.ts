@@ -41,7 +41,7 @@ const FORWARD_ALWAYS = replacing<typeof decision>()('createDecide', (createDecid
   return (ctx, hop) => {
     const decided = decide(ctx, hop)
     if (decided?.verdict !== 'withhold' || decided.subject === undefined) return decided
-    const rule = { to: 'everywhere', seal: false } as unknown as Forwarded['rule']
+    const rule = { to: 'everywhere', seal: false, pattern: { wildcard: true } } as unknown as Forwarded['rule']
     return { verdict: 'forward', credential: decided.subject, rule, target: hop.target as Forwarded['target'] }
   }
 })
