@@ -44,22 +44,36 @@ export async function fetchBounded(url: string, init: RequestInit, limits: Fetch
   return context.with(suppressTracing(ROOT_CONTEXT), async () => {
     try {
       const signal = AbortSignal.timeout(limits.timeoutMillis)
-      const response = await fetch(url, { ...init, redirect: 'error', signal })
-      const { status, headers } = response
-      const isJson = JSON_TYPE.test(headers.get('content-type') ?? '')
-      // Other bodies are not used, so they are not read. A 400 may say what is wrong (RFC 6749 §5.2).
-      if ((status === 200 || status === 400) && isJson)
-        return { status, isJson, text: await readText(response, limits.maxBytes) }
-      await response.body?.cancel()
-      return { status, isJson, text: '' }
+      return await unlessAborted(signal, request(url, { ...init, redirect: 'error', signal }, limits.maxBytes))
     } catch (error) {
       throw documentErrorOf(error)
     }
   })
 }
 
-async function readText(response: Response, maxBytes: number): Promise<string> {
-  const bytes = await readBounded(response.body, maxBytes)
-  if (bytes === undefined) throw new DocumentError('too_large', response.status)
+async function request(url: string, init: RequestInit, maxBytes: number): Promise<BoundedResponse> {
+  const response = await fetch(url, init)
+  const { status, headers } = response
+  const isJson = JSON_TYPE.test(headers.get('content-type') ?? '')
+  // Other bodies are not used, so they are not read. A 400 may say what is wrong (RFC 6749 §5.2).
+  if ((status === 200 || status === 400) && isJson) {
+    return { status, isJson, text: await readText(response, maxBytes, init.signal) }
+  }
+  await response.body?.cancel()
+  return { status, isJson, text: '' }
+}
+
+/** With the signal once more: a response that `fetch` has lost sight of would stay open. */
+async function readText({ status, body }: Response, maxBytes: number, signal: RequestInit['signal']): Promise<string> {
+  const options = signal ? { signal } : {}
+  const bytes = await readBounded(body?.pipeThrough(new TransformStream(), options) ?? null, maxBytes)
+  if (bytes === undefined) throw new DocumentError('too_large', status)
   return decodeUtf8(bytes)
+}
+
+/** `fetch` of Node.js 22 has been seen to go on after its signal: nothing that waits for keys may depend on it. */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  return Promise.race([work, promise])
 }

@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto'
 import { createServer } from 'node:https'
 import { gzipSync } from 'node:zlib'
 import { diag } from '@opentelemetry/api'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { KeySetOptions } from '../../src/index.ts'
 import { createCertificates } from '../support/certificates.ts'
 import type { Answering, FaultyIssuer } from '../support/faulty-issuer.ts'
@@ -18,11 +18,16 @@ const signer = createSigner()
 const GOOD = JSON.stringify({ keys: [signer.jwk] })
 const JSON_TYPE = { 'content-type': 'application/json' }
 
+const forgetful = globalThis.fetch
+
 let server: FaultyIssuer
 beforeEach(async () => {
   server = await startFaultyIssuer()
 })
-afterEach(() => server[Symbol.asyncDispose]())
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  await server[Symbol.asyncDispose]()
+})
 
 async function verdictWith(answering: Answering, options: KeySetOptions = {}, token?: string): Promise<string> {
   server.answer('/jwks', answering)
@@ -160,6 +165,14 @@ describe('is bounded [D4]', () => {
   it('in time, if the body does not end', async () => {
     const hanging: Answering = (_, response) => void response.writeHead(200, JSON_TYPE).write(GOOD)
     expect(await verdictWith(hanging, { timeoutMillis: 50 })).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
+  })
+
+  it.each<readonly [string, Answering]>([
+    ['nothing comes', () => undefined],
+    ['the body does not end', (_, response) => void response.writeHead(200, JSON_TYPE).write(GOOD)],
+  ])('in time, although `fetch` forgets its signal: %s', async (_, answering) => {
+    vi.stubGlobal('fetch', async (url: string, { signal: _, ...init }: RequestInit) => forgetful(url, init))
+    expect(await verdictWith(answering, { timeoutMillis: 50 })).toBe('ERR_TOKEN_KEYS_UNAVAILABLE')
   })
 
   it('in time, if the body drips', async () => {
