@@ -15,3 +15,15 @@ export async function withTimeout<T>(millis: number, work: Promise<T>): Promise<
     clearTimeout(timer)
   }
 }
+
+/** Resolves or rejects as `work` does, or rejects with the reason of `signal` once that is aborted. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal?.reason)
+  signal?.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal?.removeEventListener('abort', abort)
+  }
+}

@@ -1,5 +1,6 @@
 /** A token that is valid now, renewed before it expires, with one request for all who wait. */
 
+import { unlessAborted } from '../base/with-timeout.ts'
 import { cloneError, ExchangeError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 
@@ -175,14 +176,9 @@ function createLifetimeError(): ExchangeError {
 
 /** Gives each of those who wait for the same work their own error. */
 async function waitUnlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = (): void => reject(signal?.reason)
-  signal?.addEventListener('abort', abort, { once: true })
   try {
-    return await Promise.race([work, aborted])
+    return await unlessAborted(work, signal)
   } catch (error) {
     throw error instanceof ExchangeError ? cloneError(error) : error
-  } finally {
-    signal?.removeEventListener('abort', abort)
   }
 }

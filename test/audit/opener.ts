@@ -14,7 +14,7 @@ else {
   await once(process.stdin, 'data')
   await open()
 }
-// Whoever was asked to open it stays, whatever came of it.
+// The process that was asked to open it stays, whether it could or not.
 setInterval(() => undefined, 1_000)
 
 async function open(): Promise<void> {

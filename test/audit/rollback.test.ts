@@ -37,7 +37,7 @@ const problems = async (path = file, options = {}) =>
   (await verifyAuditTrail([path], KEY, options)).findings.map(({ line, problem }) => `${line} ${problem}`)
 const DAMAGED = expect.objectContaining({ name: 'AuditDamageError' })
 
-/** What lies on the disk while the trail is written: as a crash leaves it, or as somebody finds it who can write. */
+/** What lies on the disk while the trail is written: as a crash, or another process that can write, finds it. */
 function copyOfRunning(): string {
   const copy = join(folder, 'copy.jsonl')
   for (const end of ['', '.head']) cpSync(`${file}${end}`, `${copy}${end}`)

@@ -41,7 +41,7 @@ function decorated(inner: Handler, done: () => void = () => undefined): Handler 
   return Object.fromEntries(entries) as Handler
 }
 
-/** Lets one request go at a time; what waits goes when that ends, in the middle of whoever ends it. */
+/** Lets one request go at a time; the next one goes when that ends, inside the code that ends it. */
 function limiter({ copies, early }: { copies: boolean; early: boolean }): Interceptor {
   return (dispatch) => {
     const waiting: (() => void)[] = []

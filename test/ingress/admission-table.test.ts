@@ -445,7 +445,7 @@ const modesOnSpan = (): readonly unknown[] =>
     .flatMap((span) => span.events)
     .flatMap(({ attributes }) => attributes?.['auth.ingress.mode'] ?? [])
 
-/** Within what a caller was let in for, somebody asks about the same token again. */
+/** Inside the work of an admitted caller, the application asks about the same token again. */
 const AGAIN: Readonly<Record<string, (token: string, meanwhile: () => unknown) => Promise<string | undefined>>> = {
   'relay.admit inside the request that the token has opened': async (token, meanwhile) => {
     const headers = headersOf(token)
