@@ -19,7 +19,7 @@ for (const token of tokens) {
   for (let at = 0; at + MIN_FRAGMENT <= token.length; at += 1) set.add(token.slice(at, at + MIN_FRAGMENT))
 }
 
-const text = readFileSync(join(import.meta.dirname, '..', '..', 'SECURITY.md'), 'latin1')
+const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'understand', 'security.md'), 'latin1')
   .repeat(4)
   .slice(0, 2 ** 16)
 const bytes = Buffer.from(text, 'latin1')

@@ -42,7 +42,7 @@ const user = {
 }
 const stack = '    at Object.<anonymous> (/srv/app/node_modules/express/lib/router/layer.js:95:5)\n'
 const TEXTS: Readonly<Record<string, string>> = {
-  English: read('SECURITY.md'),
+  English: read('docs/understand/security.md'),
   JSON: JSON.stringify(Array.from({ length: 50 }, () => user)),
   'stack traces': stack,
   'package-lock.json': read('package-lock.json'),
