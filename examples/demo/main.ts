@@ -3,15 +3,24 @@
 import { writeFileSync } from 'node:fs'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { interruption } from './interruption.ts'
-import { startPage } from './page.ts'
-import type { Titled } from './picture.ts'
-import { renderPicture } from './picture.ts'
-import { print, printInvitation, printPart, printStage, printTrace, printVerdict, traceOf } from './report.ts'
-import type { Stage } from './stage.ts'
-import { setStage } from './stage.ts'
-import type { Part } from './story.ts'
-import { EXCHANGE, ORDER, playStory, REDIRECT } from './story.ts'
+import { interruption } from './stage/interruption.ts'
+import { startPage } from './stage/page.ts'
+import type { Titled } from './stage/picture.ts'
+import { renderPicture } from './stage/picture.ts'
+import {
+  print,
+  printInvitation,
+  printLegend,
+  printPart,
+  printStage,
+  printTrace,
+  printVerdict,
+  traceOf,
+} from './stage/report.ts'
+import type { Stage } from './stage/stage.ts'
+import { setStage } from './stage/stage.ts'
+import type { Part } from './stage/story.ts'
+import { EXCHANGE, ORDER, playStory, REDIRECT } from './stage/story.ts'
 
 const { serve, picture } = parseArgs({
   options: { serve: { type: 'boolean', default: false }, picture: { type: 'string' } },
@@ -44,11 +53,12 @@ async function demo(): Promise<void> {
     parts.find((part) => part.title === title),
   )
   for (const part of [exchange, order, redirect]) if (part !== undefined) printTrace(stage, part)
+  printLegend(stage)
   if (picture !== undefined)
     writeFileSync(picture, renderPicture([exchange, redirect].flatMap((part) => titled(stage, part))))
   if (printVerdict(parts)) process.exitCode = 0
 
-  if (!serve) return print('', 'npm run demo -- --serve keeps it running, for curl and for a look at the traces.')
+  if (!serve) return print('', 'npm run demo -- --serve keeps it running, for curl and a look at the traces.')
   const titles = new Map(parts.map(({ traceId, title }) => [traceId ?? '', title]))
   printInvitation(stage, stack.use(await startPage(stage, titles)), redirect)
   await interrupted

@@ -61,7 +61,7 @@ function destinationsOf(name: string, pod: Pod): readonly string[] {
   Object.assign(process.env, variables)
   try {
     const options: unknown = createRequire(import.meta.url)(
-      join(ROOT, 'examples', 'demo', variables['TOKEN_RELAY_CONFIG_FILE']),
+      join(ROOT, 'examples', 'demo', 'services', variables['TOKEN_RELAY_CONFIG_FILE']),
     )
     return parseOptions(options).rules.map(({ to }) => to)
   } finally {
@@ -86,7 +86,7 @@ describe.each(deployments)('$name', ({ name, pod }) => {
   it('is probed on a path that needs no token, and runs a file that exists', () => {
     for (const probe of [container.livenessProbe, container.readinessProbe])
       expect(probe).toMatchObject({ httpGet: { path: '/health', port: 8080 } })
-    expect(existsSync(join(ROOT, 'examples', 'demo', container.command.at(-1) ?? ''))).toBe(true)
+    expect(existsSync(join(ROOT, 'examples', 'demo', 'services', container.command.at(-1) ?? ''))).toBe(true)
   })
 
   it('is configured by known variables, none of which holds a secret', () => {

@@ -16,7 +16,7 @@ import {
 } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startOtlpReceiver } from '../../examples/demo/otlp-receiver.ts'
+import { startOtlpReceiver } from '../../examples/demo/stage/otlp-receiver.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { startIssuer } from '../support/issuer.ts'
 import type { OtelLine, Program } from '../support/process.ts'

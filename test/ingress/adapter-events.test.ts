@@ -1,9 +1,9 @@
 /** Adapters in programs as users run them: beside the zero-code gate, or instead of it; one verification, one story. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { OtlpReceiver } from '../../examples/demo/otlp-receiver.ts'
-import { startOtlpReceiver } from '../../examples/demo/otlp-receiver.ts'
-import type { Span } from '../../examples/demo/span.ts'
+import type { OtlpReceiver } from '../../examples/demo/stage/otlp-receiver.ts'
+import { startOtlpReceiver } from '../../examples/demo/stage/otlp-receiver.ts'
+import type { Span } from '../../examples/demo/stage/span.ts'
 import { findToken } from '../support/exports.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { startIssuer } from '../support/issuer.ts'

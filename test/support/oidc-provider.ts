@@ -5,10 +5,10 @@ import { createServer } from 'node:http'
 import type { JSONWebKeySet } from 'jose'
 import type { Client, Context } from 'oidc-provider'
 import { errors, Provider } from 'oidc-provider'
-import { close, listen } from '../../examples/demo/loopback.ts'
-import { ProviderStore } from '../../examples/demo/provider-store.ts'
-import type { ExchangeTarget } from '../../examples/demo/token-exchange.ts'
-import { addActor, addTokenExchange, TOKEN_EXCHANGE } from '../../examples/demo/token-exchange.ts'
+import { close, listen } from '../../examples/demo/stage/loopback.ts'
+import { ProviderStore } from '../../examples/demo/stage/provider-store.ts'
+import type { ExchangeTarget } from '../../examples/demo/stage/token-exchange.ts'
+import { addActor, addTokenExchange, TOKEN_EXCHANGE } from '../../examples/demo/stage/token-exchange.ts'
 
 export interface OidcProvider extends AsyncDisposable {
   readonly issuer: string

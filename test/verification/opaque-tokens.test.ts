@@ -3,7 +3,7 @@
 import { createServer } from 'node:http'
 import { Provider } from 'oidc-provider'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { ProviderStore } from '../../examples/demo/provider-store.ts'
+import { ProviderStore } from '../../examples/demo/stage/provider-store.ts'
 import type { IssuerOptions, TokenRelay } from '../../src/index.ts'
 import { close, listen } from '../support/issuer.ts'
 import { refusal, verdict, withRelay } from '../support/relay.ts'

@@ -14,6 +14,8 @@ export interface Page extends AsyncDisposable {
 }
 
 const MAX_TRACES = 50
+/** Says that there will be no other event. */
+const END = 'event: end\ndata:\n\n'
 
 /** `titles` has names for traces, by trace id. */
 export async function startPage(stage: Stage, titles: ReadonlyMap<string, string>): Promise<Page> {
@@ -27,11 +29,17 @@ export async function startPage(stage: Stage, titles: ReadonlyMap<string, string
       .map((spans) => ({ ...layOutTrace(spans, stage.names), title: titles.get(spans[0]?.traceId ?? '') }))
   }
 
+  const viewers = new Set<ServerResponse>()
+
   /** Server-sent events: an empty one whenever there is something new to fetch. */
   function announce(response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' }).flushHeaders()
     const stop = receiver?.onSpans(() => response.write('data:\n\n'))
-    response.once('close', () => stop?.())
+    viewers.add(response)
+    response.once('close', () => {
+      viewers.delete(response)
+      stop?.()
+    })
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -55,7 +63,13 @@ export async function startPage(stage: Stage, titles: ReadonlyMap<string, string
     answer(request, response).catch(() => send(response, 500, 'text/plain', 'that did not work'))
   })
   const url = await listen(server)
-  return { url, [Symbol.asyncDispose]: () => close(server) }
+  return {
+    url,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...viewers].map((viewer) => new Promise<void>((sent) => viewer.end(END, sent))))
+      await close(server)
+    },
+  }
 }
 
 function send(

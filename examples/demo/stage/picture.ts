@@ -63,7 +63,7 @@ function spanAt(y: number, row: TraceRow, services: readonly string[]): readonly
   const outcome = [httpStatus, `${durationMillis.toFixed(1)} ms`].filter((fact) => fact !== undefined).join(' · ')
   const opacity = kind === 'server' ? 1 : 0.45
   return [
-    text(indentOf(depth), y + 14, kind === 'server' ? `${service}  ${label}` : label),
+    text(indentOf(depth), y + 14, kind === 'server' || depth === 0 ? `${service}  ${label}` : label),
     `<rect x="${round(left)}" y="${y + 4}" width="${round(width)}" height="12" rx="2" fill="${colour}" opacity="${opacity}"/>`,
     text(DETAILS, y + 14, outcome, 'dim'),
   ]

@@ -1,5 +1,6 @@
 /** What the demo prints, and how it looks. */
 
+import process from 'node:process'
 import { styleText } from 'node:util'
 import type { Check } from './check.ts'
 import { foreignEndpoint } from './foreign-endpoint.ts'
@@ -16,6 +17,9 @@ const paint: Paint = (look, text) => styleText(look, text)
 
 const SIGNS = { holds: paint('green', '✓'), fails: paint('red', '✗'), skipped: paint('dim', '–') }
 
+/** As many as the terminal has; 80 are enough. */
+const COLUMNS = Math.min(120, Math.max(80, process.stdout.columns ?? 80))
+
 export function printStage({
   issuer,
   userService,
@@ -25,25 +29,34 @@ export function printStage({
   queue,
   thirdParty,
 }: Stage): void {
-  const relay = 'without auth code, under --require otel-token-relay/register'
   const rows = [
-    ['identity provider', issuer, 'oidc-provider: RFC 9068 access tokens, ES256, RFC 8693 exchange'],
-    [userService.name, userService.url, `Express (CommonJS) ${relay}`],
-    [profileService.name, profileService.url, `Fastify (ES module) ${relay}`],
-    [billingService.name, billingService.url, `node:http (ES module) ${relay}, another audience`],
-    [orderWorker.name, 'no server', `a queue's consumer (ES module) ${relay}`],
-    ['broker', queue.endpoint, 'local-aws-sqs: an SQS with one queue'],
+    ['identity provider', issuer, 'oidc-provider'],
+    [userService.name, userService.url, 'Express, CommonJS'],
+    [profileService.name, profileService.url, 'Fastify, ES module'],
+    [billingService.name, billingService.url, 'node:http, another audience'],
+    [orderWorker.name, 'no server', 'consumer of a queue'],
+    ['broker', queue.endpoint, 'local-aws-sqs, one queue'],
     ['third party', thirdParty.url, 'not named as a destination'],
   ] as const
   for (const [name, url, remark] of rows) print(`  ${name.padEnd(18)} ${url.padEnd(23)} ${paint('dim', remark)}`)
+  print('', '  No service has auth code. Each runs under', '  node --require otel-token-relay/register')
 }
 
 export function printPart(part: Part, number: number): void {
-  print('', paint('bold', `${number}. ${part.title}`))
+  print('', ...wrap(`${number}. ${part.title}`, 3).map((line) => paint('bold', line)))
   for (const { claim, outcome, remark } of part.checks) {
-    print(`   ${SIGNS[outcome]} ${claim}${remark === '' ? '' : paint('dim', `  (${remark})`)}`)
+    const [first = '', ...others] = wrap(`   ? ${claim}${remark === '' ? '' : `  (${remark})`}`, 5)
+    print(first.replace('?', SIGNS[outcome]), ...others)
   }
   if (part.traceId !== undefined) printForeignTrace(part.traceId)
+}
+
+/** `text` in lines that fit the terminal, of which all but the first begin with `indent` spaces. */
+function wrap(text: string, indent: number): readonly string[] {
+  if (text.length <= COLUMNS) return [text]
+  const end = text.lastIndexOf(' ', COLUMNS)
+  if (end <= indent) return [text]
+  return [text.slice(0, end), ...wrap(' '.repeat(indent) + text.slice(end + 1), indent)]
 }
 
 /** Jaeger shows its traces on this port, beside the one that takes them. */
@@ -60,8 +73,20 @@ function printForeignTrace(traceId: string): void {
 export function printTrace(stage: Stage, part: Part): void {
   const trace = traceOf(stage, part)
   if (trace === undefined) return
-  print('', paint('bold', `The trace of "${part.title}"`), '')
-  for (const line of renderWaterfall(trace, paint)) print(`   ${line}`.trimEnd())
+  print('', ...wrap(`Trace: ${part.title}`, 7).map((line) => paint('bold', line)), '')
+  for (const line of renderWaterfall(trace, paint, COLUMNS - INDENT)) print(`  ${line}`.trimEnd())
+}
+
+const INDENT = 2
+
+/** What the traces do not explain by themselves. */
+export function printLegend({ receiver }: Stage): void {
+  if (receiver === undefined) return
+  const lines = [
+    'token: its fingerprint, the same wherever that token goes; it reveals nothing.',
+    's: seconds until it expires. by: the service that acts for alice.',
+  ]
+  print('', ...lines.map((line) => paint('dim', `  ${line}`)))
 }
 
 /** `undefined` where the trace is elsewhere. */
@@ -87,11 +112,11 @@ export function printVerdict(parts: readonly Part[]): boolean {
 
 /** `page` shows the trace of `part` first. */
 export function printInvitation({ userService, receiver }: Stage, page: Page, part: Part | undefined): void {
-  const token = `-H "authorization: Bearer $(curl -s ${page.url}/token)"`
   print('', 'Everything keeps running until Ctrl-C. Try:', '')
   print(`  curl -i ${userService.url}/users/42`)
+  print(`  AUTH="authorization: Bearer $(curl -s ${page.url}/token)"`)
   for (const path of ['/users/42', '/users/42/invoices', '/users/42/picture', '/users/42/weather']) {
-    print(`  curl -s ${token} ${userService.url}${path}`)
+    print(`  curl -s -H "$AUTH" ${userService.url}${path}`)
   }
   const traces =
     receiver === undefined ? `Traces go to ${foreignEndpoint()}` : `Traces: ${page.url}/#${part?.traceId ?? ''}`

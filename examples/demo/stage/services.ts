@@ -17,21 +17,22 @@ export interface Service extends AsyncDisposable {
 
 export interface ServiceOptions {
   readonly name: string
-  /** Its main file, below this folder. */
+  /** Its main file, below the folder `services`. */
   readonly file: string
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
+const FOLDER = join(import.meta.dirname, '..', 'services')
 const READY = / listens on (http:\/\/127\.0\.0\.1:\d+)$/
-const READY_MILLIS = 20_000
+const READY_MILLIS = 60_000
 const STOP_MILLIS = 5_000
 const MAX_LINES = 1_000
 
 /** Resolves when the service listens; rejects with what it said when it does not. */
 export async function startService({ name, file, env }: ServiceOptions): Promise<Service> {
-  const child = spawn(process.execPath, ['--require', 'otel-token-relay/register', join(import.meta.dirname, file)], {
+  const child = spawn(process.execPath, ['--require', 'otel-token-relay/register', join(FOLDER, file)], {
     // The package is found from here by its own name.
-    cwd: import.meta.dirname,
+    cwd: FOLDER,
     env: { ...inheritedEnvironment(), ...env, OTEL_SERVICE_NAME: name },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

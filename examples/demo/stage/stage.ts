@@ -1,5 +1,7 @@
 /** Everything that runs during the demo, started in order and ended together. */
 
+import type { App } from './app.ts'
+import { startApp } from './app.ts'
 import { foreignEndpoint, foreignSettings } from './foreign-endpoint.ts'
 import type { IdentityProvider } from './identity-provider.ts'
 import { APP, BILLING, EXCHANGER, OUR_API, REDIRECT_URI, SCOPE, startIdentityProvider } from './identity-provider.ts'
@@ -17,6 +19,7 @@ import { startThirdParty } from './third-party.ts'
 import type { HostNames } from './trace-layout.ts'
 
 export interface Stage {
+  readonly app: App
   readonly issuer: string
   readonly userService: Service
   readonly profileService: Service
@@ -109,7 +112,8 @@ export async function setStage(stack: AsyncDisposableStack): Promise<Stage> {
     [new URL(queue.endpoint).host, 'broker'],
   ])
   const { issuer } = provider
-  const services = { userService, profileService, billingService, orderWorker, queue, thirdParty }
+  const app = stack.use(startApp(traces))
+  const services = { app, userService, profileService, billingService, orderWorker, queue, thirdParty }
   return { issuer, ...services, names, receiver, issuedTokens, issueToken: tokenDesk(provider, keep) }
 }
 
@@ -135,8 +139,9 @@ function sqsSettings({ endpoint, url }: Queue): Record<string, string> {
 }
 
 function telemetry(receiver: OtlpReceiver | undefined): Record<string, string | undefined> {
+  // Jaeger takes traces only; a collector takes metrics, too: OTEL_METRICS_EXPORTER=otlp sends them.
   const signals = { OTEL_METRICS_EXPORTER: 'none', OTEL_LOGS_EXPORTER: 'none' }
-  if (receiver === undefined) return { ...foreignSettings(), ...signals }
+  if (receiver === undefined) return { ...signals, ...foreignSettings() }
   return {
     ...signals,
     OTEL_TRACES_EXPORTER: 'otlp',

@@ -1,7 +1,7 @@
 /** The story: what happens to good tokens and to bad ones, told part by part and checked as it is told. */
 
-import { randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
+import { APP_NAME } from './app.ts'
 import { tokenHistory } from './auth-event.ts'
 import { expiredToken, forge } from './bad-tokens.ts'
 import type { Check } from './check.ts'
@@ -118,7 +118,7 @@ async function order(stage: Stage, token: string): Promise<Part> {
   }
 }
 
-const PATIENCE_MILLIS = 10_000
+const PATIENCE_MILLIS = 30_000
 
 async function untilIncludes(lines: readonly string[], line: string): Promise<void> {
   const deadline = performance.now() + PATIENCE_MILLIS
@@ -168,7 +168,7 @@ async function nothingWrittenDown(stage: Stage): Promise<Part> {
   const exported = { bodies: bodies.length > 0, token: bodies.some((body) => holdsToken(body, issuedTokens)) }
   const claim = 'no token in anything that the services exported'
   return {
-    title: 'Nobody wrote a token down',
+    title: 'No token was written down',
     traceId: undefined,
     checks: [
       check('no token in anything that the services printed', printed, { lines: true, token: false }),
@@ -188,17 +188,9 @@ interface Profile {
   readonly billing?: { readonly caller?: string; readonly actor?: string; readonly scopes?: readonly string[] }
 }
 
-/** Calls user-service in a new trace. */
+/** The app calls user-service, in a new trace. */
 async function call(stage: Stage, path: string, token: string | undefined, method = 'GET'): Promise<Call> {
-  const traceId = randomBytes(16).toString('hex')
-  const response = await fetch(stage.userService.url + path, {
-    method,
-    headers: {
-      traceparent: `00-${traceId}-${randomBytes(8).toString('hex')}-01`,
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    },
-  })
-  return { status: response.status, body: (await response.json()) as Call['body'], traceId }
+  return (await stage.app.call(stage.userService.url + path, { method, token })) as Call
 }
 
 function checkThirdParty({ thirdParty, issuedTokens }: Stage, path: string): Check {
@@ -209,7 +201,7 @@ function checkThirdParty({ thirdParty, issuedTokens }: Stage, path: string): Che
 }
 
 const ELSEWHERE = 'the traces went elsewhere'
-const TRACE_MILLIS = 5_000
+const TRACE_MILLIS = 30_000
 
 /** `expected` says for each service what happened to tokens there, in the words of {@link tokenHistory}. */
 async function checkTrace(stage: Stage, traceId: string, expected: Record<string, string>): Promise<Check[]> {
@@ -230,7 +222,10 @@ async function checkTrace(stage: Stage, traceId: string, expected: Record<string
   return claims.map(({ claim, service, history }) => check(claim, tokenHistory(spans, service), history))
 }
 
-/** A server or consumer span ends last in its process; client spans say whether the services behind them have something to tell. */
+/**
+ * A server or consumer span ends last in its process, and that of the app last of all; client spans say whether the
+ * services behind them have something to tell.
+ */
 function isComplete(spans: readonly Span[], urls: readonly string[], called: readonly string[]): boolean {
   const calls = spans.filter(
     ({ kind, attributes }) =>
@@ -239,5 +234,6 @@ function isComplete(spans: readonly Span[], urls: readonly string[], called: rea
   const answered = (call: Span): boolean => spans.some((span) => span.parentSpanId === call.spanId)
   const hasEnded = (service: string): boolean =>
     spans.some((span) => span.service === service && (span.kind === 'server' || span.kind === 'consumer'))
-  return called.every(hasEnded) && calls.every(answered)
+  const hasRoot = spans.some(({ service, parentSpanId }) => service === APP_NAME && parentSpanId === undefined)
+  return hasRoot && called.every(hasEnded) && calls.every(answered)
 }

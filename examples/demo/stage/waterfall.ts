@@ -1,4 +1,4 @@
-/** A trace as lines of text: one bar per span, and every auth event at its place. */
+/** A trace as lines of text: one bar per span, and every auth event below the span that it belongs to. */
 
 import type { TraceLayout, TraceMark, TraceRow } from './trace-layout.ts'
 
@@ -6,7 +6,9 @@ import type { TraceLayout, TraceMark, TraceRow } from './trace-layout.ts'
 export type Look = 'dim' | 'bold' | 'green' | 'red' | 'yellow' | 'cyan'
 export type Paint = (look: Look, text: string) => string
 
-const BAR_COLUMNS = 26
+const BAR_COLUMNS = { least: 8, most: 40 }
+/** `200 · 1234.5 ms`, and the space before it. */
+const OUTCOME_COLUMNS = 17
 
 const MARKS: Readonly<Record<string, { readonly sign: string; readonly look: Look }>> = {
   'auth.token.verified': { sign: '✓', look: 'green' },
@@ -19,37 +21,37 @@ const MARKS: Readonly<Record<string, { readonly sign: string; readonly look: Loo
   'auth.token.withheld': { sign: '⊘', look: 'yellow' },
 }
 
-export function renderWaterfall(trace: TraceLayout, paint: Paint): readonly string[] {
+/** In lines of at most `columns` characters, if the names of services and paths are as short as those of the demo. */
+export function renderWaterfall(trace: TraceLayout, paint: Paint, columns: number): readonly string[] {
   const width = Math.max(...trace.rows.map((row) => titleOf(row).length)) + 2
-  const { traceId, services, rows, durationMillis } = trace
+  const bars = Math.max(BAR_COLUMNS.least, Math.min(BAR_COLUMNS.most, columns - width - OUTCOME_COLUMNS))
+  const { traceId, rows, durationMillis } = trace
   return [
-    paint('dim', `trace ${traceId} · ${rows.length} spans · ${services.join(', ')} · ${millis(durationMillis)}`),
+    paint('dim', `trace ${traceId} · ${rows.length} spans · ${millis(durationMillis)}`),
     '',
     ...rows.flatMap((row) => [
-      renderSpan(row, width, paint),
-      ...row.events.map((mark) => renderMark(mark, row, width, paint)),
+      renderSpan(row, width, bars, paint),
+      ...row.events.map((mark) => renderMark(mark, row, paint)),
     ]),
   ]
 }
 
-function renderSpan(row: TraceRow, width: number, paint: Paint): string {
-  const first = columnOf(row.from)
-  const bar = (row.kind === 'server' ? '█' : '▒').repeat(Math.max(1, columnOf(row.to) - first + 1))
+function renderSpan(row: TraceRow, width: number, columns: number, paint: Paint): string {
+  const first = columnOf(row.from, columns)
+  const bar = (row.kind === 'server' ? '█' : '▒').repeat(Math.max(1, columnOf(row.to, columns) - first + 1))
   const title = titleOf(row).padEnd(width)
   const outcome = [row.httpStatus, millis(row.durationMillis)].filter((fact) => fact !== undefined).join(' · ')
-  const place = (' '.repeat(first) + bar).padEnd(BAR_COLUMNS)
+  const place = (' '.repeat(first) + bar).padEnd(columns)
   return `${row.kind === 'server' ? paint('bold', title) : title}${place}  ${outcome}`
 }
 
-function renderMark({ name, at, detail }: TraceMark, row: TraceRow, width: number, paint: Paint): string {
+function renderMark({ name, detail }: TraceMark, row: TraceRow, paint: Paint): string {
   const { sign, look } = MARKS[name] ?? { sign: '·', look: 'dim' }
-  const title = `${indent(row.depth + 1)}${sign} ${name}`.padEnd(width)
-  const place = `${' '.repeat(columnOf(at))}◆`.padEnd(BAR_COLUMNS)
-  return `${paint(look, title + place)}  ${paint('dim', detail)}`.trimEnd()
+  return `${paint(look, `${indent(row.depth + 1)}${sign} ${name}`)}  ${paint('dim', detail)}`.trimEnd()
 }
 
 function titleOf({ depth, service, kind, label }: TraceRow): string {
-  return indent(depth) + (kind === 'server' ? `${service}  ${label}` : label)
+  return indent(depth) + (kind === 'server' || depth === 0 ? `${service} ${label}` : label)
 }
 
 function indent(depth: number): string {
@@ -57,8 +59,8 @@ function indent(depth: number): string {
 }
 
 /** Parents begin before their children, but the clocks of two processes may differ by a millisecond. */
-function columnOf(share: number): number {
-  return Math.min(BAR_COLUMNS - 1, Math.max(0, Math.floor(share * BAR_COLUMNS)))
+function columnOf(share: number, columns: number): number {
+  return Math.min(columns - 1, Math.max(0, Math.floor(share * columns)))
 }
 
 function millis(duration: number): string {

@@ -2,6 +2,8 @@
 
 import { createServer } from 'node:http'
 import process from 'node:process'
+import { context } from '@opentelemetry/api'
+import { getRPCMetadata } from '@opentelemetry/core'
 import { getActiveCredential } from 'otel-token-relay'
 
 const { HOST = '127.0.0.1', PORT = '0' } = process.env
@@ -9,6 +11,9 @@ const { HOST = '127.0.0.1', PORT = '0' } = process.env
 const server = createServer((request, response) => {
   // For probes, which have no token: a public path.
   if (request.url === '/health') return response.end('ok')
+  // The name of the span, which a framework's instrumentation would give it.
+  const rpc = getRPCMetadata(context.active())
+  if (rpc) rpc.route = '/invoices/:id'
   // Only to say who called and by whom: the request would not be here without a token for this very service.
   const { subject, scopes, claims } = getActiveCredential()
   const invoices = [{ customer: request.url.split('/').at(-1), total: 12.5 }]
