@@ -10,10 +10,10 @@ export interface IngressOptions {
   /**
    * `require` answers 401 to requests without a valid token. `optional` does so only if there is a bad token. `report`
    * decides and records as `require` does, and refuses no request: one that `require` would refuse has no caller, and
-   * nothing is forwarded for it; see [rollout](../rollout.md). `off` lets all requests pass unverified; then nothing is
-   * forwarded. If this option is given, the gate is in place from `createTokenRelay` on; if not, from the first read of
-   * `relay.instrumentation` on. Programs that use only adapters set `off`. Messages are no requests: see `consume` of
-   * their destination. Default `require`.
+   * nothing is forwarded for it; see [rollout](../start/rollout.md). `off` lets all requests pass unverified; then
+   * nothing is forwarded. If this option is given, the gate is in place from `createTokenRelay` on; if not, from the
+   * first read of `relay.instrumentation` on. Programs that use only adapters set `off`. Messages are no requests: see
+   * `consume` of their destination. Default `require`.
    */
   readonly mode?: IngressMode
   /**

@@ -5,7 +5,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { column, ROOT, readDocument, readTable } from '../readme/markdown.ts'
+import { column, ROOT, readDocument, readTable } from '../docs/markdown.ts'
 
 const contributing = readDocument('CONTRIBUTING.md')
 const scripts = (JSON.parse(readDocument('package.json')) as { scripts: Record<string, string> }).scripts

@@ -1,15 +1,15 @@
-/** A folder imports only from itself and from folders above it in the README's table. */
+/** A folder imports only from itself and from folders above it in the table of the folders. */
 
 import { builtinModules } from 'node:module'
 import { posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { column, readDocument, readTable } from '../readme/markdown.ts'
+import { column, findTable, readDocument } from '../docs/markdown.ts'
 import { findCycles, targetsOf } from './measures.ts'
 import type { SourceFile } from './source.ts'
 import { importsOf, readFolders, readSources, sourceFile } from './source.ts'
 
 const sources = readSources()
-const steps = column(readTable(readDocument('README.md'), 'Folder of `src`'), 'Folder of `src`')
+const steps = column(findTable('Folder of `src`'), 'Folder of `src`')
 const folders = steps.filter((step) => step.endsWith('/')).map((step) => step.slice(0, -1))
 const manifest = JSON.parse(readDocument('package.json')) as Record<string, Record<string, unknown>>
 const packages = [manifest['dependencies'], manifest['peerDependencies']].flatMap((entries) =>
@@ -58,7 +58,7 @@ function strangeImports(files: readonly SourceFile[]): readonly string[] {
 }
 
 describe('the folders of src', () => {
-  it('are those of the README', () => {
+  it('are those of the table', () => {
     expect(folders.toSorted()).toEqual(readFolders().toSorted())
   })
 

@@ -1,9 +1,9 @@
 /** Plain English: words that do not occur in the source, the documents and the titles of tests, and lines that can be read. */
 
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ROOT, readDocument } from '../readme/markdown.ts'
+import { PAGES, ROOT, readDocument } from '../docs/markdown.ts'
 import { readSources } from './source.ts'
 import { readTestFiles, titlesOf } from './titles.ts'
 
@@ -31,16 +31,13 @@ const sources: readonly Text[] = readSources().map(({ path, text }) => ({ path: 
 const titles: readonly Text[] = titlesOf(readTestFiles()).map(({ file, text }) => ({ path: file, text }))
 
 const documents: readonly Text[] = [
-  'README.md',
+  ...PAGES,
   'SECURITY.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
   'benchmarks/README.md',
   'src/egress/undici/README.md',
-  ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' }).map((name) => `docs/${name}`),
-]
-  .filter((path) => path.endsWith('.md'))
-  .flatMap((path) => (exists(path) ? [{ path, text: readDocument(path) }] : []))
+].flatMap((path) => (exists(path) ? [{ path, text: readDocument(path) }] : []))
 
 /** `path: word` for each word that may not occur, in any case and over the end of a line. */
 function wordsIn(texts: readonly Text[]): readonly string[] {

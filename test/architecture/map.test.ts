@@ -1,4 +1,4 @@
-/** The walks of `docs/map.md` lead through functions that exist, and that call each other. */
+/** The walks of `docs/contribute/map.md` lead through functions that exist, and that call each other. */
 
 import { describe, expect, it } from 'vitest'
 import type { Walk } from './map.ts'

@@ -1,4 +1,4 @@
-/** Reads `docs/map.md`, and compares it with the source. `node test/architecture/map.ts --write` mends its line numbers. */
+/** Reads `docs/contribute/map.md`, and compares it with the source. `node test/architecture/map.ts --write` mends its line numbers. */
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import type { Node, SourceFile } from './source.ts'
 import { child, isNode, sourceFile, walk } from './source.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
-const MAP = join(ROOT, 'docs', 'map.md')
+const MAP = join(ROOT, 'docs', 'contribute', 'map.md')
 
 export const MEND = 'node test/architecture/map.ts --write'
 

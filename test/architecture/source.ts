@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { parseAst } from 'vitest/node'
-import { ROOT } from '../readme/markdown.ts'
+import { ROOT } from '../docs/markdown.ts'
 
 /** A node of an ESTree with TypeScript's additions. */
 export interface Node {

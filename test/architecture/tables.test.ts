@@ -1,4 +1,4 @@
-/** The tables of the README say what the source says, no more and no less. */
+/** The tables of the README and of the pages say what the source says, no more and no less. */
 
 import { describe, expect, it } from 'vitest'
 import { OptionError } from '../../src/base/option-checks.ts'
@@ -10,13 +10,12 @@ import { RelayActiveError } from '../../src/relay/relay.ts'
 import type { TokenErrorCode } from '../../src/token/errors.ts'
 import { TOKEN_ERRORS } from '../../src/token/errors.ts'
 import { VERSION } from '../../src/version.ts'
-import type { Row } from '../readme/markdown.ts'
-import { codes, column, plain, readDocument, readTable } from '../readme/markdown.ts'
+import type { Row } from '../docs/markdown.ts'
+import { codes, column, findTable, plain, readDocument, readTable } from '../docs/markdown.ts'
 import { errorFor } from '../support/relay.ts'
 import type { Node, SourceFile } from './source.ts'
 import { child, children, nameOf, nodesOf, readSources, sourceFile } from './source.ts'
 
-const readme = readDocument('README.md')
 const sources = readSources()
 const manifest = JSON.parse(readDocument('package.json')) as {
   version: string
@@ -106,30 +105,35 @@ function attributeNames(files: readonly SourceFile[]): readonly string[] {
   return [...new Set(texts)].filter((text) => /^[a-z_]+(\.[a-z_]+)+$/.test(text))
 }
 
-const EVENTS = readTable(readme, 'Event')
+const EVENTS = findTable('Event', 'Span', 'Attributes')
 const REASONS = unionMembers(source('telemetry/events.ts'), 'WithholdReason')
 
 describe('errors', () => {
   it('are those of the source, with class, status and message', () => {
-    expect(differences(errorLines(readTable(readme, 'Code')), errorsOfSource())).toEqual([])
+    expect(differences(errorLines(findTable('Code', 'Class', 'Status', 'Message')), errorsOfSource())).toEqual([])
   })
 
   it('stand in TOKEN_ERRORS wherever the source names one', () => {
     const named = sources.flatMap((file) => nodesOf(file.tree, 'Literal').map(nameOf))
     const used = named.filter((text) => /^ERR_[A-Z_]+$/.test(text))
-    expect(used.filter((code) => !column(readTable(readme, 'Code'), 'Code').includes(code))).toEqual([])
+    expect(
+      used.filter((code) => !column(findTable('Code', 'Class', 'Status', 'Message'), 'Code').includes(code)),
+    ).toEqual([])
   })
 })
 
 describe('destinations', () => {
   const issuers = [{ issuer: 'https://id.example.com', audience: 'a' }]
 
-  it.each(column(readTable(readme, 'Accepted'), 'Accepted'))('%s is accepted', (to) => {
+  it.each(column(findTable('Accepted', 'Means'), 'Accepted'))('%s is accepted', (to) => {
     expect(problemOf({ issuers, destinations: [{ to }] })).toBeUndefined()
   })
 
   it.each(
-    readTable(readme, 'Refused').map((row) => [plain(row['Refused'] ?? ''), row['Reason given at start']]),
+    findTable('Refused', 'Reason given at start').map((row) => [
+      plain(row['Refused'] ?? ''),
+      row['Reason given at start'],
+    ]),
   )('%s is refused: %s', (to, reason) => {
     expect(problemOf({ issuers, destinations: [{ to }] })).toMatchObject({
       path: 'destinations[0].to',
@@ -146,9 +150,9 @@ describe('events', () => {
   })
 
   it('have the attributes of the source', () => {
-    const attributes = column(readTable(readme, 'Attribute'), 'Attribute')
+    const attributes = column(findTable('Attribute', 'Type'), 'Attribute')
     const telemetry = sources.filter(({ path }) => path.startsWith('telemetry/'))
-    const others = [...column(EVENTS, 'Event'), ...column(readTable(readme, 'Metric'), 'Metric')]
+    const others = [...column(EVENTS, 'Event'), ...column(findTable('Metric', 'Kind'), 'Metric')]
     const named = attributeNames(telemetry).filter((name) => !others.includes(name))
     expect(differences(attributes, named)).toEqual([])
     expect(
@@ -157,21 +161,21 @@ describe('events', () => {
   })
 
   it('have more attributes in the audit trail, which are those of the source', () => {
-    const shared = column(readTable(readme, 'Attribute'), 'Attribute')
+    const shared = column(findTable('Attribute', 'Type'), 'Attribute')
     const named = attributeNames(sources.filter(({ path }) => path.startsWith('audit/'))).filter(
       (name) => !shared.includes(name),
     )
     const others = [...column(EVENTS, 'Event'), 'auth.audit.resumed', 'audit.file']
     expect(
       differences(
-        column(readTable(readme, 'Attribute of records'), 'Attribute of records'),
+        column(findTable('Attribute of records'), 'Attribute of records'),
         named.filter((name) => !others.includes(name)),
       ),
     ).toEqual([])
   })
 
   it('give the reasons of the source', () => {
-    expect(differences(column(readTable(readme, 'Reason'), 'Reason'), REASONS)).toEqual([])
+    expect(differences(column(findTable('Reason', 'Why the token stayed'), 'Reason'), REASONS)).toEqual([])
   })
 
   const givers = sources.filter((file) => file.path !== 'telemetry/events.ts')
@@ -184,14 +188,14 @@ describe('events', () => {
 
 describe('exports', () => {
   it('are those of index.ts, types aside', () => {
-    const named = column(readTable(readme, 'Export'), 'Export').map((text) => text.replace(/\(.*/, ''))
+    const named = column(findTable('Export', 'What it does'), 'Export').map((text) => text.replace(/\(.*/, ''))
     expect(differences(named, exportedValues(source('index.ts')))).toEqual([])
   })
 })
 
 describe('adapters', () => {
   it('are the exports of package.json that lie in ingress/', () => {
-    const imports = column(readTable(readme, 'Framework'), 'Import')
+    const imports = column(findTable('Framework', 'Import', 'Authenticate'), 'Import')
     const exported = Object.entries(manifest.exports)
       .filter(([, entry]) => typeof entry !== 'string' && entry.default.startsWith('./dist/ingress/adapters/'))
       .map(([path]) => path.replace('.', 'otel-token-relay'))
@@ -208,7 +212,7 @@ describe('dependencies', () => {
         (name) => `${name}: ${peerDependenciesMeta[name]?.optional === true ? 'optional peer' : 'peer'}`,
       ),
     ]
-    const rows = readTable(readme, 'Package')
+    const rows = findTable('Package', 'Kind')
     expect(
       differences(
         rows.map((row) => `${plain(row['Package'] ?? '')}: ${row['Kind']}`),
@@ -241,13 +245,19 @@ describe('the checks catch', () => {
   })
 
   it('an error with another message, status or class', () => {
-    const markdown = readme.replace('the token has expired', 'the token expired')
-    expect(differences(errorLines(readTable(markdown, 'Code')), errorsOfSource())).toHaveLength(2)
-    expect(
-      differences(errorLines(readTable(readme.replace('| 400 |', '| 401 |'), 'Code')), errorsOfSource()),
-    ).toHaveLength(2)
-    const renamed = readme.replace('`ERR_TOKEN_KEY` | `TokenRejectedError`', '`ERR_TOKEN_KEY` | `UndecidedError`')
-    expect(differences(errorLines(readTable(renamed, 'Code')), errorsOfSource())).toHaveLength(2)
+    const rows = findTable('Code', 'Class', 'Status', 'Message')
+    const changed = (column: string, from: string, to: string): readonly Row[] => {
+      const at = rows.findIndex((row) => row[column] === from)
+      return rows.map((row, i) => (i === at ? { ...row, [column]: to } : row))
+    }
+    expect(differences(errorLines(rows), errorsOfSource())).toEqual([])
+    for (const wrong of [
+      changed('Message', 'the token has expired', 'the token expired'),
+      changed('Status', '400', '401'),
+      changed('Class', '`TokenRejectedError`', '`UndecidedError`'),
+    ]) {
+      expect(differences(errorLines(wrong), errorsOfSource())).toHaveLength(2)
+    }
   })
 
   it('unions and attributes as they are written', () => {

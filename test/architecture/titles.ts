@@ -1,8 +1,8 @@
-/** The titles of all tests, read from the syntax trees of their files, with the rows of docs/attacks.md that they name. */
+/** The titles of all tests, read from the syntax trees of their files, with the rows of docs/contribute/attacks.md that they name. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { ROOT } from '../readme/markdown.ts'
+import { ROOT } from '../docs/markdown.ts'
 import type { Node, SourceFile } from './source.ts'
 import { child, children, isNode, nameOf, sourceFile } from './source.ts'
 

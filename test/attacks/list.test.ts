@@ -1,14 +1,14 @@
-/** docs/attacks.md and the titles of the tests name the same rows. */
+/** docs/contribute/attacks.md and the titles of the tests name the same rows. */
 
 import { describe, expect, it } from 'vitest'
 import { sourceFile } from '../architecture/source.ts'
 import type { Title } from '../architecture/titles.ts'
 import { readTestFiles, titlesOf } from '../architecture/titles.ts'
-import { readDocument } from '../readme/markdown.ts'
+import { readDocument } from '../docs/markdown.ts'
 import type { AttackRow } from './list.ts'
 import { readAttacks, writeAttacks } from './list.ts'
 
-const document = readDocument('docs/attacks.md')
+const document = readDocument('docs/contribute/attacks.md')
 const attacks = readAttacks(document)
 const titles = titlesOf(readTestFiles())
 
@@ -30,7 +30,7 @@ function misplaced(named: readonly Title[]): readonly string[] {
   return named.filter(({ text }) => /(^|[\s([])[A-J]\d{1,2}([\s:,)\]]|$)/.test(text)).map(({ text }) => text)
 }
 
-describe('each row of docs/attacks.md', () => {
+describe('each row of docs/contribute/attacks.md', () => {
   it('is held by a test, and each row that a test names is there', () => {
     expect(attacks.length).toBeGreaterThan(120)
     expect(differences(attacks, titles)).toEqual([])

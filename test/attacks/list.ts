@@ -1,4 +1,4 @@
-/** The list of attacks in docs/attacks.md, and the tests that hold each row, found by the rows that their titles name. */
+/** The list of attacks in docs/contribute/attacks.md, and the tests that hold each row, found by the rows that their titles name. */
 
 import type { Title } from '../architecture/titles.ts'
 
@@ -40,7 +40,7 @@ function heldBy(id: string, titles: readonly Title[]): string {
   const first = files.flatMap((file) => all.filter((title) => title.file === file).slice(0, 1))
   const shown = [...first, ...all.filter((title) => !first.includes(title))].slice(0, MAX_SHOWN)
   const more = all.length - shown.length
-  const links = shown.map((title) => `[${nameOf(title.file)}](../${title.file}): ${sentence(title)}`)
+  const links = shown.map((title) => `[${nameOf(title.file)}](../../${title.file}): ${sentence(title)}`)
   return [...links, ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
 }
 

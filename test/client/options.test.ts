@@ -1,10 +1,10 @@
-/** A client refuses wrong options when it is created, and names their path; the README lists all options. */
+/** A client refuses wrong options when it is created, and names their path; a page lists all options. */
 
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { createServiceClient, del, get, head, post } from '../../src/client/index.ts'
 import { parseClientOptions } from '../../src/client/options.ts'
-import { plain, readDocument, readTable } from '../readme/markdown.ts'
+import { findTable, plain } from '../docs/markdown.ts'
 
 const GOOD = { baseUrl: 'https://a.example', endpoints: {} }
 
@@ -117,8 +117,8 @@ describe('an endpoint is refused', () => {
   })
 })
 
-describe('the table of the README', () => {
-  const rows = readTable(readDocument('README.md'), 'Client option')
+describe('the table of the client options', () => {
+  const rows = findTable('Client option', 'Default')
   const settings = parseClientOptions(GOOD) as unknown as Record<string, unknown>
   const valueAt = (path: string): unknown =>
     path.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], settings)

@@ -1,4 +1,4 @@
-/** Client by case: exactly these hops carry exactly this. `npm run conformance` writes `docs/conformance.md`. */
+/** Client by case: exactly these hops carry exactly this. `npm run conformance` writes `docs/reference/conformance.md`. */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ import { startBench } from './bench.ts'
 import type { Outcome } from './matrix.ts'
 import { clientsOf, expectedOutcome, page, runMatrix } from './matrix.ts'
 
-const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'conformance.md')
+const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'reference', 'conformance.md')
 const MODES: readonly Mode[] = ['sampled', 'unsampled', 'no SDK']
 
 let scratch: string

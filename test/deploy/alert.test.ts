@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { expect, it, onTestFinished } from 'vitest'
-import { readDocument } from '../readme/markdown.ts'
+import { readDocument } from '../docs/markdown.ts'
 import { freePorts } from '../support/brokers.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
 import { waitFor } from '../support/patience.ts'
@@ -108,7 +108,7 @@ it.runIf(HAS_SERVERS)(
       return found
     })
     expect(alert).toMatchObject({ status: 'firing', labels: { job: 'user-service', severity: 'warning' } })
-    expect(alert?.annotations['runbook_url']).toMatch(/docs\/runbook\.md#tokenrelayrejectionspike$/)
+    expect(alert?.annotations['runbook_url']).toMatch(/docs\/guides\/runbook\.md#tokenrelayrejectionspike$/)
   },
   120_000,
 )

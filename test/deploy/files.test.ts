@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { ROOT, readDocument } from '../readme/markdown.ts'
+import { ROOT, readDocument } from '../docs/markdown.ts'
 
 interface ComposedService {
   readonly image: string

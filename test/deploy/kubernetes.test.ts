@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { VARIABLE_NAMES } from '../../src/config/environment.ts'
 import { parseOptions } from '../../src/config/options.ts'
-import { ROOT, readDocument } from '../readme/markdown.ts'
+import { ROOT, readDocument } from '../docs/markdown.ts'
 
 interface Selector {
   readonly podSelector?: { readonly matchLabels?: { readonly app?: string } }

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { describe, expect, it } from 'vitest'
-import type { Row } from '../readme/markdown.ts'
-import { column, ROOT, readDocument, readTable } from '../readme/markdown.ts'
+import type { Row } from '../docs/markdown.ts'
+import { column, findTable, ROOT, readDocument } from '../docs/markdown.ts'
 
 const FOLDER = 'deploy/prometheus'
 const RULES = ['recording', 'alerts'].map((name) => `${FOLDER}/${name}.rules.yaml`)
@@ -17,12 +17,11 @@ const texts = RULES.map(readDocument)
 const all = (pattern: RegExp, text = texts.join('\n')): readonly string[] =>
   [...text.matchAll(pattern)].map((match) => match[1] ?? '')
 const alerts = all(/^ {6}- alert: (\w+)$/gm)
-const runbook = readDocument('docs/runbook.md')
-const readme = readDocument('README.md')
-const attributes = column(readTable(readme, 'Attribute'), 'Attribute').map((name) => name.replaceAll('.', '_'))
-const metrics = readTable(readme, 'Metric').flatMap(exported)
+const runbook = readDocument('docs/guides/runbook.md')
+const attributes = column(findTable('Attribute', 'Type'), 'Attribute').map((name) => name.replaceAll('.', '_'))
+const metrics = findTable('Metric', 'Kind').flatMap(exported)
 
-/** What OpenTelemetry's exporter makes of a metric of the README. */
+/** What OpenTelemetry's exporter makes of a metric of the table. */
 function exported(row: Row): readonly string[] {
   const [name = ''] = column([row], 'Metric')
   const base = name.replaceAll('.', '_')
@@ -87,7 +86,7 @@ describe('the dashboard', () => {
 })
 
 describe('the rules', () => {
-  it('use only metrics and attributes that the README describes', () => {
+  it('use only metrics and attributes of the tables', () => {
     const used = all(/(?<![\w:])((?:auth|resilience)_\w+?)(?=[{[) ]|$)/gm).filter((name) => !attributes.includes(name))
     expect(used.filter((name) => !metrics.includes(name))).toEqual([])
     expect(used.length).toBeGreaterThan(20)

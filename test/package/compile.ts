@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { ROOT } from '../readme/markdown.ts'
+import { ROOT } from '../docs/markdown.ts'
 import type { OtelLine } from '../support/process.ts'
 import { createScratch, quietEnvironment } from './scratch.ts'
 

@@ -7,7 +7,7 @@ import { join, relative } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Node } from '../architecture/source.ts'
 import { children, importsOf, nameOf, nodesOf, readSources, sourceFile, walk } from '../architecture/source.ts'
-import { readDocument } from '../readme/markdown.ts'
+import { readDocument } from '../docs/markdown.ts'
 import { createScratch, PACKED, quietEnvironment } from './scratch.ts'
 
 const VALUES = [

@@ -7,7 +7,7 @@ import process from 'node:process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as newer from '../../src/base/newer-functions.ts'
 import { readSources } from '../architecture/source.ts'
-import { readDocument } from '../readme/markdown.ts'
+import { readDocument } from '../docs/markdown.ts'
 import { createScratch, PACKED, quietEnvironment } from './scratch.ts'
 
 const { engines } = JSON.parse(readDocument('package.json')) as { readonly engines: { readonly node: string } }

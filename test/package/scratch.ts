@@ -2,7 +2,7 @@
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ROOT } from '../readme/markdown.ts'
+import { ROOT } from '../docs/markdown.ts'
 import type { OtelLine } from '../support/process.ts'
 
 /** The packed artifact, as the application has it. */

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { ROOT, readDocument } from '../readme/markdown.ts'
+import { ROOT, readDocument } from '../docs/markdown.ts'
 import { PACKED, quietEnvironment } from './scratch.ts'
 
 export interface Standalone {

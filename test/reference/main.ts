@@ -3,7 +3,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
-import { ROOT, readDocument } from '../readme/markdown.ts'
+import { ROOT, readDocument } from '../docs/markdown.ts'
 import { renderReference } from './render.ts'
 
 const isCheck = process.argv.includes('--check')

@@ -8,7 +8,7 @@ import { listOptionEntries } from '../../src/config/entries.ts'
 import { optionsFromEnvironment, VARIABLE_NAMES } from '../../src/config/environment.ts'
 import { parseOptions } from '../../src/config/options.ts'
 import { sourceFile } from '../architecture/source.ts'
-import { column, readBlocks, readDocument, readTable } from '../readme/markdown.ts'
+import { column, readBlocks, readDocument, readTable } from '../docs/markdown.ts'
 import type { DocumentedOption, JsonSchema } from './options.ts'
 import {
   declarationsIn,

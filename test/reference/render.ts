@@ -29,7 +29,10 @@ functions and objects with methods. [config.schema.json](../../config.schema.jso
 package:
 
 \`\`\`json
-{ "$schema": "./node_modules/otel-token-relay/config.schema.json", "issuers": [] }
+{
+  "$schema": "./node_modules/otel-token-relay/config.schema.json",
+  "issuers": [{ "issuer": "https://id.example.com", "audience": "user-service" }]
+}
 \`\`\`
 `
 

@@ -375,8 +375,8 @@ describe('with TOKEN_RELAY_LOG', () => {
   })
 })
 
-it('docs/first-401.md has an example that runs', () => {
-  const document = readFileSync(join(import.meta.dirname, '../../docs/first-401.md'), 'utf8')
+it('first-401.mjs runs, of docs/start/first-401.md', () => {
+  const document = readFileSync(join(import.meta.dirname, '../../docs/start/first-401.md'), 'utf8')
   const [, program = ''] = /```js first-401\.mjs\n([\s\S]*?)```/.exec(document) ?? []
   const code = `${program}\nconsole.log(JSON.stringify([severity, message]))`
   const cwd = join(import.meta.dirname, '../otel-3')
@@ -388,8 +388,8 @@ it('docs/first-401.md has an example that runs', () => {
   expect([stdout.trim(), stderr]).toEqual([JSON.stringify(['warn', line]), ''])
 })
 
-it('docs/first-401.md explains every code and every cause, and no others', () => {
-  const text = readFileSync(join(import.meta.dirname, '../../docs/first-401.md'), 'utf8')
+it('docs/start/first-401.md explains every code and every cause, and no others', () => {
+  const text = readFileSync(join(import.meta.dirname, '../../docs/start/first-401.md'), 'utf8')
   const rows = [...text.matchAll(/^\| `(ERR_\w+)` \|/gm)].map(([, code]) => code)
   expect(rows).toEqual(Object.keys(TOKEN_ERRORS))
   const [, table = ''] = text.split('## Keys that are not there')

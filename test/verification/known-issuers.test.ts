@@ -1,4 +1,4 @@
-/** The issuers of docs/issuers.md: with the configuration of that page their access tokens are admitted, and no others. */
+/** The issuers of docs/guides/issuers.md: with the configuration of that page their access tokens are admitted, and no others. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { optionsFromEnvironment } from '../../src/config/environment.ts'
 import { parseOptions } from '../../src/config/options.ts'
 import type { TokenRelayOptions } from '../../src/index.ts'
-import { readBlocks, readDocument } from '../readme/markdown.ts'
+import { readBlocks, readDocument } from '../docs/markdown.ts'
 import { verdict, withRelay } from '../support/relay.ts'
 import { createSigner } from '../support/signer.ts'
 import { AUTH0_SHAPES, COGNITO, GOOGLE, OKTA_SHAPES } from './shapes/hosted.ts'
@@ -23,12 +23,12 @@ const ISSUERS: readonly IssuerShapes[] = [
   ...[KEYCLOAK, OIDC_PROVIDER, SPRING_SHAPES, AUTH0_SHAPES, ENTRA_V2, ENTRA_V1, OKTA_SHAPES],
   ...[COGNITO, GOOGLE, ZITADEL_SHAPES, HYDRA_SHAPES, ADFS],
 ]
-const blocks = readBlocks(readDocument('docs/issuers.md'))
+const blocks = readBlocks(readDocument('docs/guides/issuers.md'))
 const signer = createSigner('RS256')
 
 function blockOf(file: string): string {
   const block = blocks.find((each) => each.file === file)
-  if (block === undefined) throw new Error(`docs/issuers.md has no block ${file}`)
+  if (block === undefined) throw new Error(`docs/guides/issuers.md has no block ${file}`)
   return block.text
 }
 
@@ -143,7 +143,7 @@ describe('the strict type', () => {
   })
 })
 
-it('docs/issuers.md has no block that this test does not read', () => {
+it('docs/guides/issuers.md has no block that this test does not read', () => {
   const read = [...ISSUERS.map(({ block }) => block), 'strict'].flatMap((name) => [`${name}.json`, `${name}.env`])
   expect(blocks.map(({ file }) => file).toSorted()).toEqual([...read, 'cognito.mjs'].toSorted())
 })

@@ -4,7 +4,7 @@ export interface Provider {
   readonly name: string
   /** Whether its access tokens have an `aud`. */
   readonly hasAudience: boolean
-  /** Options of the issuer that its tokens need, as docs/issuers.md has them. */
+  /** Options of the issuer that its tokens need, as docs/guides/issuers.md has them. */
   readonly options: Readonly<Record<string, readonly string[]>>
   /** What to do at the issuer. */
   readonly hint: string

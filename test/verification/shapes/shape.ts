@@ -10,9 +10,9 @@ export interface Shape {
   readonly verdict: 'verified' | TokenErrorCode
 }
 
-/** The tokens of one issuer, in the order of docs/issuers.md. */
+/** The tokens of one issuer, in the order of docs/guides/issuers.md. */
 export interface IssuerShapes {
-  /** The name of its blocks in docs/issuers.md, without the ending. */
+  /** The name of its blocks in docs/guides/issuers.md, without the ending. */
   readonly block: string
   /** The roles of the first access token, by the documented configuration. */
   readonly roles: readonly string[]

@@ -1,4 +1,4 @@
-/** The code blocks of docs/loading.md: commands start a program behind the gate, and files do what the page says. */
+/** The code blocks of docs/guides/loading.md: commands start a program behind the gate, and files do what the page says. */
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,14 +19,15 @@ import type { Sink } from '../support/sink.ts'
 import { startSink } from '../support/sink.ts'
 import type { TokenEndpoint } from '../support/token-endpoint.ts'
 import { startTokenEndpoint } from '../support/token-endpoint.ts'
+import { fileOf } from './blocks.ts'
 import { ROOT, readBlocks, readDocument } from './markdown.ts'
 
-const blocks = readBlocks(readDocument('docs/loading.md'))
+const blocks = readBlocks(readDocument('docs/guides/loading.md'))
 const commands = blocks.filter(({ language }) => language === 'sh').flatMap(({ text }) => text.trim().split('\n'))
 const resolve = createRequire(join(LOADING, 'package.json')).resolve
 
 function block(file: string): string {
-  return blocks.find((each) => each.file === file)?.text ?? ''
+  return fileOf(file).text
 }
 
 const resources = new Resources()
@@ -54,11 +55,6 @@ beforeAll(async () => {
 afterAll(async () => {
   place[Symbol.dispose]()
   await resources[Symbol.asyncDispose]()
-})
-
-it('has no block that no test runs', () => {
-  const files = blocks.flatMap(({ language, file }) => (language === 'sh' ? [] : [file]))
-  expect(files).toEqual(['ready.mjs', 'ecosystem.config.cjs', 'service.test.js', 'gateway.mjs'])
 })
 
 async function statuses(port: number): Promise<readonly number[]> {

@@ -1,4 +1,4 @@
-/** The story of docs/spring.md: its code blocks run together, from the packed artifact, against a real ProfileService. */
+/** The story of docs/guides/from-spring.md: its code blocks run together, from the packed artifact, against a real ProfileService. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +11,7 @@ import { close, listen, startIssuer } from '../support/issuer.ts'
 import { waitFor } from '../support/patience.ts'
 import { readBlocks, readDocument } from './markdown.ts'
 
-const blocks = readBlocks(readDocument('docs/spring.md'))
+const blocks = readBlocks(readDocument('docs/guides/from-spring.md'))
 const folder = createScratch()
 const children: ReturnType<typeof spawn>[] = []
 let issuer: TestIssuer
