@@ -1,4 +1,4 @@
-/** Sealed messages between the relay and programs in Python and Java, as docs/guides/sealed-messages.md describes them. */
+/** Sealed messages between the relay and programs in Python and Java, as docs/guides/other-languages.md describes them. */
 
 import type { SpanContext } from '@opentelemetry/api'
 import { context, propagation, TraceFlags, trace } from '@opentelemetry/api'

@@ -45,7 +45,7 @@ it('the file is the current one: npm run vectors', async () => {
 })
 
 it('the page has the script that counts openings in Redis', () => {
-  const script = readBlocks(readDocument('docs/guides/sealed-messages.md')).find(({ file }) => file === 'count.lua')
+  const script = readBlocks(readDocument('docs/guides/other-languages.md')).find(({ file }) => file === 'count.lua')
   expect(readDocument('src/redis/replay-window.ts')).toContain(`\`\n${script?.text.trim()}\``)
 })
 

@@ -232,7 +232,7 @@ export async function createVectors(): Promise<Vectors> {
     .sign(await importJWK(ISSUER_KEY))
   return {
     about:
-      'Sealed messages of otel-token-relay. See docs/guides/sealed-messages.md. The keys are public: never use them.',
+      'Sealed messages of otel-token-relay. See docs/guides/other-languages.md. The keys are public: never use them.',
     maxAgeSeconds: MAX_AGE_SECONDS,
     clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
     keys: Object.values(KEYS),

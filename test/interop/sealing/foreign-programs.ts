@@ -1,4 +1,4 @@
-/** Runs the programs of docs/guides/sealed-messages*.md, in Python with jwcrypto and joserfc, and in Java with Nimbus. */
+/** Runs the programs of docs/guides/other-languages*.md, in Python with jwcrypto and joserfc, and in Java with Nimbus. */
 
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -78,7 +78,7 @@ export function prepareJava(): ForeignPrograms {
 function prepare(driver: string, commandIn: (folder: string) => readonly string[]): ForeignPrograms {
   mkdirSync(CACHE, { recursive: true })
   const folder = mkdtempSync(join(tmpdir(), 'sealed-'))
-  for (const page of ['sealed-messages', 'sealed-messages-programs']) {
+  for (const page of ['other-languages', 'other-languages-programs']) {
     for (const { file, text } of readBlocks(readDocument(`docs/guides/${page}.md`))) {
       if (file !== undefined) writeFileSync(join(folder, file), text)
     }
