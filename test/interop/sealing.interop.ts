@@ -11,7 +11,7 @@ import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential, runWithToken } from '../../src/index.ts'
 import { consume, produce } from '../../src/messaging/index.ts'
 import { createRedisReplayWindow } from '../../src/redis/index.ts'
-import { readDocument } from '../readme/markdown.ts'
+import { readBlocks, readDocument } from '../docs/markdown.ts'
 import type { Vectors } from '../sealing/vectors.ts'
 import { VECTORS_FILE } from '../sealing/vectors.ts'
 import type { TestIssuer } from '../support/issuer.ts'
@@ -28,6 +28,10 @@ const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const TRACEPARENT = `00-${TRACE}-b7ad6b7169203331-01`
 const SPAN: SpanContext = { traceId: TRACE, spanId: 'b7ad6b7169203331', traceFlags: TraceFlags.SAMPLED }
 const [secretKey, p256Key, x25519Key] = vectors.keys as unknown as readonly [JWK, JWK, JWK]
+
+const blocks = ['docs/guides/other-languages.md', 'docs/guides/other-languages-programs.md'].flatMap((page) =>
+  readBlocks(readDocument(page)),
+)
 
 let issuer: TestIssuer
 beforeAll(async () => {
@@ -84,7 +88,7 @@ function publicPart({ d: _, ...members }: JWK): JWK {
 
 interface Language {
   readonly name: string
-  readonly prepare: () => ForeignPrograms
+  readonly prepare: typeof preparePython
   readonly keys: readonly JWK[]
 }
 
@@ -94,10 +98,15 @@ const LANGUAGES: readonly Language[] = [
   { name: 'Java', prepare: prepareJava, keys: [secretKey, p256Key] },
 ]
 
+it('the pages have no block that no program runs', () => {
+  const files = ['count.lua', 'counting.py', 'opening.py', 'sealing.py', 'Sealed.java']
+  expect(blocks.map(({ file }) => file)).toEqual(files)
+})
+
 describe.each(LANGUAGES)('$name', ({ prepare, keys }) => {
   let programs: ForeignPrograms
   beforeAll(() => {
-    programs = prepare()
+    programs = prepare(blocks)
   })
   afterAll(() => programs[Symbol.dispose]())
 
@@ -147,7 +156,7 @@ describe('openings that Python and the relay count in one Redis', () => {
   ])('%s', async (_, pythonIsFirst) => {
     await using resources = new Resources()
     const redis = resources.use(await startRedis())
-    using programs = preparePython()
+    using programs = preparePython(blocks)
     const client = new Redis(redis.url, { lazyConnect: true })
     const replayWindow = createRedisReplayWindow({ client, timeoutMillis: 30_000 })
     await using service = startService([secretKey], { replayWindow })

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ROOT } from '../readme/markdown.ts'
+import { ROOT } from '../docs/markdown.ts'
 import { createVectors, renderVectors, VECTORS_FILE } from './vectors.ts'
 
 writeFileSync(join(ROOT, VECTORS_FILE), renderVectors(await createVectors()))

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay, getActiveCredential } from '../../src/index.ts'
 import { consume } from '../../src/messaging/index.ts'
-import { readBlocks, readDocument } from '../readme/markdown.ts'
+import { readBlocks, readDocument } from '../docs/markdown.ts'
 import type { Vector, Vectors } from './vectors.ts'
 import { createVectors, renderVectors, VECTORS_FILE } from './vectors.ts'
 

@@ -125,7 +125,7 @@ async function managementOf(key: KeyName): Promise<JWEKeyManagementHeaderParamet
   return {
     epk: (await importJWK(ephemeral, 'ECDH-ES+A256KW', {
       extractable: true,
-    })) as JWEKeyManagementHeaderParameters['epk'],
+    })) as NonNullable<JWEKeyManagementHeaderParameters['epk']>,
   }
 }
 

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import type { JWK } from 'jose'
-import { ROOT, readBlocks, readDocument } from '../../readme/markdown.ts'
+import type { Block } from '../../docs/markdown.ts'
+import { ROOT } from '../../docs/markdown.ts'
 
 const CACHE = join(ROOT, 'node_modules', '.cache', 'otel-token-relay')
 const PYTHON_PACKAGES = ['jwcrypto==1.6.1', 'joserfc==1.8.0', 'redis==6.4.0']
@@ -52,7 +53,7 @@ export interface ForeignPrograms {
   [Symbol.dispose](): void
 }
 
-export function preparePython(): ForeignPrograms {
+export function preparePython(blocks: readonly Block[]): ForeignPrograms {
   const venv = join(CACHE, `python-${PYTHON_PACKAGES.join('-')}`)
   const python = join(venv, 'bin', 'python')
   if (!existsSync(join(venv, 'complete'))) {
@@ -60,29 +61,29 @@ export function preparePython(): ForeignPrograms {
     execute(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...PYTHON_PACKAGES])
     writeFileSync(join(venv, 'complete'), '')
   }
-  return prepare('driver.py', (folder) => [python, join(folder, 'driver.py')])
+  return prepare('driver.py', blocks, (folder) => [python, join(folder, 'driver.py')])
 }
 
-export function prepareJava(): ForeignPrograms {
+export function prepareJava(blocks: readonly Block[]): ForeignPrograms {
   const jar = join(CACHE, `nimbus-jose-jwt-${NIMBUS}.jar`)
   if (!existsSync(jar)) {
     const artifact = `-Dartifact=com.nimbusds:nimbus-jose-jwt:${NIMBUS}:jar`
     execute('mvn', ['-q', '-B', 'dependency:copy', artifact, `-DoutputDirectory=${CACHE}`])
   }
-  return prepare('Driver.java', (folder) => {
+  return prepare('Driver.java', blocks, (folder) => {
     execute('javac', ['-cp', jar, '-d', folder, join(folder, 'Sealed.java'), join(folder, 'Driver.java')])
     return ['java', '-cp', `${jar}:${folder}`, 'Driver']
   })
 }
 
-function prepare(driver: string, commandIn: (folder: string) => readonly string[]): ForeignPrograms {
+function prepare(
+  driver: string,
+  blocks: readonly Block[],
+  commandIn: (folder: string) => readonly string[],
+): ForeignPrograms {
   mkdirSync(CACHE, { recursive: true })
   const folder = mkdtempSync(join(tmpdir(), 'sealed-'))
-  for (const page of ['other-languages', 'other-languages-programs']) {
-    for (const { file, text } of readBlocks(readDocument(`docs/guides/${page}.md`))) {
-      if (file !== undefined) writeFileSync(join(folder, file), text)
-    }
-  }
+  for (const { file = '', text } of blocks) writeFileSync(join(folder, file), text)
   copyFileSync(join(import.meta.dirname, driver), join(folder, driver))
   const [command = '', ...args] = commandIn(folder)
   return {
