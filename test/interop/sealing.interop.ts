@@ -114,8 +114,8 @@ describe.each(LANGUAGES)('$name', ({ prepare, keys }) => {
     const names = new Map(keys.map((key) => [key.crv ?? 'secret', key]))
     const good = vectors.good.filter(({ name }) => names.has('X25519') || !name.includes('X25519'))
     const { opened } = programs.run({ keys, messages: [...good, ...vectors.wrong] })
-    const told = [...good, ...vectors.wrong].map(({ name }, i) => [name, opened[i]])
-    expect(told).toEqual([
+    const seen = [...good, ...vectors.wrong].map(({ name }, i) => [name, opened[i]])
+    expect(seen).toEqual([
       ...good.map(({ name }) => [name, vectors.token]),
       ...vectors.wrong.map(({ name }) => [name, 'refused']),
     ])
