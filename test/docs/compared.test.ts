@@ -11,10 +11,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { TokenRelay } from '../../src/index.ts'
 import { createTokenRelay } from '../../src/index.ts'
 import { authenticate } from '../../src/ingress/adapters/express.ts'
-import { readDocument, readTable } from './markdown.ts'
 import type { TestIssuer } from '../support/issuer.ts'
 import { close, listen, startIssuer } from '../support/issuer.ts'
 import { exchange, requestOf, statuses } from '../support/raw.ts'
+import { readDocument, readTable } from './markdown.ts'
 
 const NAMES = ['otel-token-relay', 'express-oauth2-jwt-bearer'] as const
 type Name = (typeof NAMES)[number]
