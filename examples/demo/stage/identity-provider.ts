@@ -87,8 +87,15 @@ function configuration(signingKey: object): object {
     renderError(ctx: Context, error: object) {
       ctx.body = error
     },
-    ttl: { Session: FIVE_MINUTES, Interaction: FIVE_MINUTES, Grant: FIVE_MINUTES, AccessToken: lifetimeOf },
+    ttl: {
+      Session: FIVE_MINUTES,
+      Interaction: FIVE_MINUTES,
+      Grant: FIVE_MINUTES,
+      AccessToken: lifetimeOf,
+      ClientCredentials: FIVE_MINUTES,
+    },
     features: {
+      clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer },
     },
@@ -103,7 +110,7 @@ function service(): object {
   return {
     client_id: EXCHANGER.clientId,
     client_secret: EXCHANGER.clientSecret,
-    grant_types: [TOKEN_EXCHANGE],
+    grant_types: [TOKEN_EXCHANGE, 'client_credentials'],
     redirect_uris: [],
     response_types: [],
   }

@@ -17,22 +17,24 @@ export interface Service extends AsyncDisposable {
 
 export interface ServiceOptions {
   readonly name: string
-  /** Its main file, below the folder `services`. */
+  /** Its main file, below `folder`. */
   readonly file: string
+  /** Where it runs; by default the folder `services` of the demo. */
+  readonly folder?: string
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-const FOLDER = join(import.meta.dirname, '..', 'services')
-const READY = / listens on (http:\/\/127\.0\.0\.1:\d+)$/
+const SERVICES = join(import.meta.dirname, '..', 'services')
+const READY = / listens on (\w+:\/\/[\w.:]+)$/
 const READY_MILLIS = 60_000
 const STOP_MILLIS = 5_000
 const MAX_LINES = 1_000
 
 /** Resolves when the service listens; rejects with what it said when it does not. */
-export async function startService({ name, file, env }: ServiceOptions): Promise<Service> {
-  const child = spawn(process.execPath, ['--require', 'otel-token-relay/register', join(FOLDER, file)], {
+export async function startService({ name, file, folder = SERVICES, env }: ServiceOptions): Promise<Service> {
+  const child = spawn(process.execPath, ['--require', 'otel-token-relay/register', join(folder, file)], {
     // The package is found from here by its own name.
-    cwd: FOLDER,
+    cwd: folder,
     env: { ...inheritedEnvironment(), ...env, OTEL_SERVICE_NAME: name },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
