@@ -190,9 +190,10 @@ describe('the generated files', () => {
 describe('config.schema.json', () => {
   const schema = JSON.parse(generated('config.schema.json')) as JsonSchema
   const accepts = new Ajv2020({ allErrors: true, strict: true, strictTypes: false }).compile(schema as object)
-  const example = readBlocks(readDocument('README.md')).find(({ file }) => file === 'relay.json')?.text ?? ''
+  const example =
+    readBlocks(readDocument('docs/start/without-code.md')).find(({ file }) => file === 'relay.json')?.text ?? ''
 
-  it('accepts the configuration file of the README, with $schema too', () => {
+  it('accepts the configuration file of a page, with $schema too', () => {
     expect(accepts(JSON.parse(example))).toBe(true)
     expect(accepts({ $schema: 'config.schema.json', ...(JSON.parse(example) as object) })).toBe(true)
   })
