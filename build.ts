@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import process from 'node:process'
+import type { Plugin } from 'rolldown'
 import { rolldown } from 'rolldown'
 
 const ROOT = import.meta.dirname
@@ -47,8 +48,29 @@ function isBase(id: string): boolean {
  */
 const ONLY_ESM = ['cockatiel', 'jose', 'oauth4webapi']
 
+/**
+ * Both builds contain the functions of these dependencies that are used. A program would load their one file as a whole: of
+ * valibot 200 KB, of which the relay needs a tenth.
+ */
+const SHAKEN = ['valibot']
+
+function isExternal(id: string, format: 'esm' | 'cjs'): boolean {
+  if (/^[./\0]/.test(id) || SHAKEN.includes(packageOf(id))) return false
+  return format === 'esm' || !ONLY_ESM.includes(packageOf(id))
+}
+
 function packageOf(id: string): string {
   return /^(@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? id
+}
+
+/**
+ * `process` without its module: to link that, Node.js reads each member of `process`, and compiles what it makes at first
+ * use, such as `process.report`.
+ */
+const PROCESS: Plugin = {
+  name: 'process',
+  resolveId: (id) => (id === 'node:process' ? '\0process' : undefined),
+  load: (id) => (id === '\0process' ? 'export default globalThis.process' : undefined),
 }
 
 /** Writes one of the builds. Returns the names of its entries. */
@@ -58,7 +80,8 @@ async function bundleFor(format: 'esm' | 'cjs'): Promise<readonly string[]> {
   const bundle = await rolldown({
     input: entries,
     platform: 'node',
-    external: (id) => !/^[./\0]/.test(id) && (format === 'esm' || !ONLY_ESM.includes(packageOf(id))),
+    external: (id) => isExternal(id, format),
+    plugins: [PROCESS],
     // It must run, and export nothing.
     treeshake: { moduleSideEffects: (id) => isNodeVersion(id) || undefined },
     // Node.js 22 knows no `using`.
@@ -109,15 +132,15 @@ function isClass(value: unknown): boolean {
   return typeof value === 'function' && String(value).startsWith('class')
 }
 
-/** The licences of what the CommonJS build contains ask to be kept with it. */
-function writeLicences(): void {
-  const texts = ONLY_ESM.map((name) => {
-    const folder = join(ROOT, 'node_modules', name)
-    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { readonly version: string }
-    const [file = 'LICENSE'] = readdirSync(folder).filter((entry) => /^licen[cs]e/i.test(entry))
-    return `${name} ${version}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
+/** The licences of what a build contains ask to be kept with it. */
+function writeLicences(folder: string, packages: readonly string[]): void {
+  const texts = packages.map((name) => {
+    const source = join(ROOT, 'node_modules', name)
+    const { version } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')) as { readonly version: string }
+    const [file = 'LICENSE'] = readdirSync(source).filter((entry) => /^licen[cs]e/i.test(entry))
+    return `${name} ${version}\n\n${readFileSync(join(source, file), 'utf8').trim()}\n`
   })
-  writeFileSync(join(DIST, 'commonjs', 'LICENSES.txt'), texts.join('\n---\n\n'))
+  writeFileSync(join(folder, 'LICENSES.txt'), texts.join('\n---\n\n'))
 }
 
 rmSync(DIST, { recursive: true, force: true })
@@ -129,4 +152,5 @@ if (status !== 0) process.exit(1)
 
 await bundleFor('esm')
 writeCommonJsTypes(await bundleFor('cjs'))
-writeLicences()
+writeLicences(DIST, SHAKEN)
+writeLicences(join(DIST, 'commonjs'), [...ONLY_ESM, ...SHAKEN])

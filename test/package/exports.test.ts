@@ -172,9 +172,10 @@ describe('the tarball', () => {
     const declarations = readSources().map(({ path }) => `dist/${path.replace(/\.ts$/, '.d.ts')}`)
     const shared = files.filter((file) => /^dist\/(commonjs\/)?shared\/[\w-]+\.c?js$/.test(file))
     const commonjs = [...COMMONJS_MODULES, 'dist/commonjs/LICENSES.txt']
+    const licences = 'dist/LICENSES.txt'
     // `doctor` preloads it into the command that it examines.
     const probe = 'dist/cli/probe.js'
-    const expected = [...documents, ...declarations, ...ENTRY_MODULES, probe, ...commonjs, ...shared]
+    const expected = [...documents, ...declarations, ...ENTRY_MODULES, probe, licences, ...commonjs, ...shared]
     expect(files.toSorted()).toEqual(expected.toSorted())
   })
 
