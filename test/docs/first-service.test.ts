@@ -59,11 +59,11 @@ it('node issuer.mjs: its token is good for whoami.mjs, and another text is not',
 it.each([
   ['along, if a rule names where', true, [200, 'Hello, Ada\n']],
   ['nowhere, if none does', false, [401, expect.stringContaining('Unauthorized')]],
-])('hello.js: the token goes %s', async (_, isNamed, expected) => {
+])('hello.mjs: the token goes %s', async (_, isNamed, expected) => {
   const service = `http://localhost:${stage.port}`
   const destinations = isNamed ? `TOKEN_RELAY_DESTINATIONS=${service}` : ''
   const variables = `TOKEN_RELAY_ISSUER=${stage.issuer.issuer} TOKEN_RELAY_AUDIENCE=user-service ${destinations}`
-  const command = `${variables} node --require otel-token-relay/register hello.js`
+  const command = `${variables} node --import otel-token-relay/register hello.mjs`
   await using running = await stage.start(command, stage.local.folder)
   const response = await stage.get('/', await stage.issuer.token())
   expect([response.status, await response.text()]).toEqual(expected)
