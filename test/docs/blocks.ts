@@ -17,6 +17,7 @@ export const BLOCKS: readonly PageBlock[] = PAGES.flatMap((page) =>
 export const PAGE_TESTS: Readonly<Record<string, string>> = {
   'docs/guides/from-spring.md': 'test/docs/spring.test.ts',
   'docs/guides/issuers.md': 'test/verification/known-issuers.test.ts',
+  'docs/guides/nestjs.md': 'test/docs/frameworks.test.ts',
   'docs/guides/other-languages.md': 'test/interop/sealing.interop.ts',
   'docs/guides/other-languages-programs.md': 'test/interop/sealing.interop.ts',
 }
