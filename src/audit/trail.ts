@@ -2,6 +2,7 @@
 
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { monotonicNow } from '../base/clock.ts'
 import type { AuditDisk } from './disk.ts'
 import { NoRegularFileError, realDisk } from './disk.ts'
 import type { AuditKey, AuditRecord } from './line.ts'
@@ -134,7 +135,7 @@ class FileTrail implements AuditTrail {
   }
 
   get writable(): boolean {
-    const isSlow = this.#group !== undefined && performance.now() - this.#group.startedAt >= MAX_WRITE_MILLIS
+    const isSlow = this.#group !== undefined && monotonicNow() - this.#group.startedAt >= MAX_WRITE_MILLIS
     return this.#failure === undefined && this.#waiting.length < MAX_BACKLOG && !isSlow
   }
 
@@ -144,7 +145,7 @@ class FileTrail implements AuditTrail {
 
   append(record: AuditRecord): Promise<void> {
     const failure = this.#failure
-    const isPaused = failure !== undefined && performance.now() - failure.at < RETRY_MILLIS
+    const isPaused = failure !== undefined && monotonicNow() - failure.at < RETRY_MILLIS
     if (this.#closing !== undefined || isPaused || this.#waiting.length >= MAX_BACKLOG) {
       return Promise.reject(failure?.error ?? new AuditWriteError())
     }
@@ -165,14 +166,14 @@ class FileTrail implements AuditTrail {
   }
 
   async #writeGroup(group: readonly QueuedRecord[]): Promise<void> {
-    this.#group = { size: group.length, startedAt: performance.now() }
+    this.#group = { size: group.length, startedAt: monotonicNow() }
     try {
       await this.#writer.write(group.map(({ record }) => record))
       this.#failure = undefined
       for (const { resolve } of group) resolve()
     } catch (cause) {
       const error = new AuditWriteError(cause)
-      this.#failure = { error, at: performance.now() }
+      this.#failure = { error, at: monotonicNow() }
       await this.#writer.release()
       for (const { reject } of [...group, ...this.#waiting.splice(0)]) reject(error)
     }

@@ -1,5 +1,6 @@
 /** A token that is valid now, renewed before it expires, with one request for all who wait. */
 
+import { monotonicNow } from '../base/clock.ts'
 import { unlessAborted } from '../base/with-timeout.ts'
 import { cloneError, ExchangeError } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
@@ -118,7 +119,7 @@ class RenewingSource implements RenewableSource {
 
   async renew(refused: VerifiedCredential): Promise<VerifiedCredential> {
     const held = this.#held
-    const now = performance.now()
+    const now = monotonicNow()
     const isDue = held === undefined || (held.credential === refused && now - this.#refusedAt >= RENEWED_MILLIS)
     if (isDue) this.#refusedAt = now
     else if (this.#pending === undefined) return held.credential
@@ -138,7 +139,7 @@ class RenewingSource implements RenewableSource {
 
   #renewOnce(): Promise<HeldToken> {
     const failure = this.#failure
-    if (failure !== undefined && performance.now() < failure.until) return Promise.reject(failure.error)
+    if (failure !== undefined && monotonicNow() < failure.until) return Promise.reject(failure.error)
     this.#pending ??= this.#obtain()
     return this.#pending
   }
@@ -151,7 +152,7 @@ class RenewingSource implements RenewableSource {
       return held
     } catch (cause) {
       const error = cause instanceof ExchangeError ? cause : new ExchangeError('ERR_TOKEN_EXCHANGE_UNAVAILABLE')
-      this.#failure = { error, until: performance.now() + (error.retryable ? FAILED_MILLIS : REFUSED_MILLIS) }
+      this.#failure = { error, until: monotonicNow() + (error.retryable ? FAILED_MILLIS : REFUSED_MILLIS) }
       throw error
     } finally {
       this.#pending = undefined

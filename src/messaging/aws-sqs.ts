@@ -1,5 +1,6 @@
 /** otel-token-relay/aws-sqs: handles a batch of SQS messages one by one, each as its caller. */
 
+import { monotonicNow } from '../base/clock.ts'
 import type { TokenError } from '../token/errors.ts'
 import { consume } from './consume.ts'
 import type { AdapterOptions, Handler } from './options.ts'
@@ -53,11 +54,11 @@ export async function eachAsCaller<M extends SqsMessage>(
   checkUndecidedMillis(options)
   const [done, failed]: [M[], { message: M; reason: unknown }[]] = [[], []]
   const { source = `aws_sqs:${queueName}`, onRejected, undecidedMillis = DEFAULT_UNDECIDED_MILLIS, signal } = options
-  const deadline = performance.now() + undecidedMillis
+  const deadline = monotonicNow() + undecidedMillis
   for (const message of messages) {
     try {
       const received = { source, headers: headersOf(message, source) }
-      const waiting = { undecidedMillis: Math.max(0, deadline - performance.now()), signal }
+      const waiting = { undecidedMillis: Math.max(0, deadline - monotonicNow()), signal }
       const consumed = await consume(received, (delivery) => handler(message, delivery), waiting)
       const error: TokenError | undefined = consumed.verdict === 'handled' ? undefined : consumed.error
       if (error !== undefined && (consumed.verdict === 'undecided' || onRejected === undefined)) throw error

@@ -3,6 +3,7 @@
 import { EventEmitter } from 'node:events'
 import type { Context } from '@opentelemetry/api'
 import { context, defaultTextMapGetter, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
+import { monotonicNow } from '../base/clock.ts'
 import { ensureContextManager } from '../context/context-manager.ts'
 import { callerOf, deleteCredential, withCaller } from '../context/credential-context.ts'
 import { setSource } from '../context/destination-context.ts'
@@ -130,12 +131,12 @@ async function admitOrWait(
   { undecidedMillis = DEFAULT_UNDECIDED_MILLIS }: ConsumeOptions,
   waiting: WaitOptions,
 ): Promise<AdmittedMessage | NotAdmitted> {
-  const deadline = performance.now() + undecidedMillis
+  const deadline = monotonicNow() + undecidedMillis
   for (let ctx = first; ; ctx = extractAgain(message, relay, first)) {
     const outcome = await decideInContext(ctx, () =>
       relay.admitMessage(ctx, message.source, () => isAborted(waiting.lost)),
     ).catch(toVerdict)
-    const leftMillis = deadline - performance.now()
+    const leftMillis = deadline - monotonicNow()
     if (!isUndecided(outcome) || leftMillis <= 0) return outcome
     await waitFor(Math.min(retryDelayOf(outcome.error), leftMillis), waiting)
     if (isAborted(waiting.signal)) return outcome

@@ -1,6 +1,7 @@
 /** Waits with an undecided message, for as long as this consumer may keep it. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { monotonicNow } from '../base/clock.ts'
 import type { TokenError } from '../token/errors.ts'
 import { UndecidedError } from '../token/errors.ts'
 
@@ -30,9 +31,9 @@ const KEEP_ALIVE_MILLIS = 1_000
 
 /** Resolves after `millis`, or when the signal is aborted. Rejects with the error of `keepAlive`. */
 export async function waitFor(millis: number, { signal, keepAlive, ref = true }: WaitOptions): Promise<void> {
-  const end = performance.now() + millis
+  const end = monotonicNow() + millis
   const stepMillis = keepAlive === undefined ? millis : KEEP_ALIVE_MILLIS
-  for (let left = millis; left > 0 && !isAborted(signal); left = end - performance.now()) {
+  for (let left = millis; left > 0 && !isAborted(signal); left = end - monotonicNow()) {
     await keepAlive?.()
     await sleep(Math.ceil(Math.min(left, stepMillis)), undefined, { ref, ...(signal && { signal }) }).catch(ignoreAbort)
   }

@@ -1,6 +1,7 @@
 /** Asks Redis, and bounds how long the answer is waited for. */
 
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
+import { monotonicNow } from '../base/clock.ts'
 import { withTimeout } from '../base/with-timeout.ts'
 import { reportProblem } from '../telemetry/log-entries.ts'
 import { suppressTracing } from '../telemetry/suppression.ts'
@@ -60,7 +61,7 @@ export class Inquirer {
       () => this.#lose(),
       () => {
         this.#ready = true
-        this.#heardAt = performance.now()
+        this.#heardAt = monotonicNow()
         clearTimeout(timer)
         resolve()
         onReady?.()
@@ -104,12 +105,12 @@ export class Inquirer {
       return await runUntraced(() => this.#options.connection.send(command))
     } finally {
       this.#unanswered -= 1
-      this.#heardAt = performance.now()
+      this.#heardAt = monotonicNow()
     }
   }
 
   #renewIfSilent(): void {
-    if (!this.#ready || performance.now() - this.#heardAt < SILENCE_MILLIS) return
+    if (!this.#ready || monotonicNow() - this.#heardAt < SILENCE_MILLIS) return
     this.#lose()
     this.#options.connection.renew()
     this.#options.onVanished?.()

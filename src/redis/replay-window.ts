@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { WALL_CLOCK } from '../base/clock.ts'
+import { monotonicNow, WALL_CLOCK } from '../base/clock.ts'
 import { hash } from '../base/newer-functions.ts'
 import type { ReplayWindow } from '../sealing/replay-window.ts'
 import type { RedisClient, RedisConnection } from './connection.ts'
@@ -151,7 +151,7 @@ class SharedReplayWindow implements RedisReplayWindow {
   async #withdraw(key: string): Promise<void> {
     const abandoned = this.#abandoned.get(key)
     if (abandoned === undefined) return
-    if (performance.now() - abandoned.failedAt < this.#pauseMillis) throw new NoAnswerError(false)
+    if (monotonicNow() - abandoned.failedAt < this.#pauseMillis) throw new NoAnswerError(false)
     abandoned.attempt ??= this.#forgetWhenTakenBack(key, abandoned, [...abandoned.openings]).finally(() => {
       abandoned.attempt = undefined
     })
@@ -163,7 +163,7 @@ class SharedReplayWindow implements RedisReplayWindow {
       const life = String(lifeUntil(abandoned.expiresAtMillis))
       await this.#asking.ask(['EVAL', WITHDRAW, '1', key, life, ...openings])
     } catch (error) {
-      abandoned.failedAt = performance.now()
+      abandoned.failedAt = monotonicNow()
       throw error
     }
     for (const opening of openings) abandoned.openings.delete(opening)

@@ -1,5 +1,6 @@
 /** A revocation list that a fleet shares through Redis, and each process answers from memory. */
 
+import { monotonicNow } from '../base/clock.ts'
 import type { StoredEntry } from '../revocation/entries.ts'
 import { RevocationEntries, storedEntry } from '../revocation/entries.ts'
 import type { RevocationEntry, RevocationFacts, RevocationList } from '../revocation/list.ts'
@@ -72,7 +73,7 @@ class SharedRevocationList implements RedisRevocationList {
   /**
    * While complete: all that was revoked before is known. Before that there is nothing but a beginning to measure from.
    */
-  #confirmedAt = performance.now()
+  #confirmedAt = monotonicNow()
   readonly #trustMillis: number
   #beating = false
   /** Counts the losses: what was read before one is not trusted after it. */
@@ -99,13 +100,13 @@ class SharedRevocationList implements RedisRevocationList {
     this.#listen()
     this.#timer = setInterval(() => {
       this.#beat()
-      measureRevocationAge((performance.now() - this.#confirmedAt) / 1000)
+      measureRevocationAge((monotonicNow() - this.#confirmedAt) / 1000)
     }, heartbeatMillis).unref()
   }
 
   get available(): boolean {
     // By a clock that cannot be set: a process that was stopped, or busy for long, has heard of nothing meanwhile.
-    return this.#complete && performance.now() - this.#confirmedAt < this.#trustMillis
+    return this.#complete && monotonicNow() - this.#confirmedAt < this.#trustMillis
   }
 
   isRevoked(token: RevocationFacts): boolean {
@@ -194,7 +195,7 @@ class SharedRevocationList implements RedisRevocationList {
 
   async #synchronize(): Promise<void> {
     const losses = this.#losses
-    const askedAt = performance.now()
+    const askedAt = monotonicNow()
     const seen = await this.#stored.store([])
     // A message may be on its way still; what the last heartbeat saw should have arrived by now.
     const missed = this.#missed || this.#count < this.#lastSeen.count

@@ -1,6 +1,7 @@
 /** The entries of a revocation list in Redis: stores, reads and announces them. */
 
 import { randomUUID } from 'node:crypto'
+import { monotonicNow } from '../base/clock.ts'
 import type { StoredEntry } from '../revocation/entries.ts'
 import { RevocationEntries } from '../revocation/entries.ts'
 import type { Inquirer } from './inquirer.ts'
@@ -75,10 +76,10 @@ export class StoredRevocations {
       formatTime(expiresAtMillis),
     ])
     const keys = ['2', this.#names.entries, this.#names.version]
-    const askedAt = performance.now()
+    const askedAt = monotonicNow()
     const reply = await this.#inquirer.ask(['EVAL', ADD, ...keys, this.channel, randomUUID(), ...words])
     const [epoch, count, now] = reply as [string, string, string]
-    this.#aheadMillis = Number(now) - (askedAt + performance.now()) / 2
+    this.#aheadMillis = Number(now) - (askedAt + monotonicNow()) / 2
     return { epoch, count: Number(count) }
   }
 
@@ -103,7 +104,7 @@ export class StoredRevocations {
 
   parseAddition(message: string): Addition {
     const [count = '', key = '', issuedBefore = '', expires = '', storedAt = ''] = message.split(' ')
-    const agoMillis = performance.now() + this.#aheadMillis - parseTime(storedAt)
+    const agoMillis = monotonicNow() + this.#aheadMillis - parseTime(storedAt)
     return {
       entry: parseEntry(key, issuedBefore, expires),
       count: Number(count) || 0,

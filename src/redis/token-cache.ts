@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
+import { monotonicNow } from '../base/clock.ts'
 import type { SharedTokenCache } from '../exchange/shared-cache.ts'
 import type { RedisClient, RedisConnection } from './connection.ts'
 import { checkClient, checkMillis, openConnection, PREFIX } from './connection.ts'
@@ -86,11 +87,11 @@ class StoredTokens implements RedisTokenCache {
   }
 
   async find(key: string, refused: string | undefined, askingMillis: number): Promise<string | undefined> {
-    const until = performance.now() + this.#waitMillis
+    const until = monotonicNow() + this.#waitMillis
     for (let millis = FIRST_PAUSE_MILLIS; ; millis = Math.min(millis * 2, LONGEST_PAUSE_MILLIS)) {
       const reply = await this.#ask(FIND, key, String(Math.max(1, askingMillis)), refused ?? '')
       if (typeof reply === 'string') return reply
-      if (reply === 1 || performance.now() + millis > until) return undefined
+      if (reply === 1 || monotonicNow() + millis > until) return undefined
       await pause(millis)
     }
   }
