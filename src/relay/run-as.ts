@@ -9,6 +9,7 @@ import { ensureContextManager } from '../context/context-manager.ts'
 import { withCaller } from '../context/credential-context.ts'
 import type { TokenSource } from '../exchange/token-source.ts'
 import { activeRelay } from '../ingress/active-relay.ts'
+import type { VerifiedCredential } from '../token/verified-credential.ts'
 import { isVerifiedCredential } from '../token/verified-credential.ts'
 
 /**
@@ -22,7 +23,13 @@ export async function runWithToken<T>(token: string, fn: () => T): Promise<Await
   const relay = activeRelay()
   ensureContextManager()
   relay.discoverTracers()
-  const caller = Caller.verified(await relay.verify(token))
+  return await runAsVerified(await relay.verify(token), fn)
+}
+
+/** Runs `fn` as the caller of a verified token. Work that goes on after that is detached. */
+export async function runAsVerified<T>(credential: VerifiedCredential, fn: () => T): Promise<Awaited<T>> {
+  ensureContextManager()
+  const caller = Caller.verified(credential)
   const lifetime = new EventEmitter()
   caller.trackRequest(lifetime)
   try {

@@ -243,7 +243,19 @@ it.each([
   ['mqtt', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['nats', ['asCaller', 'publishAsCaller', 'withoutToken']],
   ['platformatic-kafka', ['asCaller', 'withoutToken']],
-  ['testing', ['CanaryError', 'createCanary']],
+  [
+    'testing',
+    [
+      'CanaryError',
+      'asCaller',
+      'createCanary',
+      'createTestDestination',
+      'expectNoToken',
+      'expectTokenAt',
+      'tokenMatchers',
+      'watchTokens',
+    ],
+  ],
   ['worker-threads', ['answerAsCaller', 'asCaller', 'handOver', 'runInWorker', 'takeOver']],
 ])('otel-token-relay/%s can be required and imported', (entry, names) => {
   using scratch = createScratch()
