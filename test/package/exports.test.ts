@@ -246,12 +246,16 @@ it.each([
   [
     'testing',
     [
+      'BAD_TOKENS',
       'CanaryError',
+      'OUTAGES',
       'asCaller',
       'createCanary',
       'createTestDestination',
+      'createTestIssuer',
       'expectNoToken',
       'expectTokenAt',
+      'refusalCodeOf',
       'tokenMatchers',
       'watchTokens',
     ],

@@ -1,0 +1,74 @@
+/** The HTTP server of a test issuer: on 127.0.0.1, on one port for its life, which it can leave and take again. */
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface LoopbackServer {
+  readonly port: number
+  /** Closes the port and all connections at once. */
+  stop(): void
+  /** Listens again, on the same port. Does nothing if it listens. */
+  restart(): Promise<void>
+  close(): Promise<void>
+}
+
+interface HttpExchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly server: unknown
+}
+
+/**
+ * The server has no listeners: the gate of a relay in the same process stands before listeners, and would ask the relay
+ * itself for a token when it fetches the keys.
+ */
+const REQUEST_START = 'http.server.request.start'
+
+/** Rejects if the port is not free. */
+export async function startLoopbackServer(listener: RequestListener, port = 0): Promise<LoopbackServer> {
+  let server: Server | undefined = await listen(port)
+  const { port: taken } = server.address() as AddressInfo
+  let stopped: Promise<unknown> = Promise.resolve()
+  const onRequest = (message: unknown): void => {
+    const { request, response, server: receiver } = message as HttpExchange
+    if (receiver === server) listener(request, response)
+  }
+  subscribe(REQUEST_START, onRequest)
+
+  function stop(): void {
+    const current = server
+    if (current === undefined) return
+    server = undefined
+    stopped = new Promise((resolve) => current.close(resolve))
+    current.closeAllConnections()
+  }
+
+  return {
+    port: taken,
+    stop,
+    async restart() {
+      await stopped
+      server ??= await listen(taken)
+    },
+    async close() {
+      unsubscribe(REQUEST_START, onRequest)
+      stop()
+      await stopped
+    },
+  }
+}
+
+function listen(port: number): Promise<Server> {
+  const server = createServer()
+  // By default Node.js ends idle connections after 5 seconds, and a client on a busy machine may write on one then.
+  server.keepAliveTimeout = 0
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject)
+      resolve(server)
+    })
+  })
+}
