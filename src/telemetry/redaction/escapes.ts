@@ -1,6 +1,6 @@
 /** Decodes the escapes of URLs, JSON, JavaScript, HTML and mail: mixed, and nested to any depth. */
 
-import { digitAt, NO_DIGIT, TOKEN_CHARACTERS } from './characters.ts'
+import { DIGITS, digitAt, NO_DIGIT, TOKEN_CHARACTERS } from './characters.ts'
 
 const [
   NUL,
@@ -207,9 +207,12 @@ function readEscape(text: Buffer, at: number, column: number): number {
   }
 }
 
-/** Returns the value of the most frequent escapes, and {@link NONE} for the others. */
+/**
+ * Returns the value of the most frequent escapes, and {@link NONE} for the others. Without the checks of {@link digitAt},
+ * which take 4 % of the search of such text: texts have a margin behind their end, so that both places can be read.
+ */
 function simplePercent(text: Buffer, at: number): number {
-  const value = (digitAt(text, at + 1) << 4) | digitAt(text, at + 2)
+  const value = ((DIGITS[text[at + 1] as number] as number) << 4) | (DIGITS[text[at + 2] as number] as number)
   return value < 128 && value !== PERCENT ? value : NONE
 }
 
