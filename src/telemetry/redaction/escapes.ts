@@ -147,13 +147,9 @@ export function decodeEscapes(
   let line = from
   let to = from
   while (to < length) {
-    const code = text[to] as number
-    if (TOKEN_CHARACTERS[code] === 1) {
-      target[count++] = code
-      to += 1
-      continue
-    }
-    const byte = code === PERCENT ? simplePercent(text, to) : NONE
+    // The space behind the end is no character of a token.
+    while (TOKEN_CHARACTERS[text[to] as number] === 1) target[count++] = text[to++] as number
+    const byte = text[to] === PERCENT ? simplePercent(text, to) : NONE
     if (byte !== NONE) {
       target[count++] = byte
       to += 3
