@@ -147,7 +147,7 @@ export function decodeEscapes(
   let line = from
   let to = from
   while (to < length) {
-    // The space behind the end is no character of a token.
+    // The space behind the end is no character of a token, so that the end needs no check: a seventh of the search.
     while (TOKEN_CHARACTERS[text[to] as number] === 1) target[count++] = text[to++] as number
     const byte = text[to] === PERCENT ? simplePercent(text, to) : NONE
     if (byte !== NONE) {
@@ -204,8 +204,9 @@ function readEscape(text: Buffer, at: number, column: number): number {
 }
 
 /**
- * Returns the value of the most frequent escapes, and {@link NONE} for the others. Without the checks of {@link digitAt},
- * which take 4 % of the search of such text: texts have a margin behind their end, so that both places can be read.
+ * Returns the value of the most frequent escapes, and {@link NONE} for the others. Without the checks of
+ * {@link digitAt}, which take 4 % of the search of such text: a text has a margin behind its end, so that both places
+ * can be read.
  */
 function simplePercent(text: Buffer, at: number): number {
   const value = ((DIGITS[text[at + 1] as number] as number) << 4) | (DIGITS[text[at + 2] as number] as number)
