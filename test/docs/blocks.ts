@@ -15,6 +15,7 @@ export const BLOCKS: readonly PageBlock[] = PAGES.flatMap((page) =>
 
 /** Pages with a test of their own, which runs all of their blocks and fails if it does not know one of them. */
 export const PAGE_TESTS: Readonly<Record<string, string>> = {
+  'docs/guides/envoy-istio.md': 'test/interop/envoy.interop.ts',
   'docs/guides/from-spring.md': 'test/docs/spring.test.ts',
   'docs/guides/issuers.md': 'test/verification/known-issuers.test.ts',
   'docs/guides/nestjs.md': 'test/docs/frameworks.test.ts',
