@@ -3,28 +3,68 @@
 import type { TokenErrorCode } from '../token/errors.ts'
 import type { VerifiedCredential } from '../token/verified-credential.ts'
 
-/** Why a token was not sent. Documented in the README; a test compares both. */
+/** Why a token was not sent. `npm run reference` makes a page of it. */
 export type WithholdReason =
+  /** No rule names the destination. */
   | 'not_named'
+  /** The token was refused or not checked: mode `off`, a public path, no gate. */
   | 'not_verified'
+  /** `exp` plus `clockToleranceSeconds` has passed since the token was verified. */
   | 'expired'
+  /** The token has been revoked since. */
   | 'revoked'
+  /** The revocation list is unavailable or out of date, and `revocation.onUnavailable` is `reject`. */
   | 'revocation_unavailable'
+  /**
+   * The request or carrier has the application's own `Authorization`, or the gRPC call has its own call credentials:
+   * they stay.
+   */
   | 'own_credential'
+  /** The destination has no unambiguous scheme, host and port. */
   | 'unknown_destination'
+  /** The request goes to a Unix domain socket. */
   | 'unix_socket'
+  /**
+   * The request is a `CONNECT`, its target is in absolute form and meant for a forward proxy, or it is a gRPC call in
+   * clear text through one.
+   */
   | 'proxied'
+  /**
+   * The connection leads to another destination than the request names, or where it leads cannot be known: [clients
+   * that connect by themselves](../guides/clients.md).
+   */
   | 'custom_connection'
+  /** The header section was written before the decision. */
   | 'headers_sent'
+  /**
+   * The caller of the request is unknown: it comes from a copy of undici that is not covered, or from a dispatcher that
+   * was composed before the relay was created, or it has the application's own handler.
+   */
   | 'unbound_dispatcher'
+  /**
+   * The work belongs to several callers (a batch of DataLoader, `runAsAll`), or the caller is unknown because an agent
+   * or an undici interceptor queued the request or used one handler for several.
+   */
   | 'ambiguous'
+  /**
+   * The response may go to another caller: through undici's cache or deduplicate interceptor, the [cache of
+   * Next.js](../guides/clients.md#nextjs), an unknown interceptor that was composed before the relay was created, or
+   * the application's own handler.
+   */
   | 'shared_response'
+  /** The request of the token has ended, and the rule does not say `detached: 'allow'`. */
   | 'detached'
+  /** The header section would be larger than `maxHeaderBytes` of the rule. */
   | 'header_too_large'
+  /** The destination is a queue, there is no key to seal the token, and the rule does not say `seal: false`. */
   | 'not_sealed'
+  /** The message already has ten attributes, the limit of SQS and SNS. */
   | 'no_room'
+  /** The rule wants an exchanged token, which is unavailable, or was not fetched before a client that cannot wait. */
   | 'not_exchanged'
+  /** The token would have been forwarded, but `egress.mode` is `report`. */
   | 'report_only'
+  /** The audit trail cannot be written, and `audit.onFailure` is `block`. */
   | 'audit_failed'
 
 /** Whether a circuit breaker lets calls through, refuses them, or tries one call that decides. */

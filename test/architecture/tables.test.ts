@@ -2,17 +2,11 @@
 
 import { describe, expect, it } from 'vitest'
 import { OptionError } from '../../src/base/option-checks.ts'
-import type { ServiceErrorCode } from '../../src/client/errors.ts'
-import { SERVICE_ERRORS, ServiceError, ServiceScopeError } from '../../src/client/errors.ts'
 import { parseOptions } from '../../src/config/options.ts'
-import { RevocationStoreError } from '../../src/redis/index.ts'
-import { RelayActiveError } from '../../src/relay/relay.ts'
-import type { TokenErrorCode } from '../../src/token/errors.ts'
-import { TOKEN_ERRORS } from '../../src/token/errors.ts'
 import { VERSION } from '../../src/version.ts'
 import type { Row } from '../docs/markdown.ts'
 import { codes, column, findTable, plain, readDocument, readTable } from '../docs/markdown.ts'
-import { errorFor } from '../support/relay.ts'
+import { readErrors } from '../reference/source-facts.ts'
 import type { Node, SourceFile } from './source.ts'
 import { child, children, nameOf, nodesOf, readSources, sourceFile } from './source.ts'
 
@@ -78,25 +72,7 @@ function errorLines(rows: readonly Row[]): readonly string[] {
 }
 
 function errorsOfSource(): readonly string[] {
-  const tokens = (Object.keys(TOKEN_ERRORS) as TokenErrorCode[]).map((code) => {
-    const { status, message } = TOKEN_ERRORS[code]
-    return [code, errorFor(code).name, status, message].join(' | ')
-  })
-  const option = new OptionError('<path>', '<problem>')
-  const active = new RelayActiveError()
-  const store = new RevocationStoreError()
-  const services = (Object.keys(SERVICE_ERRORS) as ServiceErrorCode[]).map((code) => {
-    const error =
-      code === 'ERR_SERVICE_SCOPE' ? new ServiceScopeError('a', []) : new ServiceError(code, { endpoint: 'a' })
-    return [code, error.name, '', error.message].join(' | ')
-  })
-  return [
-    ...tokens,
-    ...services,
-    [option.code, option.name, '', option.message].join(' | '),
-    [store.code, store.name, '', store.message].join(' | '),
-    [active.code, active.name, '', active.message].join(' | '),
-  ]
+  return readErrors().map(({ code, name, status, message }) => [code, name, status ?? '', message].join(' | '))
 }
 
 /** The strings in `files` that read like attributes: words with dots between them. */
@@ -175,7 +151,7 @@ describe('events', () => {
   })
 
   it('give the reasons of the source', () => {
-    expect(differences(column(findTable('Reason', 'Why the token stayed'), 'Reason'), REASONS)).toEqual([])
+    expect(differences(column(findTable('Reason'), 'Reason'), REASONS)).toEqual([])
   })
 
   const givers = sources.filter((file) => file.path !== 'telemetry/events.ts')
@@ -188,7 +164,7 @@ describe('events', () => {
 
 describe('exports', () => {
   it('are those of index.ts, types aside', () => {
-    const named = column(findTable('Export', 'What it does'), 'Export').map((text) => text.replace(/\(.*/, ''))
+    const named = column(findTable('Export'), 'Export').map((text) => text.replace(/\(.*/, ''))
     expect(differences(named, exportedValues(source('index.ts')))).toEqual([])
   })
 })

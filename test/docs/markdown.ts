@@ -14,7 +14,7 @@ export const PAGES: readonly string[] = ['README.md', ...pagesBelow(join(ROOT, '
 
 function pagesBelow(folder: string): readonly string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    if (entry.name.startsWith('.') || ['node_modules', 'public'].includes(entry.name)) return []
+    if (entry.name.startsWith('.') || ['node_modules', 'public', 'api'].includes(entry.name)) return []
     const path = join(folder, entry.name)
     if (entry.isDirectory()) return pagesBelow(path)
     return entry.name.endsWith('.md') ? [relative(ROOT, path).replaceAll('\\', '/')] : []

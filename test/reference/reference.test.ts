@@ -8,7 +8,8 @@ import { listOptionEntries } from '../../src/config/entries.ts'
 import { optionsFromEnvironment, VARIABLE_NAMES } from '../../src/config/environment.ts'
 import { parseOptions } from '../../src/config/options.ts'
 import { sourceFile } from '../architecture/source.ts'
-import { column, readBlocks, readDocument, readTable } from '../docs/markdown.ts'
+import { fileOf } from '../docs/blocks.ts'
+import { column, readDocument, readTable } from '../docs/markdown.ts'
 import type { DocumentedOption, JsonSchema } from './options.ts'
 import {
   declarationsIn,
@@ -22,6 +23,8 @@ import {
   unitOf,
 } from './options.ts'
 import { renderReference } from './render.ts'
+import { readExports, readMetrics, readReasons } from './source-facts.ts'
+import { METRICS } from './telemetry.ts'
 
 const options = readOptions()
 const paths = options.map(({ path }) => path)
@@ -187,13 +190,29 @@ describe('the generated files', () => {
   })
 })
 
+describe('the pages about telemetry and exports', () => {
+  it('know every metric of the source, and no other', () => {
+    expect(Object.keys(METRICS).toSorted()).toEqual([...readMetrics().keys()].toSorted())
+  })
+
+  it('say why a token stays, for each reason', () => {
+    expect([...readReasons()].filter(([, text]) => !/^[A-Z`].*\.$/.test(text))).toEqual([])
+    expect(readReasons().size).toBeGreaterThan(15)
+  })
+
+  it('have a sentence for every export of every entry', () => {
+    const all = [...readExports().values()].flat()
+    expect(all.length).toBeGreaterThan(50)
+    expect(all.filter(({ text }) => text === '')).toEqual([])
+  })
+})
+
 describe('config.schema.json', () => {
   const schema = JSON.parse(generated('config.schema.json')) as JsonSchema
   const accepts = new Ajv2020({ allErrors: true, strict: true, strictTypes: false }).compile(schema as object)
-  const example =
-    readBlocks(readDocument('docs/start/without-code.md')).find(({ file }) => file === 'relay.json')?.text ?? ''
+  const example = fileOf('relay.json').text
 
-  it('accepts the configuration file of a page, with $schema too', () => {
+  it('accepts the configuration file of the pages, with $schema too', () => {
     expect(accepts(JSON.parse(example))).toBe(true)
     expect(accepts({ $schema: 'config.schema.json', ...(JSON.parse(example) as object) })).toBe(true)
   })
