@@ -65,6 +65,7 @@ export default defineConfig({
   sitemap: { hostname: ADDRESS },
   markdown: {
     languages: [PROMQL],
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     config(md) {
       const { fence } = md.renderer.rules
       md.renderer.rules.fence = (tokens, i, ...rest) => {
@@ -90,6 +91,7 @@ export default defineConfig({
     sidebar: Object.fromEntries([
       [`/${API}/`, [...readApi(), ...sidebarOf('')]],
       ...sections.map(({ folder }) => [`/${folder}/`, sidebarOf(folder)]),
+      ['/', sidebarOf('start')],
     ]),
     outline: { level: [2, 3] },
     search: { provider: 'local' },

@@ -23,9 +23,10 @@ const ORDER: readonly (readonly [folder: string, title: string, pages: string])[
   [
     'guides',
     'Guides',
-    `issuers frameworks express fastify koa hono nestjs grpc loading clients graphql trpc connect gateways envoy istio
-     exchange messages queues sealed-messages workers async service-client revocation audit redaction testing operate
-     runbook from-spring from-passport`,
+    `issuers frameworks express fastify koa hono nestjs grpc loading clients graphql trpc connect istio envoy exchange
+     messages brokers sealed-messages fleet other-languages other-languages-programs workers async service-client
+     revocation audit redaction testing operate runbook operator from-spring beside-spring from-passport-jwt
+     from-express-oauth2-jwt-bearer`,
   ],
   ['reference', 'Reference', 'options variables errors events withheld command-line exports conformance dependencies'],
   ['contribute', 'Contribute', 'map undici attacks benchmarks style words'],
