@@ -34,8 +34,8 @@ export function readTable(markdown: string, firstColumn: string): readonly Row[]
 }
 
 /**
- * The rows of the table with the columns `first` and `others`, on whichever page it is. If several pages have it, they
- * say the same in these columns.
+ * The rows of the table with the columns `first` and `others`, on whichever page it is. If the reference has it, that is
+ * the one; if several other pages have it, they say the same in these columns.
  */
 export function findTable(first: string, ...others: readonly string[]): readonly Row[] {
   const found = PAGES.flatMap((page) =>
@@ -43,7 +43,8 @@ export function findTable(first: string, ...others: readonly string[]): readonly
       .filter((table) => table.names[0] === first && others.every((name) => table.names.includes(name)))
       .map(({ rows }) => ({ page, rows })),
   )
-  const [one, ...copies] = found
+  const [generated] = found.filter(({ page }) => page.startsWith('docs/reference/'))
+  const [one, ...copies] = generated === undefined ? found : [generated]
   if (one === undefined) throw new Error(`no page has a table with the columns ${[first, ...others].join(', ')}`)
   const said = ({ rows }: typeof one) => JSON.stringify(rows.map((row) => [first, ...others].map((name) => row[name])))
   const other = copies.find((copy) => said(copy) !== said(one))
