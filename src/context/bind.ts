@@ -7,7 +7,11 @@ import { isBound } from './bound-emitters.ts'
 import { withBindSite } from './call-sites.ts'
 import { callerOf } from './credential-context.ts'
 
-type AnyFunction = (this: unknown, ...args: unknown[]) => unknown
+interface AnyFunction {
+  (this: unknown, ...args: unknown[]): unknown
+  /** What a listener was made of. */
+  listener?: unknown
+}
 
 /**
  * Returns `fn` bound to the current context, so it keeps the current caller and trace. Arguments, `this`, what is
@@ -71,7 +75,7 @@ function listen(add: Listen, isOnce: boolean): Listen {
     const run = runLater(listener)
     const added = isOnce ? wrapOnceListener(run, this as EventEmitter, event) : run
     // By this name Node finds what a listener was made of, when it is to be removed or listed.
-    Object.assign(added, { listener: (listener as { readonly listener?: unknown }).listener ?? listener })
+    added.listener = listener.listener ?? listener
     return add.call(this, event, added)
   }
 }

@@ -1,7 +1,7 @@
 /** Decides whether a caller is admitted: the one pipeline for requests, messages and single tokens. */
 
-import type { Span } from '@opentelemetry/api'
-import { trace } from '@opentelemetry/api'
+import type { Context, Span } from '@opentelemetry/api'
+import { context, trace } from '@opentelemetry/api'
 import type { Audit } from '../audit/audit.ts'
 import type { Caller } from '../context/caller.ts'
 import { measureCallerlessRequest, measureVerification } from '../telemetry/metrics.ts'
@@ -52,8 +52,8 @@ interface RefusedCaller {
 
 export type Outcome = AdmittedCaller | RefusedCaller
 
-/** Answers at once if nothing has to be waited for. Never throws and never rejects. */
-export type Admit = (caller: Caller, entrance: Entrance) => Outcome | Promise<Outcome>
+/** Answers at once if nothing has to be waited for. Never throws, never rejects. `ctx`: the active context, if known. */
+export type Admit = (caller: Caller, entrance: Entrance, ctx?: Context) => Outcome | Promise<Outcome>
 
 export interface AdmissionParts {
   readonly verifier: Pick<Verifier, 'verifyCached' | 'startVerification' | 'isForeign'>
@@ -74,8 +74,8 @@ export interface AdmissionParts {
 
 export function createAdmission(parts: AdmissionParts): Admit {
   const isStraight = parts.audit === undefined && parts.prepare === undefined
-  return (caller, entrance) =>
-    (isStraight ? admitRemembered(parts, caller, entrance) : undefined) ??
+  return (caller, entrance, ctx) =>
+    (isStraight ? admitRemembered(parts, caller, entrance, ctx) : undefined) ??
     new AdmissionRun(parts, caller, entrance).admit()
 }
 
@@ -84,14 +84,19 @@ export function createAdmission(parts: AdmissionParts): Admit {
  * opened, exchanged or waited for. Returns `undefined` for every other caller, before anything is recorded. A test runs
  * each case through both, which must not differ.
  */
-function admitRemembered({ verifier }: AdmissionParts, caller: Caller, entrance: Entrance): Outcome | undefined {
+function admitRemembered(
+  { verifier }: AdmissionParts,
+  caller: Caller,
+  entrance: Entrance,
+  ctx: Context | undefined,
+): Outcome | undefined {
   const { state } = caller
   if (state.status !== 'unverified' || caller.recorded !== false || caller.opening !== undefined) return undefined
   if (entrance.check !== undefined || entrance.record !== undefined) return undefined
   try {
     const credential = verifier.verifyCached(state.credential)
     if (credential === undefined || credential instanceof TokenError) return undefined
-    recordVerified(caller, credential, entrance.onSpan ? trace.getActiveSpan() : undefined, undefined)
+    recordVerified(caller, credential, entrance.onSpan ? trace.getSpan(ctx ?? context.active()) : undefined)
     caller.recordedBy(undefined)
     caller.confirm(credential)
     measureVerification({ outcome: 'verified', code: undefined, seconds: undefined })
@@ -101,12 +106,7 @@ function admitRemembered({ verifier }: AdmissionParts, caller: Caller, entrance:
   }
 }
 
-function recordVerified(
-  caller: Caller,
-  credential: VerifiedCredential,
-  span: Span | undefined,
-  seconds: number | undefined,
-): void {
+function recordVerified(caller: Caller, credential: VerifiedCredential, span?: Span, seconds?: number): void {
   caller.opening?.record()
   recordOnSpan(span, { name: 'auth.token.verified', credential, seconds })
   rememberSpanOf(credential, span)

@@ -68,12 +68,11 @@ class ProducerSpanWatch implements ProducerSpans {
     const type = Object.getPrototypeOf(tracer) as { startSpan?: StartSpan }
     const { startSpan } = type
     if (this.#undo.has(type) || typeof startSpan !== 'function') return
-    const remember = (span: Span, options: SpanOptions): void => this.#remember(span, options)
+    const remember = (span: Span, options: SpanOptions): void => ignoreErrors(() => this.#remember(span, options))
     const hooked: StartSpan = function hooked(this: Tracer, name, options, context) {
       const span = startSpan.call(this, name, options, context)
-      if (options?.kind === SpanKind.PRODUCER) ignoreErrors(() => remember(span, options))
-      if (options?.kind === SpanKind.CLIENT && hasMessageSpans)
-        ignoreErrors(() => markBelowMessage(span, trace.getSpan(parentOf(context))))
+      if (options?.kind === SpanKind.PRODUCER) remember(span, options)
+      if (options?.kind === SpanKind.CLIENT && hasMessageSpans) markClientSpan(span, context)
       return span
     }
     type.startSpan = hooked
@@ -99,6 +98,10 @@ class ProducerSpanWatch implements ProducerSpans {
     intercept(span, 'setAttribute', ([name, value]) => Object.assign(attributes, { [String(name)]: value }))
     intercept(span, 'setAttributes', ([values]) => Object.assign(attributes, values))
   }
+}
+
+function markClientSpan(span: Span, context: Context | undefined): void {
+  ignoreErrors(() => markBelowMessage(span, trace.getSpan(parentOf(context))))
 }
 
 function parentOf(context: Context | undefined): Context {

@@ -103,6 +103,8 @@ export interface VerifiedFacts {
   readonly readClaims?: (text: string) => Claims
 }
 
+const NO_ACTORS: readonly string[] = Object.freeze([])
+
 class VerifiedCredentialImpl extends UnverifiedCredential implements VerifiedCredential {
   readonly #policy: CredentialPolicy
   readonly #readClaims: VerifiedFacts['readClaims']
@@ -139,7 +141,7 @@ class VerifiedCredentialImpl extends UnverifiedCredential implements VerifiedCre
   }
 
   static actorsOf(value: unknown): readonly string[] {
-    if (!VerifiedCredentialImpl.isVerified(value) || !(value as VerifiedCredentialImpl).#hasActors) return []
+    if (!VerifiedCredentialImpl.isVerified(value) || !(value as VerifiedCredentialImpl).#hasActors) return NO_ACTORS
     const { actors } = (value as VerifiedCredentialImpl).#policy
     const key = (value as VerifiedCredentialImpl).#key
     return readActors(value.claims, (name) => (actors === 'plain' ? name : fingerprint(name, key)))

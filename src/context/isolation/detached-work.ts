@@ -14,6 +14,7 @@ import { bind } from '../bind.ts'
 import { hasCaller, runWithoutCaller } from '../without-caller.ts'
 
 type Method = (this: object, ...args: unknown[]) => unknown
+type Read = (this: { readonly _handle?: unknown }, size: number) => void
 
 /**
  * Node's handles deliver in the context that they were made in. A child process, a worker, a port, a watcher or a
@@ -59,7 +60,12 @@ function runWithoutCallerAt(owner: object, name: PropertyKey): Undo {
 
 /** Asks first: there is no caller nearly always, and every read of every socket comes here. */
 function applyWithoutCaller(method: Method, self: object, args: unknown[]): unknown {
-  return hasCaller() ? runWithoutCaller(() => method.apply(self, args)) : method.apply(self, args)
+  return hasCaller() ? applyOutside(method, self, args) : method.apply(self, args)
+}
+
+/** On its own: a function with a closure in it makes a scope for it at each call, whether it is reached or not. */
+function applyOutside(method: Method, self: object, args: unknown[]): unknown {
+  return runWithoutCaller(() => method.apply(self, args))
 }
 
 type Around = (previous: Method, self: object, args: unknown[]) => unknown
@@ -81,14 +87,19 @@ function wrapMethod(owner: object, name: PropertyKey, around: Around): Undo {
  */
 function detachReading(): Undo {
   const seen = new WeakSet<object>()
-  return wrapMethod(net.Socket.prototype, '_read', (previous, self, args) => {
-    const handle: unknown = Reflect.get(self, '_handle')
-    if (isObject(handle) && !seen.has(handle)) {
-      seen.add(handle)
-      deliverWithoutCaller(handle, 'onread')
-    }
-    return Reflect.apply(previous, self, args) as unknown
-  })
+  return patchMethod<Read>(
+    net.Socket.prototype,
+    '_read',
+    (previous, patch) =>
+      function (size) {
+        const handle = this._handle
+        if (patch.isActive && isObject(handle) && !seen.has(handle)) {
+          seen.add(handle)
+          deliverWithoutCaller(handle, 'onread')
+        }
+        previous.call(this, size)
+      },
+  )
 }
 
 /** Pipes and exit of a child process. */

@@ -27,12 +27,17 @@ export interface DispatchWrapperOptions {
   readonly onUnseenRequest: () => void
 }
 
-/** A call of a dispatch method: `run` calls what the relay has replaced. */
+/** A call of a dispatch method. `previous` is what the relay has replaced. */
 interface DispatchCall {
   readonly dispatcher: object
   readonly options: unknown
   readonly handler: object
-  readonly run: () => boolean
+  readonly previous: Dispatch
+}
+
+/** Does what would have been done without the relay. */
+function runCall({ dispatcher, options, handler, previous }: DispatchCall): boolean {
+  return previous.call(dispatcher, options, handler)
 }
 
 export class DispatchWrapper {
@@ -51,8 +56,7 @@ export class DispatchWrapper {
     const { patch } = this.#options
     return function (options, handler) {
       if (!patch.isActive || !isObject(handler)) return previous.call(this, options, handler)
-      const run = (): boolean => previous.call(this, options, handler)
-      return dispatchForCaller({ dispatcher: this, options, handler, run })
+      return dispatchForCaller({ dispatcher: this, options, handler, previous })
     }
   }
 
@@ -68,8 +72,7 @@ export class DispatchWrapper {
       const frame = stack.arriveAt(this)
       if (frame?.isPrepared === true && bindings.bindingOf(handler) !== undefined)
         return previous.call(this, options, handler)
-      const run = (): boolean => previous.call(this, options, handler)
-      return continueDispatch(frame, { dispatcher: this, options, handler, run })
+      return continueDispatch(frame, { dispatcher: this, options, handler, previous })
     }
   }
 
@@ -82,7 +85,8 @@ export class DispatchWrapper {
     return runInContext(bindings.bindAtDispatcher(handler, options, stack.call, true).caller, run)
   }
 
-  #dispatchForCaller({ dispatcher, options, handler, run }: DispatchCall): boolean {
+  #dispatchForCaller(dispatched: DispatchCall): boolean {
+    const { dispatcher, options, handler } = dispatched
     const { bindings, stack } = this.#options
     this.#prepareDispatcher(dispatcher)
     const binding = bindings.bindAtDispatcher(handler, options, stack.call, true)
@@ -90,7 +94,7 @@ export class DispatchWrapper {
     binding.isProxied ||= entersProxy(dispatcher, stack.frame?.dispatcher)
     const call: OngoingCall = { binding, options, mayQueue: this.#queueing.has(dispatcher), hasPassedOn: false }
     try {
-      return stack.runDispatch(new DispatchFrame(binding, dispatcher, stack.frame, false), call, run)
+      return stack.runDispatch(new DispatchFrame(binding, dispatcher, stack.frame, false), call, runCall, dispatched)
     } finally {
       if (!call.hasPassedOn) this.#queueing.add(dispatcher)
     }
@@ -127,14 +131,18 @@ export class DispatchWrapper {
   }
 
   /** Dispatches at once, or when the token is there that the caller's token has to be exchanged for. */
-  #dispatchPrepared(frame: DispatchFrame | undefined, { dispatcher, options, handler, run }: DispatchCall): boolean {
-    if (frame === undefined || frame.isPrepared) return run()
+  #dispatchPrepared(frame: DispatchFrame | undefined, call: DispatchCall): boolean {
+    if (frame === undefined || frame.isPrepared) return runCall(call)
     frame.isPrepared = true
-    const { beforeDispatch, delays } = this.#options
-    const { binding } = frame
-    const waiting = isObject(options) ? beforeDispatch(binding.caller, dispatcher, options) : undefined
-    if (waiting === undefined) return run()
-    const dispatchLater = (): boolean => this.#runInFrame(binding, dispatcher, true, run)
-    return delays.delay(dispatcher, waiting, dispatchLater, handler as Handler, options as object)
+    const { dispatcher, options } = call
+    const { caller } = frame.binding
+    const waiting = isObject(options) ? this.#options.beforeDispatch(caller, dispatcher, options) : undefined
+    return waiting === undefined ? runCall(call) : this.#dispatchAfter(waiting, frame.binding, call)
+  }
+
+  #dispatchAfter(waiting: Promise<void>, binding: Binding, call: DispatchCall): boolean {
+    const { dispatcher, options, handler } = call
+    const dispatchLater = (): boolean => this.#runInFrame(binding, dispatcher, true, () => runCall(call))
+    return this.#options.delays.delay(dispatcher, waiting, dispatchLater, handler as Handler, options as object)
   }
 }

@@ -35,9 +35,10 @@ const LATER_BYTES = 256
 
 /** The size of the request line and the fields, near enough. */
 export function headerBytesOf({ path, origin }: UndiciRequest, headers: string | unknown[]): number {
-  const line = String(path).length + String(origin).length + LATER_BYTES
-  if (typeof headers === 'string') return line + headers.length
-  return headers.reduce<number>((sum, part) => sum + String(part).length + 2, line)
+  let bytes = String(path).length + String(origin).length + LATER_BYTES
+  if (typeof headers === 'string') return bytes + headers.length
+  for (const part of headers) bytes += String(part).length + 2
+  return bytes
 }
 
 /** The fields of a request of undici 5, and the client that writes it. */

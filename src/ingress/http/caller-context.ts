@@ -9,13 +9,19 @@ import { bindAnew, boundContextOf } from '../../context/bound-emitters.ts'
 import type { Caller } from '../../context/caller.ts'
 import { callerOf, withCaller } from '../../context/credential-context.ts'
 
-/**
- * Runs `fn`, and all that the application will attach to `emitters`, in a context that holds `caller`. Also if there is
- * no caller, or the context is active already: on a pipelined connection what a response emits is caused by the
- * requests before it, and unbound listeners would run as their callers.
- */
+/** Runs `fn`, and all that the application will attach to `emitters`, in a context that holds `caller`. */
 export function runInCallerContext<T>(caller: Caller, emitters: readonly EventEmitter[], fn: () => T): T {
   const active = context.active()
+  const ctx = bindToCaller(caller, emitters, active)
+  return ctx === active ? fn() : context.with(ctx, fn)
+}
+
+/**
+ * Has all that the application will attach to `emitters` run in a context that holds `caller`, and returns that context:
+ * `active`, if that is it already. Also if there is no caller, or the context is active already: on a pipelined
+ * connection what a response emits is caused by the requests before it, and unbound listeners would run as their callers.
+ */
+export function bindToCaller(caller: Caller, emitters: readonly EventEmitter[], active: Context): Context {
   const ctx = contextOf(caller, active)
   for (const emitter of emitters) {
     if (!isBoundAs(ctx, emitter)) bindAnew(ctx, emitter)
@@ -23,7 +29,7 @@ export function runInCallerContext<T>(caller: Caller, emitters: readonly EventEm
   }
   const [request] = emitters
   if (request instanceof IncomingMessage) bindConnection(request, emitters)
-  return ctx === active ? fn() : context.with(ctx, fn)
+  return ctx
 }
 
 /**

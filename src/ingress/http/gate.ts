@@ -1,5 +1,6 @@
 /** The ingress gate: a request waits here until its token is verified, and ends here if it is not. */
 
+import type { Context } from '@opentelemetry/api'
 import { context, trace } from '@opentelemetry/api'
 import { createObjectMetadata } from '../../base/object-metadata.ts'
 import type { Caller } from '../../context/caller.ts'
@@ -14,7 +15,7 @@ import { UndecidedError } from '../../token/errors.ts'
 import type { Interceptor } from '../active-relay.ts'
 import type { Admit, Outcome } from '../admission.ts'
 import type { AdmissionMode, Entrances } from '../admitter.ts'
-import { runInCallerContext } from './caller-context.ts'
+import { bindToCaller, runInCallerContext } from './caller-context.ts'
 import type { Cors, CorsSettings } from './cors.ts'
 import { createCors, isPreflight } from './cors.ts'
 import type { Incoming } from './incoming.ts'
@@ -56,6 +57,8 @@ interface WaitingRequest {
   readonly event: string
   readonly incoming: Incoming
   readonly caller: Caller
+  /** In which the request is admitted and handled. */
+  readonly ctx: Context
   readonly proceed: () => void
 }
 
@@ -67,11 +70,15 @@ export function createGate(options: GateOptions): Interceptor {
   const answerItself = firstOf([...options.ownAnswers, ...preflightAnswers(options, cors, isPublic)])
 
   function admitRequest(request: WaitingRequest): void {
-    const { event, incoming, caller } = request
+    const { event, incoming, caller, ctx } = request
     if (isPublic(event, incoming)) return passRequest(request)
-    const outcome = admit(caller, entrance)
-    if (!(outcome instanceof Promise)) return finish(request, outcome)
-    const stopIgnoring = incoming.ignoreErrors()
+    const outcome = admit(caller, entrance, ctx)
+    if (outcome instanceof Promise) finishLater(request, outcome)
+    else finish(request, outcome)
+  }
+
+  function finishLater(request: WaitingRequest, outcome: Promise<Outcome>): void {
+    const stopIgnoring = request.incoming.ignoreErrors()
     outcome
       .then((decided) => {
         stopIgnoring()
@@ -105,13 +112,17 @@ export function createGate(options: GateOptions): Interceptor {
     ensureContextManager()
     const caller = propagator.callerOfRequest(incoming)
     caller.trackRequest(incoming.lifetime)
-    runInCallerContext(caller, incoming.emitters, () => admitRequest({ event, incoming, caller, proceed }))
+    const active = context.active()
+    const ctx = bindToCaller(caller, incoming.emitters, active)
+    const request = { event, incoming, caller, ctx, proceed }
+    if (ctx === active) admitRequest(request)
+    else context.with(ctx, admitRequest, undefined, request)
   }
 }
 
-function passRequest({ incoming, caller, proceed }: WaitingRequest): void {
+function passRequest({ incoming, caller, ctx, proceed }: WaitingRequest): void {
   passedRequests.set(incoming.requestIdentity, caller)
-  if (trace.getActiveSpan() === undefined) withoutSpan.add(caller)
+  if (trace.getSpan(ctx) === undefined) withoutSpan.add(caller)
   proceed()
 }
 

@@ -47,16 +47,18 @@ export function observeRequests(observe: Observer): void {
   install()
 }
 
-function observed(event: string, args: readonly unknown[], proceed: () => void): void {
-  for (const observe of observers) observe(event, args)
-  proceed()
+function withObservers(event: string, args: readonly unknown[], proceed: () => void): () => void {
+  return () => {
+    for (const observe of observers) observe(event, args)
+    proceed()
+  }
 }
 
 /**
  * Lets the request `proceed` to its listeners if the active relay says so. Without a relay, a gated process refuses it.
  */
 function interceptRequest(event: string, args: readonly unknown[], proceed: () => void): void {
-  const pass = observers.length === 0 ? proceed : (): void => observed(event, args, proceed)
+  const pass = observers.length === 0 ? proceed : withObservers(event, args, proceed)
   if (!asksRelay) return pass()
   const relay = findActiveRelay()
   if (relay !== undefined) return relay.intercept === undefined ? pass() : relay.intercept(event, args, pass)
