@@ -52,7 +52,7 @@ interface RefusedCaller {
 
 export type Outcome = AdmittedCaller | RefusedCaller
 
-/** Answers at once if nothing has to be waited for. Never throws, never rejects. `ctx`: the active context, if known. */
+/** Answers at once if nothing has to be waited for. Never throws or rejects. `ctx`: the active context, if known. */
 export type Admit = (caller: Caller, entrance: Entrance, ctx?: Context) => Outcome | Promise<Outcome>
 
 export interface AdmissionParts {
