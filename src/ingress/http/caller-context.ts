@@ -17,9 +17,10 @@ export function runInCallerContext<T>(caller: Caller, emitters: readonly EventEm
 }
 
 /**
- * Has all that the application will attach to `emitters` run in a context that holds `caller`, and returns it: `active`,
- * if that does. Also if there is no caller, or the context is active already: on a pipelined connection what a response
- * emits is caused by the requests before it, and unbound listeners would run as their callers.
+ * Has all that the application will attach to `emitters` run in a context that holds `caller`, and returns that one,
+ * which is `active` if that does. Also if there is no caller, or the context is active already: on a pipelined
+ * connection what a response emits is caused by the requests before it, and unbound listeners would run as their
+ * callers.
  */
 export function bindToCaller(caller: Caller, emitters: readonly EventEmitter[], active: Context): Context {
   const ctx = contextOf(caller, active)
