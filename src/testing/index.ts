@@ -41,6 +41,8 @@ export type { ExpectedToken, MatcherResult } from './matchers.ts'
 export { expectNoToken, expectTokenAt, tokenMatchers } from './matchers.ts'
 export type { CanaryOptions, CanaryReport, Sighting } from './report.ts'
 export { CanaryError } from './report.ts'
+export type { TestRelay, TestRelayOptions } from './test-relay.ts'
+export { createTestRelay } from './test-relay.ts'
 export type { ExpectOnlyOptions, Host, SentToken, TokenWatch } from './watch/watch.ts'
 export { watchTokens } from './watch/watch.ts'
 

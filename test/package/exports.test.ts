@@ -253,6 +253,7 @@ it.each([
       'createCanary',
       'createTestDestination',
       'createTestIssuer',
+      'createTestRelay',
       'expectNoToken',
       'expectTokenAt',
       'refusalCodeOf',
