@@ -13,7 +13,7 @@ import { createTestIssuer } from './issuer/test-issuer.ts'
 
 /** Options of a test relay: those of a relay, with defaults for tests. */
 export interface TestRelayOptions extends Omit<TokenRelayOptions, 'issuers' | 'destinations'> {
-  /** The issuer whose tokens it accepts; it does not end with the relay. Default: one of its own, which does. */
+  /** The issuer whose tokens it accepts; it does not end with the relay. Default: another one, which does. */
   readonly issuer?: TestIssuer
   /** Further issuers. Default: none. */
   readonly issuers?: TokenRelayOptions['issuers']

@@ -1,4 +1,4 @@
-/** A service that copies the token into a request of its own: this test has to fail. */
+/** A service that copies the token into another request: this test has to fail. */
 
 import { asCaller, createTestDestination, createTestRelay, watchTokens } from 'otel-token-relay/testing'
 import { test } from 'vitest'

@@ -1,4 +1,4 @@
-/** A service that copies the token into a request of its own: this test has to fail. */
+/** A service that copies the token into another request: this test has to fail. */
 
 const { test } = require('node:test')
 const { asCaller, createTestDestination, createTestRelay, watchTokens } = require('otel-token-relay/testing')
