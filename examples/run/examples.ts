@@ -3,9 +3,11 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import process from 'node:process'
-import { BILLING, BILLING_SCOPE, EXCHANGER, OUR_API, SCOPE, USER } from '../demo/stage/identity-provider.ts'
+import { APP, BILLING, BILLING_SCOPE, EXCHANGER, OUR_API, SCOPE, USER } from '../demo/stage/identity-provider.ts'
+import type { Service } from '../demo/stage/services.ts'
 import { kafkaBrokers, redisUrl } from './brokers.ts'
 import type { Rig } from './rig.ts'
+import { missing } from './rig.ts'
 
 const PROFILE = { caller: USER, scopes: SCOPE.split(' ') }
 const SHIPPED = `ships tea for ${USER}; profile saw ${USER}`
@@ -24,10 +26,19 @@ export const EXAMPLES: Readonly<Record<string, (rig: Rig) => Promise<void>>> = {
   kafka: async (rig) => queue(rig, 'kafka', 'consumer', { KAFKA_BROKERS: await kafkaBrokers(rig) }),
   'worker-pool': workerPool,
   exchange,
+  'spring-neighbour': springNeighbour,
+}
+
+/** The service behind is asked directly first: it refuses by itself, and has the keys of the issuer from then on. */
+async function profileService(rig: Rig, file = 'profile/server.mjs'): Promise<Service> {
+  const profile = await rig.start(file)
+  await rig.ask(profile.url, { token: false, status: 401 })
+  await rig.ask(profile.url, { status: 200, body: PROFILE })
+  return profile
 }
 
 async function framework(rig: Rig, file: string): Promise<void> {
-  const profile = await rig.start('profile/server.mjs')
+  const profile = await profileService(rig)
   const { url } = await rig.start(file, { PROFILE_URL: profile.url, TOKEN_RELAY_DESTINATIONS: profile.url })
   await rig.ask(`${url}/me`, { token: false, status: 401 })
   await rig.ask(`${url}/me`, { status: 200, body: { caller: USER, profile: PROFILE } })
@@ -60,7 +71,7 @@ async function apolloGateway(rig: Rig): Promise<void> {
 }
 
 async function queue(rig: Rig, folder: string, consumer: string, broker: Record<string, string>): Promise<void> {
-  const profile = await rig.start('profile/server.mjs')
+  const profile = await profileService(rig)
   const shared = { ...broker, ...rig.sealing }
   const worker = await rig.start(`${folder}/${consumer}.mjs`, {
     ...shared,
@@ -74,7 +85,7 @@ async function queue(rig: Rig, folder: string, consumer: string, broker: Record<
 }
 
 async function workerPool(rig: Rig): Promise<void> {
-  const profile = await rig.start('profile/server.mjs')
+  const profile = await profileService(rig)
   const { url } = await rig.start('worker-pool/server.mjs', {
     PROFILE_URL: profile.url,
     TOKEN_RELAY_DESTINATIONS: `worker:thumbnails,${profile.url}`,
@@ -96,4 +107,23 @@ async function exchange(rig: Rig): Promise<void> {
   await rig.ask(url, { token: false, status: 401 })
   await rig.ask(url, { status: 200, body: { caller: USER, audience: OUR_API, billing: seen } })
   await rig.ask(billing.url, { status: 401 })
+}
+
+async function springNeighbour(rig: Rig): Promise<void> {
+  const folder = join(import.meta.dirname, '..', 'spring-neighbour')
+  const { status, error, stdout } = spawnSync('mvn', ['-q', '-B', 'package'], { cwd: folder, encoding: 'utf8' })
+  if (error !== undefined) missing('Maven, with Java 17 or later,')
+  if (status !== 0) throw new Error(stdout)
+  const profile = await profileService(rig, 'spring-neighbour/server.mjs')
+  const { ISSUER = '', AUDIENCE = '' } = rig.client
+  const { url } = await rig.startJava('spring-neighbour/target/orders.jar', {
+    ISSUER,
+    AUDIENCE,
+    CLIENT: APP,
+    PROFILE_URL: profile.url,
+    SERVER_PORT: '0',
+    SERVER_ADDRESS: '127.0.0.1',
+  })
+  await rig.ask(`${url}/orders`, { token: false, status: 401 })
+  await rig.ask(`${url}/orders`, { status: 200, body: { caller: USER, profile: PROFILE } })
 }

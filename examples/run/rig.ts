@@ -18,6 +18,8 @@ export interface Rig {
   readonly sealing: Variables
   /** Starts a program below `examples/`, behind the relay, and prints how. */
   start(file: string, env?: Variables): Promise<Service>
+  /** Starts a program in Java, which verifies tokens itself. */
+  startJava(jar: string, env: Variables): Promise<Service>
   /** Ends with the example. */
   use<T extends AsyncDisposable>(resource: T): T
   /** Asks as alice, or without a token, prints the answer, and compares it with what is expected. */
@@ -66,6 +68,11 @@ export async function createRig(stack: AsyncDisposableStack): Promise<Rig> {
         await startService({ name: nameOf(file), file, folder: FOLDER, env: { ...SILENT, ...settings } }),
       )
     },
+    async startJava(jar, env) {
+      const command = ['java', '-jar', `${FOLDER}/${jar}`] as const
+      printCommand(jar, env, 'java -jar')
+      return stack.use(await startService({ name: 'spring', file: jar, folder: FOLDER, command: [...command], env }))
+    },
     async ask(url, expected) {
       const { token: withToken = true, method = 'GET', status, body } = expected
       const { headers, content } = contentOf(expected)
@@ -112,12 +119,12 @@ function contentOf({ query }: Expected): { headers: Record<string, string>; cont
   return { headers: { 'content-type': 'application/json' }, content: JSON.stringify({ query }) }
 }
 
-function printCommand(file: string, settings: Variables): void {
+function printCommand(file: string, settings: Variables, program = 'node --require otel-token-relay/register'): void {
   for (const [name, value] of Object.entries(settings)) {
     const shown = /SECRET$/.test(name) ? '…' : value
     console.log(styleText('dim', `${name}=${shown} \\`.slice(0, WIDTH)))
   }
-  console.log(`${styleText('dim', 'node --require otel-token-relay/register')} examples/${file}\n`)
+  console.log(`${styleText('dim', program)} examples/${file}\n`)
 }
 
 function nameOf(file: string): string {

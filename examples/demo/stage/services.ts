@@ -19,11 +19,14 @@ export interface ServiceOptions {
   readonly name: string
   /** Its main file, below `folder`. */
   readonly file: string
+  /** The program and its arguments, if it is not Node.js with `file`. */
+  readonly command?: readonly [string, ...string[]]
   /** Where it runs; by default the folder `services` of the demo. */
   readonly folder?: string
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
+const PRELOAD = ['--require', 'otel-token-relay/register']
 const SERVICES = join(import.meta.dirname, '..', 'services')
 const READY = / listens on (\w+:\/\/[\w.:]+)$/
 const READY_MILLIS = 60_000
@@ -31,8 +34,10 @@ const STOP_MILLIS = 5_000
 const MAX_LINES = 1_000
 
 /** Resolves when the service listens; rejects with what it said when it does not. */
-export async function startService({ name, file, folder = SERVICES, env }: ServiceOptions): Promise<Service> {
-  const child = spawn(process.execPath, ['--require', 'otel-token-relay/register', join(folder, file)], {
+export async function startService(options: ServiceOptions): Promise<Service> {
+  const { name, file, folder = SERVICES, env } = options
+  const [program, ...args] = options.command ?? [process.execPath, ...PRELOAD, join(folder, file)]
+  const child = spawn(program, args, {
     // The package is found from here by its own name.
     cwd: folder,
     env: { ...inheritedEnvironment(), ...env, OTEL_SERVICE_NAME: name },
