@@ -15,7 +15,7 @@ export function outward(link: string, page: string): string {
   const above = posix.join(folder, '..', path)
   if (folder === `docs/${API}` && !exists(posix.join(folder, path)) && exists(above)) return `../${link}`
   const target = posix.join(folder, path)
-  if (target.startsWith('docs/') && !/\.json$/.test(target) && !isFolder(target)) return link
+  if (target.startsWith('docs/') && /\.md$/.test(target) && !isFolder(target)) return link
   const kind = isFolder(target) ? 'tree' : 'blob'
   return `${REPOSITORY}/${kind}/main/${target}${anchor === undefined ? '' : `#${anchor}`}`
 }

@@ -29,7 +29,7 @@ const ORDER: readonly (readonly [folder: string, title: string, pages: string])[
      from-express-oauth2-jwt-bearer`,
   ],
   ['reference', 'Reference', 'options variables errors events withheld command-line exports conformance dependencies'],
-  ['contribute', 'Contribute', 'map undici attacks benchmarks style words'],
+  ['contribute', 'Contribute', 'map undici attacks benchmarks style releasing words'],
 ]
 
 /** TypeDoc's pages, which are in no repository. They have their own sidebar. */
