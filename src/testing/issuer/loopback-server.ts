@@ -4,6 +4,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 
 export interface LoopbackServer {
   readonly port: number
@@ -50,7 +51,9 @@ export async function startLoopbackServer(listener: RequestListener, port = 0): 
     stop,
     async restart() {
       await stopped
-      server ??= await listen(taken)
+      if (server !== undefined) return
+      server = await listen(taken)
+      await connectOnce(taken)
     },
     async close() {
       unsubscribe(REQUEST_START, onRequest)
@@ -58,6 +61,17 @@ export async function startLoopbackServer(listener: RequestListener, port = 0): 
       await stopped
     },
   }
+}
+
+/**
+ * Waits for a connection of its own. By then clients in this process have seen that theirs are closed, and none sends
+ * its next request on one of them. No timer, which a test may hold.
+ */
+async function connectOnce(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1')
+  socket.end()
+  socket.resume()
+  await new Promise((resolve) => socket.once('close', resolve))
 }
 
 function listen(port: number): Promise<Server> {

@@ -37,7 +37,7 @@ export function signJws(key: SigningKey, header: JwsPart, claims: JwsPart): stri
 }
 
 /** The signature over `signingInput`, base64url. */
-function signatureOf({ algorithm, privateKey }: SigningKey, signingInput: string): string {
+export function signatureOf({ algorithm, privateKey }: SigningKey, signingInput: string): string {
   const hash = algorithm === 'EdDSA' ? null : 'sha256'
   return sign(hash, Buffer.from(signingInput), {
     key: privateKey,

@@ -63,8 +63,6 @@ class LoopbackIssuer implements TestIssuer {
   readonly audience: string
   readonly endpoints: TestIssuerEndpoints
   readonly configuration: IssuerOptions
-  readonly exchange: ExchangeOptions
-  readonly introspection: IntrospectionOptions
   readonly clock = createTestClock()
   readonly requests: RecordedRequest[] = []
   readonly responders = new Map<EndpointName, IssuerResponder>()
@@ -75,6 +73,8 @@ class LoopbackIssuer implements TestIssuer {
   readonly #defaults: TokenDefaults
   readonly #tokens = createIssuedTokens(() => this.#keys.published)
   readonly #clients: TestIssuerOptions['clients']
+  /** What this service proves itself with. Behind getters, so that no output of the whole object has it. */
+  readonly #client: typeof CLIENT
   readonly #paths: ReadonlyMap<string, EndpointName>
 
   constructor(server: LoopbackServer, keys: KeyRing, options: TestIssuerOptions) {
@@ -93,15 +93,22 @@ class LoopbackIssuer implements TestIssuer {
     this.#defaults = { issuer: this.issuer, flavour: style, audience, subject, scopes }
     this.endpoints = endpointsOf(origin, style.paths)
     this.#paths = new Map(Object.entries(this.endpoints).map(([name, url]) => [new URL(url).pathname, name])) as never
-    const [clientId = CLIENT.clientId, clientSecret = CLIENT.clientSecret] = Object.entries(clients ?? {})[0] ?? []
+    const [clientId, clientSecret] = Object.entries(clients ?? {})[0] ?? [CLIENT.clientId, CLIENT.clientSecret]
+    this.#client = { clientId, clientSecret }
     // A test that rotates keys twice, or that ends an outage, does not wait half a minute.
     this.configuration = { issuer: this.issuer, ...style.configuration(audience), keySet: { cooldownMillis: 0 } }
-    this.exchange = { clientId, clientSecret }
-    this.introspection = { endpoint: this.endpoints.introspection, clientId, clientSecret }
   }
 
   get jwksUri(): string {
     return this.endpoints.jwks
+  }
+
+  get exchange(): ExchangeOptions {
+    return this.#client
+  }
+
+  get introspection(): IntrospectionOptions {
+    return { endpoint: this.endpoints.introspection, ...this.#client }
   }
 
   get jwks(): TestIssuer['jwks'] {
