@@ -15,6 +15,8 @@ export interface OidcProvider extends AsyncDisposable {
   /** An access token as a login of `sub` at `clientId` would give it. */
   accessToken(facts: TokenFacts): Promise<string>
   refreshToken(facts: TokenFacts): Promise<string>
+  /** An ID token, as the token endpoint gives it for a refresh token. The client's secret is `secret`. */
+  idToken(facts: TokenFacts): Promise<string>
 }
 
 interface TokenFacts {
@@ -75,10 +77,11 @@ export async function startOidcProvider(
     return { scope, audience, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }
   }
 
-  async function factsOf({ sub, clientId, audience, scope }: TokenFacts): Promise<object> {
+  async function factsOf({ sub, clientId, audience, scope }: TokenFacts, oidcScope = ''): Promise<object> {
     const client = await provider.Client.find(clientId)
     const grant = new provider.Grant({ accountId: sub, clientId })
     grant.addResourceScope(audience, scope)
+    if (oidcScope !== '') grant.addOIDCScope(oidcScope)
     return { accountId: sub, client, scope, grantId: await grant.save(), gty: 'authorization_code' }
   }
 
@@ -91,6 +94,17 @@ export async function startOidcProvider(
     },
     async refreshToken(facts) {
       return new provider.RefreshToken({ ...(await factsOf(facts)), resource: facts.audience }).save()
+    },
+    async idToken(facts) {
+      // A login has a nonce. Without it the token says by its `aud` only that it is no access token.
+      const login = { scope: `openid ${facts.scope}`, nonce: 'n-0S6_WzA2MjX9kpQ', resource: facts.audience }
+      const refreshed = new provider.RefreshToken({ ...(await factsOf(facts, 'openid')), ...login })
+      const response = await fetch(`${issuer}/token`, {
+        method: 'POST',
+        headers: { authorization: `Basic ${btoa(`${facts.clientId}:secret`)}` },
+        body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: await refreshed.save() }),
+      })
+      return ((await response.json()) as { id_token: string }).id_token
     },
     [Symbol.asyncDispose]: () => close(server),
   }

@@ -9,6 +9,7 @@ declare module 'oidc-provider' {
 
   export interface Grant {
     addResourceScope(resource: string, scope: string): void
+    addOIDCScope(scope: string): void
     save(): Promise<string>
   }
 
