@@ -1,18 +1,19 @@
-/** An authorization server in this process: keys, metadata, tokens, and a switch to take it down. */
+/** The test issuer of the kit with what most suites want of it, and servers of tests on the loopback interface. */
 
 import type { Server } from 'node:http'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { JWTHeaderParameters, JWTPayload } from 'jose'
-import { exportJWK, generateKeyPair, SignJWT } from 'jose'
-import { LIFE_SECONDS } from './signer.ts'
+import type { TestAlgorithm } from '../../src/testing/index.ts'
+// Not from the index: tests of clocks must not have the time of the kit.
+import { createTestIssuer } from '../../src/testing/issuer/test-issuer.ts'
 
 export interface TestIssuer {
   readonly issuer: string
   readonly jwks: { readonly keys: readonly object[] }
   /** Members that are added to its metadata. */
   readonly metadata: Record<string, unknown>
-  /** Every request that was made to it: method, target, and the names and values of its fields. */
+  /** Every request that was made to it: target, and the names and values of its fields. */
   readonly requests: readonly { readonly target: string; readonly rawHeaders: readonly string[] }[]
   /** A token that is valid for `user-service`, but for what `claims` and `header` change; `undefined` removes a claim. */
   token(claims?: JWTPayload, header?: Partial<JWTHeaderParameters>): Promise<string>
@@ -20,53 +21,33 @@ export interface TestIssuer {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-export async function startIssuer(alg = 'ES256'): Promise<TestIssuer> {
-  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
-  const kid = `${alg}-1`
-  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid, alg, use: 'sig' }] }
-  const requests: { target: string; rawHeaders: string[] }[] = []
+/** Publishes metadata by RFC 8414 only, with the members that every issuer has. */
+export async function startIssuer(algorithm: TestAlgorithm = 'ES256'): Promise<TestIssuer> {
+  const kit = await createTestIssuer({ algorithm, scopes: ['profiles:read', 'invoices:read'] })
   const metadata: Record<string, unknown> = {}
-  let down = false
-
-  const server = createServer((request, response) => {
-    requests.push({ target: request.url ?? '', rawHeaders: request.rawHeaders })
-    if (down) return void response.writeHead(500).end()
-    const body =
-      request.url === '/jwks'
-        ? jwks
-        : request.url === '/.well-known/oauth-authorization-server'
-          ? { issuer, jwks_uri: `${issuer}/jwks`, ...metadata }
-          : undefined
-    if (body === undefined) return void response.writeHead(404).end()
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-  })
-  const issuer = `http://localhost:${await listen(server)}`
+  let isDown = false
+  kit.respond('openidConfiguration', () => ({ status: isDown ? 500 : 404 }))
+  kit.respond('metadata', () =>
+    isDown ? { status: 500 } : { body: { issuer: kit.issuer, jwks_uri: kit.jwksUri, ...metadata } },
+  )
+  kit.respond('jwks', () => (isDown ? { status: 500 } : undefined))
 
   return {
-    issuer,
-    jwks,
+    issuer: kit.issuer,
     metadata,
-    requests,
-    async token(claims = {}, header = {}) {
-      const now = Math.floor(Date.now() / 1000)
-      const payload: JWTPayload = {
-        iss: issuer,
-        sub: 'alice',
-        aud: 'user-service',
-        iat: now,
-        exp: now + LIFE_SECONDS,
-        jti: crypto.randomUUID(),
-        scope: 'profiles:read invoices:read',
-        ...claims,
-      }
-      return new SignJWT(payload).setProtectedHeader({ alg, kid, typ: 'at+jwt', ...header }).sign(privateKey)
+    get jwks() {
+      return kit.jwks
     },
-    setDown(value) {
-      down = value
+    get requests() {
+      return kit.requests.map(({ path, rawHeaders }) => ({ target: path, rawHeaders }))
     },
-    async [Symbol.asyncDispose]() {
-      await close(server)
+    async token(claims, header = {}) {
+      return kit.token({ claims: { client_id: undefined, ...claims }, header })
     },
+    setDown(down) {
+      isDown = down
+    },
+    [Symbol.asyncDispose]: () => kit.close(),
   }
 }
 

@@ -1,12 +1,13 @@
 /** Makes tokens byte by byte, also such as no library would sign. */
 
 import type { KeyObject } from 'node:crypto'
-import { constants, generateKeyPairSync, sign } from 'node:crypto'
+import type { JwsPart, TestAlgorithm } from '../../src/testing/index.ts'
+import { createSigningKey, segmentOf, signatureOf, signJws } from '../../src/testing/issuer/signing-key.ts'
 
-export type SigningAlgorithm = 'ES256' | 'RS256' | 'PS256' | 'EdDSA'
+export type SigningAlgorithm = TestAlgorithm
 
 /** A JSON object, its exact text, or its exact bytes. */
-export type Part = Readonly<Record<string, unknown>> | string | Uint8Array
+export type Part = JwsPart
 
 export interface Signer {
   /** The published key. */
@@ -20,26 +21,15 @@ export interface Signer {
 }
 
 export function createSigner(alg: SigningAlgorithm = 'ES256', kid = `${alg}-1`): Signer {
-  const { publicKey, privateKey } = generate(alg)
-  const jwk = { ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' }
-
-  function signature(signingInput: string): string {
-    return sign(alg === 'EdDSA' ? null : 'sha256', Buffer.from(signingInput), {
-      key: privateKey,
-      ...(alg === 'ES256' ? { dsaEncoding: 'ieee-p1363' } : {}),
-      ...(alg === 'PS256' ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 } : {}),
-    }).toString('base64url')
-  }
-
+  const key = createSigningKey(alg, kid)
   return {
-    jwk,
-    publicKey,
-    privateKey,
-    signature,
+    jwk: key.jwk,
+    publicKey: key.publicKey,
+    privateKey: key.privateKey,
+    signature: (signingInput) => signatureOf(key, signingInput),
     token(claims, header = {}) {
-      const whole = typeof header === 'string' || header instanceof Uint8Array
-      const input = `${segment(whole ? header : { alg, kid, typ: 'at+jwt', ...header })}.${segment(claims)}`
-      return `${input}.${signature(input)}`
+      const isWhole = typeof header === 'string' || header instanceof Uint8Array
+      return signJws(key, isWhole ? header : { alg, kid, typ: 'at+jwt', ...header }, claims)
     },
   }
 }
@@ -54,12 +44,4 @@ export function goodClaims(issuer: string, changes: Readonly<Record<string, unkn
 }
 
 /** A part as a segment of a compact JWS. Members that are `undefined` vanish. */
-export function segment(part: Part): string {
-  const bytes = typeof part === 'string' || part instanceof Uint8Array ? part : JSON.stringify(part)
-  return Buffer.from(bytes as string).toString('base64url')
-}
-
-function generate(alg: SigningAlgorithm): { publicKey: KeyObject; privateKey: KeyObject } {
-  if (alg === 'ES256') return generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  return alg === 'EdDSA' ? generateKeyPairSync('ed25519') : generateKeyPairSync('rsa', { modulusLength: 2048 })
-}
+export const segment: (part: Part) => string = segmentOf
