@@ -64,7 +64,7 @@ export async function startLoopbackServer(listener: RequestListener, port = 0): 
 }
 
 /**
- * Waits for a connection of its own. By then clients in this process have seen that theirs are closed, and none sends
+ * Waits for one connection. By then clients in this process have seen that theirs are closed, and none sends
  * its next request on one of them. No timer, which a test may hold.
  */
 async function connectOnce(port: number): Promise<void> {

@@ -121,8 +121,8 @@ export interface TestIssuer extends AsyncDisposable {
   readonly jwks: { readonly keys: readonly Readonly<Record<string, unknown>>[] }
   /**
    * An entry for `issuers` of a relay that accepts its tokens: what the guide to issuers says for the flavour, and a
-   * `cooldownMillis` of 0, so that new keys and the end of an outage are noticed at once. Without `exchange` and
-   * `introspection`.
+   * `cooldownMillis` of 0, so that a relay that has had keys notices new ones and the end of an outage at once. Without
+   * `exchange` and `introspection`.
    */
   readonly configuration: IssuerOptions
   /** Options for `issuers[].exchange`: this service as a client of the issuer. */
