@@ -64,6 +64,18 @@ describe('a test destination', () => {
     expect(ledger.received[0]?.path).toBe('/a.Ledger/Add')
   })
 
+  it('stands outside of the gate, so that a call without a token gets there', async () => {
+    await using orders = await createTestDestination({ protocol: 'h2' })
+    await using others = await createTestDestination()
+    kit = await createTestRelay()
+    const session = http2.connect(orders.origin, { ca: orders.ca })
+    const stream = session.request({ ':path': '/a' })
+    const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
+    session.destroy()
+    expect([headers[':status'], (await fetch(others.origin)).status]).toEqual([200, 200])
+    expect([orders, others].map(({ received }) => received.length)).toEqual([1, 1])
+  })
+
   it('of a queue says whose the sealed tokens are', async () => {
     await using queue = await createTestDestination({ protocol: 'queue', name: 'kafka:orders' })
     kit = await createTestRelay({ destinations: [queue] })
