@@ -95,23 +95,24 @@ function patchWrite(http: object, connection: Connection, decideValue: DecideVal
       function (request) {
         const { headers } = request
         const value = patch.isActive && Array.isArray(headers) ? decideValue(request, headers, connection) : undefined
-        const write = (): unknown => previous.call(this, request)
-        return value === undefined ? write() : writeWith(headers as unknown[], value, write)
+        if (value === undefined) return previous.call(this, request)
+        const added = addField(headers as unknown[], value)
+        try {
+          return previous.call(this, request)
+        } finally {
+          removeField(headers as unknown[], added)
+        }
       },
   )
 }
 
-/**
- * Calls `write`, which renders `headers` before it returns, with `value` as one more field, which is removed
- * afterwards.
- */
-function writeWith(headers: unknown[], value: string, write: () => unknown): unknown {
-  const at = headers.push(AUTHORIZATION, value) - 2
-  try {
-    return write()
-  } finally {
-    if (headers[at] === AUTHORIZATION) headers.splice(at, 2)
-  }
+/** Adds the field for as long as undici renders `headers`. Returns where it is. */
+function addField(headers: unknown[], value: string): number {
+  return headers.push(AUTHORIZATION, value) - 2
+}
+
+function removeField(headers: unknown[], at: number): void {
+  if (headers[at] === AUTHORIZATION) headers.splice(at, 2)
 }
 
 function paramsOf({ hostname, port, protocol }: URL): ConnectParams {
