@@ -6,7 +6,7 @@ interface Meaning {
   readonly message: string
 }
 
-/** All codes. A test compares this table with the one in the README, in both directions. */
+/** All codes. A test compares this table with the one in docs/reference/errors.md, in both directions. */
 export const SERVICE_ERRORS = {
   ERR_SERVICE_STATUS: { retryable: false, message: 'the service answered with an error status' },
   ERR_SERVICE_SCOPE: { retryable: false, message: 'the service requires a scope that the token lacks' },
@@ -50,7 +50,7 @@ export interface ServiceErrorFacts {
  */
 export class ServiceError extends Error {
   override readonly name: string = 'ServiceError'
-  /** Stable code, listed in the README. */
+  /** Stable code, listed in docs/reference/errors.md. */
   readonly code: ServiceErrorCode
   /**
    * HTTP status of the last response; `undefined` if there was none, or the status was not the problem. For the codes

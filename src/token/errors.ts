@@ -9,7 +9,7 @@ interface Meaning {
   readonly message: string
 }
 
-/** All codes. A test compares this table with the one in the README, in both directions. */
+/** All codes. A test compares this table with the one in docs/reference/errors.md, in both directions. */
 export const TOKEN_ERRORS = {
   ERR_TOKEN_MISSING: { status: 401, challenge: undefined, message: 'no bearer token was presented' },
   ERR_TOKEN_REQUEST: {
@@ -143,7 +143,7 @@ export type ExchangeCode =
  * that is thrown to the application has the stack of the application's call.
  */
 export abstract class TokenError extends Error {
-  /** Stable code, listed in the README. */
+  /** Stable code, listed in docs/reference/errors.md. */
   readonly code: TokenErrorCode
   /** HTTP status to answer with. */
   readonly status: Meaning['status']

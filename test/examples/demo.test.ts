@@ -1,4 +1,4 @@
-/** The first command of the README: its exit code says whether everything happened as expected. */
+/** The demo: its exit code says whether everything happened as expected. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -20,7 +20,7 @@ describe.each(KINDS)('$client', (kind) => {
     },
   )
 
-  // MQTT delivers a message once: an issuer that is down too long costs the message (see README).
+  // MQTT delivers a message once: an issuer that is down too long costs the message (see docs/guides/brokers.md).
   it.runIf(kind.available && kind.client !== 'mqtt')(
     'runs no handler while the issuer is down, and every handler as its sender afterwards [G3]',
     async () => {
