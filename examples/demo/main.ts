@@ -1,4 +1,4 @@
-/** `npm run demo [-- --serve] [-- --picture FILE]`: a story about tokens, played by real processes and checked as it is told. */
+/** `npm run demo [-- --serve] [-- --traffic] [-- --picture FILE]`: a story about tokens, played by real processes and checked as it is told. */
 
 import { writeFileSync } from 'node:fs'
 import process from 'node:process'
@@ -21,9 +21,14 @@ import type { Stage } from './stage/stage.ts'
 import { setStage } from './stage/stage.ts'
 import type { Part } from './stage/story.ts'
 import { EXCHANGE, ORDER, playStory, REDIRECT } from './stage/story.ts'
+import { makeTraffic } from './stage/traffic.ts'
 
-const { serve, picture } = parseArgs({
-  options: { serve: { type: 'boolean', default: false }, picture: { type: 'string' } },
+const { serve, traffic, picture } = parseArgs({
+  options: {
+    serve: { type: 'boolean', default: false },
+    traffic: { type: 'boolean', default: false },
+    picture: { type: 'string' },
+  },
 }).values
 const interrupted = interruption()
 const stack = new AsyncDisposableStack()
@@ -58,10 +63,14 @@ async function demo(): Promise<void> {
     writeFileSync(picture, renderPicture([exchange, redirect].flatMap((part) => titled(stage, part))))
   if (printVerdict(parts)) process.exitCode = 0
 
-  if (!serve) return print('', 'npm run demo -- --serve keeps it running, for curl and a look at the traces.')
+  if (!serve && !traffic)
+    return print('', 'npm run demo -- --serve keeps it running, for curl and a look at the traces.')
   const titles = new Map(parts.map(({ traceId, title }) => [traceId ?? '', title]))
   printInvitation(stage, stack.use(await startPage(stage, titles)), redirect)
-  await interrupted
+  if (!traffic) return interrupted
+  const ended = new AbortController()
+  await Promise.race([makeTraffic(stage, ended.signal), interrupted])
+  ended.abort()
 }
 
 function titled(stage: Stage, part: Part | undefined): readonly Titled[] {

@@ -44,7 +44,7 @@ function writeConfiguration(ports: { metrics: number; alertmanager: number }, we
     const text = readDocument(`deploy/prometheus/${name}`)
       .replaceAll(/\b(scrape_interval|evaluation_interval|group_wait|group_interval): \w+/g, '$1: 1s')
       .replaceAll(/^( +for:) \w+$/gm, '$1 0s')
-      .replace('user-service:9464', `127.0.0.1:${ports.metrics}`)
+      .replace('collector:8889', `127.0.0.1:${ports.metrics}`)
       .replace('alertmanager:9093', `127.0.0.1:${ports.alertmanager}`)
       .replace(/http:\/\/alerts\.internal\.example\/\w+/, webhook)
     writeFileSync(join(folder, name), text)
@@ -107,7 +107,7 @@ it.runIf(HAS_SERVERS)(
       expect(found).toBeDefined()
       return found
     })
-    expect(alert).toMatchObject({ status: 'firing', labels: { job: 'user-service', severity: 'warning' } })
+    expect(alert).toMatchObject({ status: 'firing', labels: { job: 'collector', severity: 'warning' } })
     expect(alert?.annotations['runbook_url']).toMatch(/docs\/guides\/runbook\.md#tokenrelayrejectionspike$/)
   },
   120_000,

@@ -6,6 +6,10 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { ROOT, readDocument } from '../docs/markdown.ts'
 
+/** What the first group of `pattern` matches in `text`. */
+const all = (pattern: RegExp, text: string): readonly string[] =>
+  [...text.matchAll(pattern)].map(([, found = '']) => found)
+
 interface ComposedService {
   readonly image: string
   readonly privileged?: boolean
@@ -41,6 +45,35 @@ describe.each(Object.entries(services))('compose.yaml: %s', (_, service) => {
   })
 })
 
+const manifest = JSON.parse(readDocument('package.json')) as {
+  readonly version: string
+  readonly devDependencies: Readonly<Record<string, string>>
+}
+
+describe('images', () => {
+  const dockerfile = readDocument('deploy/Dockerfile')
+  const composed = Object.values(services).map(({ image }) => image)
+  const built = all(/^FROM (\S+)/gm, dockerfile)
+  const deployed = all(/^ +image: (\S+)$/gm, readDocument('deploy/kubernetes/services.yaml'))
+
+  it('of Node.js have the version that the tests run with', () => {
+    const ofNode = [...composed, ...built].filter((image) => image.startsWith('node:'))
+    expect(ofNode).toHaveLength(3)
+    expect(new Set(ofNode)).toEqual(new Set([`node:${manifest.devDependencies['node']}-slim`]))
+  })
+
+  it('of the collector has the version that the tests build', () => {
+    const [version = ''] = all(/^const VERSION = 'v(.+)'$/gm, readDocument('test/interop/collector.ts'))
+    expect(services['collector']?.image).toBe(`otel/opentelemetry-collector-contrib:${version}`)
+  })
+
+  it('of the services are those that the Dockerfile builds', () => {
+    const [tag] = all(/docker build .* -t (\S+) \.$/gm, dockerfile)
+    expect(tag).toBe(`otel-token-relay-demo:${manifest.version}`)
+    expect(new Set(deployed)).toEqual(new Set([tag]))
+  })
+})
+
 interface Collector {
   readonly receivers: object
   readonly processors: object
@@ -67,14 +100,33 @@ const targetsIn = (text: string): readonly string[] => text.match(/(?<=\/\/|')[a
 
 describe('the configuration of Prometheus', () => {
   const text = readDocument('deploy/prometheus/prometheus.yaml')
-  const { rule_files: ruleFiles, alerting } = parse(text) as {
+  const parsed = parse(text) as {
     readonly rule_files: readonly string[]
+    readonly scrape_configs: readonly {
+      readonly static_configs: readonly { readonly targets: readonly string[] }[]
+    }[]
     readonly alerting: object
   }
+  const { rule_files: ruleFiles, scrape_configs: scrapeConfigs, alerting } = parsed
 
   it('loads rule files that exist, all of them', () => {
     const existing = readdirSync(join(ROOT, 'deploy', 'prometheus')).filter((name) => name.endsWith('.rules.yaml'))
     expect(ruleFiles.toSorted()).toEqual(existing.toSorted())
+  })
+
+  it('scrapes services of compose.yaml only, where they listen', () => {
+    const targets = scrapeConfigs.flatMap((job) => job.static_configs.flatMap((group) => group.targets))
+    expect(targets).toEqual(['collector:8889'])
+    const listening = all(/METRICS_PORT:-(\d+)/g, readDocument('deploy/collector/config.yaml'))
+    expect(targets.map((target) => target.split(':')[1])).toEqual(listening)
+    expect(services['prometheus']?.depends_on).toContain('collector')
+  })
+
+  it('gets metrics of the demo, which sends them where the collector takes them', () => {
+    const { environment = {} } = services['demo'] ?? {}
+    expect(environment).toMatchObject({ OTEL_METRICS_EXPORTER: 'otlp' })
+    const [port = ''] = all(/OTLP_HTTP_PORT:-(\d+)/g, readDocument('deploy/collector/config.yaml'))
+    expect(environment['OTEL_EXPORTER_OTLP_ENDPOINT']).toBe(`http://collector:${port}`)
   })
 
   it('sends alerts to a service of compose.yaml, on its port', () => {

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
-import { VARIABLE_NAMES } from '../../src/config/environment.ts'
+import { optionsFromEnvironment, VARIABLE_NAMES } from '../../src/config/environment.ts'
 import { parseOptions } from '../../src/config/options.ts'
 import { ROOT, readDocument } from '../docs/markdown.ts'
 
@@ -50,20 +50,20 @@ const variablesOf = (pod: Pod): Readonly<Record<string, string>> =>
   Object.fromEntries(containerOf(pod).env.map(({ name, value = 'a secret' }) => [name, value]))
 
 /** The options that a service is started with. */
-function destinationsOf(name: string, pod: Pod): readonly string[] {
+function optionsOf(name: string, pod: Pod): ReturnType<typeof parseOptions> {
   const variables = variablesOf(pod)
   const text = manifests.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === name)?.data?.[
     'relay.json'
   ]
-  if (text !== undefined) return parseOptions(JSON.parse(text)).rules.map(({ to }) => to)
-  if (variables['TOKEN_RELAY_CONFIG_FILE'] === undefined) return []
+  if (text !== undefined) return parseOptions(JSON.parse(text))
+  if (variables['TOKEN_RELAY_CONFIG_FILE'] === undefined) return parseOptions(optionsFromEnvironment(variables))
   const before = { ...process.env }
   Object.assign(process.env, variables)
   try {
     const options: unknown = createRequire(import.meta.url)(
       join(ROOT, 'examples', 'demo', 'services', variables['TOKEN_RELAY_CONFIG_FILE']),
     )
-    return parseOptions(options).rules.map(({ to }) => to)
+    return parseOptions(options)
   } finally {
     process.env = before
   }
@@ -83,9 +83,15 @@ describe.each(deployments)('$name', ({ name, pod }) => {
     expect(container.image).toMatch(/:\d+\.\d+\.\d+$/)
   })
 
-  it('is probed on a path that needs no token, and runs a file that exists', () => {
-    for (const probe of [container.livenessProbe, container.readinessProbe])
-      expect(probe).toMatchObject({ httpGet: { path: '/health', port: 8080 } })
+  it('is alive without an issuer, and ready if the relay is; neither takes a token', () => {
+    const { publicPaths, readyPath } = optionsOf(name, pod).ingress
+    expect(publicPaths).toEqual(['/health'])
+    expect(container.livenessProbe).toMatchObject({ httpGet: { path: '/health', port: 8080 } })
+    expect(readyPath).toBe('/ready')
+    expect(container.readinessProbe).toMatchObject({ httpGet: { path: readyPath, port: 8080 } })
+  })
+
+  it('runs a file that exists', () => {
     expect(existsSync(join(ROOT, 'examples', 'demo', 'services', container.command.at(-1) ?? ''))).toBe(true)
   })
 
@@ -100,7 +106,7 @@ describe.each(deployments)('$name', ({ name, pod }) => {
     const appsIn = (selectors: readonly Selector[]) =>
       selectors.flatMap(({ podSelector }) => podSelector?.matchLabels?.app ?? [])
     const reached = appsIn(policyOf(name)?.egress?.flatMap(({ to }) => to) ?? [])
-    const named = destinationsOf(name, pod).map((to) => new URL(to).hostname)
+    const named = optionsOf(name, pod).rules.map(({ to }) => new URL(to).hostname)
     expect(reached).toEqual(named)
     for (const app of named) {
       expect(appsIn(policyOf(app)?.ingress?.flatMap(({ from }) => from) ?? [])).toContain(name)

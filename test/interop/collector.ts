@@ -27,6 +27,8 @@ const CACHE = join(ROOT, 'node_modules', '.cache', 'otel-token-relay')
 export interface Collector extends AsyncDisposable {
   /** Where signals are sent to: OTLP over HTTP. */
   readonly endpoint: string
+  /** Where Prometheus gets metrics, as `host:port`. */
+  readonly metrics: string
 }
 
 /** What it has taken goes to `backend`, by OTLP over HTTP. */
@@ -47,6 +49,7 @@ export async function startCollector(backend: string): Promise<Collector> {
   await connectable(http)
   return {
     endpoint: `http://127.0.0.1:${http}`,
+    metrics: `127.0.0.1:${metrics}`,
     async [Symbol.asyncDispose]() {
       const ended = once(server, 'exit')
       server.kill('SIGKILL')

@@ -15,7 +15,7 @@ module.exports = {
   destinations: [
     { to: env.BILLING_URL, allowCleartext: true, exchange: { audience: env.BILLING_AUDIENCE, scope: 'invoices:read' } },
   ],
-  ingress: { publicPaths: ['/health'] },
+  ingress: { publicPaths: ['/health'], readyPath: '/ready' },
   // Names of services, fit to be read in a trace.
   telemetry: { actors: 'plain' },
 }
