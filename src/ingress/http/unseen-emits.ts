@@ -36,9 +36,6 @@ export function gateUnseenEmits({ servers, sessions, gated, emits, events, inter
     return true
   }
   const gateUnseen = (emitter: EventEmitter, carrying: Events): void => {
-    // The usual server: a descriptor costs more than all of this.
-    const prototype = Object.getPrototypeOf(emitter) as object
-    if (!Object.hasOwn(emitter, 'emit') && gated.has(prototype) && leading.has(emitter.emit)) return
     const owner = ownerOfEmit(emitter)
     const emit: unknown = Object.getOwnPropertyDescriptor(owner, 'emit')?.value
     if (owner === emitter ? isOurs(emit) : gated.has(owner) && leadsToOurs(emit)) return

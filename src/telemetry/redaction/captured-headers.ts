@@ -27,19 +27,8 @@ let isReported = false
  */
 export function redactWrittenHeader(span: Span): void {
   redactCapturedHeader(span)
-  if (span !== waiting) redactLater(span)
-}
-
-/** The span that is looked at once more when this turn ends: each call of a client asks twice. */
-let waiting: Span | undefined
-
-function redactLater(span: Span): void {
-  waiting = span
   // What `queueMicrotask` does, without a resource of `async_hooks` for each call.
-  void settled.then(() => {
-    if (waiting === span) waiting = undefined
-    redactCapturedHeader(span)
-  })
+  void settled.then(() => redactCapturedHeader(span))
 }
 
 /**
