@@ -6,6 +6,7 @@ import type { DefaultTheme } from 'vitepress'
 import { defineConfig } from 'vitepress'
 import { writeExtras } from './extras.ts'
 import { outward } from './links.ts'
+import { SEARCH } from './search.ts'
 import type { Section } from './sections.ts'
 import { API, DOCS, readSections } from './sections.ts'
 
@@ -64,6 +65,15 @@ export default defineConfig({
   lastUpdated: false,
   sitemap: { hostname: ADDRESS },
   markdown: {
+    // As GitHub names them, so that a link leads to the same heading on both.
+    anchor: {
+      slugify: (title) =>
+        title
+          .trim()
+          .toLowerCase()
+          .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+          .replaceAll(/\s/g, '-'),
+    },
     languages: [PROMQL],
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     config(md) {
@@ -94,7 +104,7 @@ export default defineConfig({
       ['/', sidebarOf('start')],
     ]),
     outline: { level: [2, 3] },
-    search: { provider: 'local' },
+    search: { provider: 'local', options: SEARCH },
     socialLinks: [
       { icon: 'github', link: 'https://github.com/otel-token-relay/otel-token-relay', ariaLabel: 'Repository' },
     ],

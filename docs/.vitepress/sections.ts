@@ -18,13 +18,13 @@ export interface Section {
 export const DOCS: string = join(import.meta.dirname, '..')
 
 const ORDER: readonly (readonly [folder: string, title: string, pages: string])[] = [
-  ['start', 'Start', 'without-code nodesdk in-code demo first-401 rollout'],
+  ['start', 'Start', 'without-code nodesdk in-code demo first-401 rollout questions'],
   ['understand', 'Understand', 'travel caller verification destinations security limits compared'],
   [
     'guides',
     'Guides',
-    `issuers frameworks express fastify koa hono nestjs grpc loading clients graphql trpc connect istio envoy exchange
-     messages brokers sealed-messages fleet other-languages other-languages-programs workers async service-client
+    `issuers frameworks express fastify koa hono nestjs grpc loading clients graphql trpc connect envoy-istio
+     exchange messages brokers sealed-messages fleet other-languages other-languages-programs workers async service-client
      revocation audit redaction testing operate runbook operator from-spring beside-spring from-passport-jwt
      from-express-oauth2-jwt-bearer`,
   ],
@@ -41,7 +41,9 @@ export function readSections(): readonly Section[] {
       .filter((entry) => entry.isFile() && entry.name.endsWith('.md'))
       .map((entry) => entry.name.replace(/\.md$/, ''))
     const wanted = order.split(/\s+/)
-    const sorted = [...wanted.filter((name) => names.includes(name)), ...names.filter((name) => !wanted.includes(name))]
+    const missing = wanted.filter((name) => !names.includes(name))
+    if (missing.length > 0) throw new Error(`docs/${folder} has no page ${missing.join(', ')}`)
+    const sorted = [...wanted, ...names.filter((name) => !wanted.includes(name))]
     return { folder, title, pages: sorted.map((name) => readPage(`${folder}/${name}`)) }
   })
 }

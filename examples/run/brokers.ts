@@ -15,7 +15,7 @@ import { close, listen } from '../demo/stage/loopback.ts'
 import type { Rig } from './rig.ts'
 import { missing } from './rig.ts'
 
-/** `REDIS_URL`, or that of a `redis-server` of its own. */
+/** `REDIS_URL`, or that of a `redis-server` that is started here. */
 export async function redisUrl(rig: Rig): Promise<string> {
   const given = process.env['REDIS_URL']
   if (given !== undefined) return given
@@ -34,7 +34,7 @@ export async function redisUrl(rig: Rig): Promise<string> {
   return `redis://127.0.0.1:${port}`
 }
 
-/** `KAFKA_BROKERS`, or the cluster that librdkafka plays, of which `kcat` tells the address. */
+/** `KAFKA_BROKERS`, or the cluster that librdkafka plays, whose address `kcat` prints. */
 export async function kafkaBrokers(rig: Rig): Promise<string> {
   const given = process.env['KAFKA_BROKERS']
   if (given !== undefined) return given

@@ -130,6 +130,46 @@ describe.runIf(HAS_CHROMIUM)('the site, if chromium is installed', () => {
     expect(problems).toEqual([])
   })
 
+  it.each([
+    ['why 401', 'start/first-401'],
+    ['redirect', 'start/questions'],
+    ['keycloak audience', 'guides/issuers'],
+    ['how do I test', 'guides/testing'],
+    ['kafka', 'guides/(messages|brokers)|start/questions'],
+    ['revoke after logout', 'guides/revocation'],
+    ['next.js', 'guides/clients'],
+    ['pool wrong user', 'start/questions'],
+    ['does the token appear in logs', 'start/questions'],
+    ['move from passport', 'guides/from-passport-jwt'],
+    ['ERR_TOKEN_AUDIENCE', 'start/first-401|reference/errors'],
+  ])('the answer to "%s" is among the first three: %s', async (query, path) => {
+    await using page = await open('', 'light')
+    await page.keyboard.press('Control+k')
+    await page.fill('#localsearch-input', query)
+    const links = page.locator('.VPLocalSearchBox .result')
+    await expect
+      .poll(() => links.evaluateAll((all) => all.slice(0, 3).map((each) => each.getAttribute('href'))))
+      .toContainEqual(expect.stringMatching(new RegExp(`/(${path})(#|$)`)))
+  })
+
+  it('a link to a heading leads to one', () => {
+    const idsOf = (text: string) => [...text.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id)
+    const ids = new Map(pages.map((page) => [page, idsOf(site.read(`${page === '' ? 'index' : page}.html`))]))
+    const dead = pages.flatMap((page) => {
+      const text = site.read(`${page === '' ? 'index' : page}.html`)
+      const links = [...text.slice(text.indexOf('<main')).matchAll(/href="([^":]*#[^"]+)"/g)].map(
+        ([, link]) => link ?? '',
+      )
+      return links.filter((link) => {
+        const { pathname, hash } = new URL(link, `${site.address}${page}`)
+        const path = pathname.slice(new URL(site.address).pathname.length)
+        return !path.startsWith('reference/api/') && !ids.get(path)?.includes(decodeURIComponent(hash.slice(1)))
+      })
+    })
+    expect(ids.size).toBeGreaterThan(40)
+    expect(dead).toEqual([])
+  })
+
   it('llms.txt lists every page, and has each as Markdown', () => {
     const index = site.read('llms.txt')
     const listed = [...index.matchAll(/\]\(https:\/\/otel-token-relay\.github\.io\/otel-token-relay\/(\S+)\)/g)]

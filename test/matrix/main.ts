@@ -1,6 +1,6 @@
 /**
  * `npm run test:matrix -- [--node 22,24,26] [folder …]`: the tests that need nothing but Node, with each version of Node
- * from the registry's `node` package. Ends with exit code 1 where any of them fails.
+ * from the registry's `node` package. Ends with exit code 1 if any of them fails.
  */
 
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 const ROOT = join(import.meta.dirname, '..', '..')
 const CACHE = join(ROOT, 'node_modules', '.cache', 'node-matrix')
 /** Those that start brokers and other servers, and those that run programs with the Node of the repository. */
-const LEFT_OUT = ['deploy', 'examples', 'interop', 'messaging', 'readme', 'redis']
+const LEFT_OUT = ['deploy', 'docs', 'examples', 'interop', 'messaging', 'redis']
 /** The parts of a run: tests that are named after a line, and all others, which run on the current one. */
 const LINES = ['otel-3', 'otel-2', 'no line'] as const
 

@@ -1,5 +1,6 @@
 /** `npm run release:check` fails for each wrong thing; the workflows pin what they use. */
 
+import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -112,6 +113,15 @@ describe('the workflows', () => {
   it('CI runs on every version of Node.js that is supported', () => {
     expect(readDocument('.github/workflows/ci.yml')).toContain("node: ['22', '24', '26']")
   })
+})
+
+it('what is generated and ignored is not committed', () => {
+  const ignored = execFileSync('git', ['ls-files', '--cached', '--ignored', '--exclude-standard'], { cwd: ROOT })
+  expect(ignored.toString()).toBe('')
+})
+
+it('the README has at most nine kilobytes', () => {
+  expect(Buffer.byteLength(readDocument('README.md'))).toBeLessThanOrEqual(9 * 1024)
 })
 
 it('the entry for the registry of OpenTelemetry is about this package', () => {
