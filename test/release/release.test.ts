@@ -110,6 +110,23 @@ describe('the workflows', () => {
     expect(scripts.filter((script) => script.includes('${{'))).toEqual([])
   })
 
+  it('each npm script that they run exists', () => {
+    const { scripts } = JSON.parse(readDocument('package.json')) as {
+      readonly scripts: Readonly<Record<string, string>>
+    }
+    const names = files.flatMap((file) =>
+      [...readDocument(`.github/workflows/${file}`).matchAll(/npm run ([\w:]+)/g)].map(([, name = '']) => name),
+    )
+    expect(names.length).toBeGreaterThan(2)
+    expect(names.filter((name) => !(name in scripts))).toEqual([])
+  })
+
+  it('only the release may write to the repository', () => {
+    expect(files.filter((file) => readDocument(`.github/workflows/${file}`).includes('contents: write'))).toEqual([
+      'release.yml',
+    ])
+  })
+
   it('CI runs on every version of Node.js that is supported', () => {
     expect(readDocument('.github/workflows/ci.yml')).toContain("node: ['22', '24', '26']")
   })
