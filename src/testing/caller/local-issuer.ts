@@ -34,8 +34,8 @@ export interface TokenIssuer {
 
 /** The issuer that nothing can reach: the top-level domain is reserved (RFC 2606 §2). */
 export const LOCAL_ISSUER = 'https://as-caller.invalid'
-export const TEST_AUDIENCE = 'user-service'
-export const LIFE_SECONDS = 300
+const TEST_AUDIENCE = 'user-service'
+const LIFE_SECONDS = 300
 const KEY_ID = 'as-caller'
 
 let keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject } | undefined

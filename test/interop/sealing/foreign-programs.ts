@@ -22,7 +22,7 @@ export interface ForeignMessage {
   readonly now?: number
 }
 
-export interface Task {
+interface Task {
   readonly keys?: readonly JWK[]
   readonly messages?: readonly ForeignMessage[]
   readonly seal?: readonly {
@@ -41,7 +41,7 @@ export interface Task {
   }[]
 }
 
-export interface Outcome {
+interface Outcome {
   /** The token of each message, or `refused`. */
   readonly opened: readonly string[]
   readonly sealed: readonly string[]
