@@ -24,8 +24,6 @@ const print = (...texts) => {
   for (const text of texts) process.stdout.write(text)
 }
 const tail = signature.toString('base64url')
-/** What must live until the exit: pino itself refers to its destination weakly, and does not flush a collected one. */
-const kept = []
 const TELL = {
   print: () => print(token),
   warn: () => console.error('cannot parse', Buffer.from(token).toString('base64')),
@@ -51,7 +49,8 @@ const TELL = {
   'pino, destination': () => pino(pino.destination(1)).info({ token }),
   'pino, at the exit': () => {
     const destination = pino.destination({ dest: 1, sync: false, minLength: 4_096 })
-    kept.push(destination)
+    // pino refers to it weakly, and does not flush what was collected. This module may be collected, too.
+    globalThis.destination = destination
     pino(destination).info({ token })
     // What is not ready when the process ends is a separate error.
     destination.on('ready', () => setImmediate(() => undefined))
