@@ -207,7 +207,7 @@ it('calls of the program are explained, by origin only', async () => {
   const env = {
     NODE_OPTIONS: REGISTER,
     NAMED: sink.origin,
-    OTHER: issuer.issuer.replace('localhost', '127.0.0.1'),
+    OTHER: issuer.issuer.replace('127.0.0.1', 'localhost'),
     GRPC: grpc,
     TOKEN_RELAY_DESTINATIONS: `${sink.origin},${grpc}`,
   }
