@@ -122,7 +122,7 @@ describe('interleaved callers on one channel [F12]', () => {
   })
 
   it('through an interceptor that calls again when a call has failed', async () => {
-    await using flaky = await startGrpcSink({ failures: USERS })
+    await using flaky = await startGrpcSink({ failuresOfEachUser: 1 })
     await relay.shutdown()
     relay = createTokenRelay({
       ...optionsFor([signer.jwk]),

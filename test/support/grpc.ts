@@ -55,8 +55,9 @@ export interface GrpcSinkOptions {
   readonly interceptors?: ServerInterceptor[]
   /** Called in the handler, with what it received; what it returns is sent back in every message. */
   readonly look?: (call: ReceivedCall) => unknown
-  /** How many calls fail with UNAVAILABLE before the first one is served. */
+  /** How many calls fail with UNAVAILABLE before the first one is served: in all, or of each value of `x-user`. */
   readonly failures?: number
+  readonly failuresOfEachUser?: number
 }
 
 export interface GrpcSink {
@@ -66,16 +67,18 @@ export interface GrpcSink {
 }
 
 export async function startGrpcSink(options: GrpcSinkOptions = {}): Promise<GrpcSink> {
-  const { address = '127.0.0.1:0', look = () => 'ok', interceptors = [] } = options
+  const { address = '127.0.0.1:0', look = () => 'ok', interceptors = [], failuresOfEachUser = 0 } = options
   const received: ReceivedCall[] = []
+  const userOf = ({ metadata }: ReceivedCall): unknown => metadata.get('x-user')[0]
   let failures = options.failures ?? 0
   const server = new Server({ interceptors })
 
   function note(path: string, metadata: Metadata): { readonly failed: boolean; readonly answer: unknown } {
     const call = { method: path, authorization: metadata.get('authorization').map(String), metadata }
+    const earlier = received.filter((other) => userOf(other) === userOf(call)).length
     received.push(call)
     failures -= 1
-    return { failed: failures >= 0, answer: look(call) }
+    return { failed: failures >= 0 || earlier < failuresOfEachUser, answer: look(call) }
   }
   const UNAVAILABLE = { code: 14, details: 'not yet' }
   server.addService(ECHO, {
