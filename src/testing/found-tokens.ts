@@ -19,8 +19,10 @@ export interface FoundToken {
   readonly isSealed: boolean
 }
 
-/** A JSON object in base64url begins so. */
-const JWT = /eyJ[\w-]+\.[\w-]+\.[\w-]*(?:\.[\w-]+\.[\w-]+)?/g
+/** A JSON object in base64url begins so, white space after its bracket included. */
+const JWT = /e[wy][\w-]{8,16384}\.[\w-]+\.[\w-]*(?:\.[\w-]+\.[\w-]+)?/g
+/** The shortest JWT is longer than this in base64. */
+const BASE64 = /[\w+/-]{48,}/g
 const BEARER = /^bearer +(\S+)$/i
 const SCOPE_CLAIMS = ['scope', 'scp', 'roles']
 
@@ -33,25 +35,65 @@ export interface Found {
   readonly text: string
 }
 
-/** Finds every JWT in `text`, which is the value of `field`, and an opaque bearer token if it is `authorization`. */
+/**
+ * Finds every JWT in `text`, which is the value of `field`, and an opaque token after `Bearer`. A text in which a JWT is
+ * percent-encoded or in base64, as in `Basic`, is replaced as a whole.
+ */
 export function findTokens(field: string, text: string, open: OpenSealed = () => undefined): Found {
   const tokens: FoundToken[] = []
   const add = (token: FoundToken): string => {
     tokens.push(token)
     return `[token of ${token.subject ?? 'an unknown subject'}]`
   }
-  const shown = text.replace(JWT, (candidate) => {
-    const token = readToken(field, candidate, open)
-    return token === undefined ? candidate : add(token)
-  })
-  const opaque = tokens.length === 0 && field === 'authorization' && BEARER.test(text)
-  return { text: opaque ? `Bearer ${add(describe(field, {}, false))}` : shown, tokens }
+  const read = (candidate: string): Replacement | undefined => {
+    const sealed = candidate.split('.').length === 5 ? readSealed(field, candidate, open) : undefined
+    if (sealed !== undefined) return { length: candidate.length, text: add(sealed) }
+    // Any text may follow the third part: `….tar.gz`.
+    const signed = candidate.split('.').slice(0, 3).join('.')
+    const token = readSigned(field, signed)
+    return token === undefined ? undefined : { length: signed.length, text: add(token) }
+  }
+  const shown = replaceJwts(text, read)
+  if (tokens.length > 0) return { text: shown, tokens }
+  for (const decoded of decode(text)) replaceJwts(decoded, read)
+  if (tokens.length > 0) return { text: `[encoded token of ${tokens[0]?.subject ?? 'an unknown subject'}]`, tokens }
+  return { text: BEARER.test(text) ? `Bearer ${add(describe(field, {}, false))}` : text, tokens }
 }
 
-function readToken(field: string, text: string, open: OpenSealed): FoundToken | undefined {
-  const segments = text.split('.')
-  if (segments.length === 5) return readSealed(field, text, open)
-  const [header, claims] = segments.map(parse)
+interface Replacement {
+  /** How many characters of the candidate it replaces. */
+  readonly length: number
+  readonly text: string
+}
+
+function replaceJwts(text: string, read: (candidate: string) => Replacement | undefined): string {
+  const pattern = new RegExp(JWT)
+  let shown = ''
+  let from = 0
+  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
+    const replacement = read(match[0])
+    // A token may begin within what looked like one.
+    pattern.lastIndex = match.index + (replacement?.length ?? 1)
+    if (replacement === undefined) continue
+    shown += text.slice(from, match.index) + replacement.text
+    from = pattern.lastIndex
+  }
+  return shown + text.slice(from)
+}
+
+/** Base64 at four offsets, because a run can begin before the encoded text does. */
+function* decode(text: string): Generator<string> {
+  const plain = text.replaceAll(/%([\da-f]{2})/gi, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  )
+  if (plain !== text) yield plain
+  for (const [run] of plain.matchAll(BASE64)) {
+    for (let offset = 0; offset < 4; offset += 1) yield Buffer.from(run.slice(offset), 'base64').toString('latin1')
+  }
+}
+
+function readSigned(field: string, text: string): FoundToken | undefined {
+  const [header, claims] = text.split('.').map(parse)
   return header === undefined || claims === undefined ? undefined : describe(field, claims, false)
 }
 

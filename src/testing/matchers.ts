@@ -2,9 +2,10 @@
 
 import { inspect } from 'node:util'
 import type { TestDestination } from './destination/destination.ts'
-import { describeReceived } from './destination/received.ts'
+import { describeReceived, describeToken } from './destination/received.ts'
 import { createFailure } from './failure.ts'
 import type { FoundToken } from './found-tokens.ts'
+import { findTokens } from './found-tokens.ts'
 
 /** The token that a destination has to have received. */
 export interface ExpectedToken {
@@ -27,8 +28,8 @@ export function expectTokenAt(destination: TestDestination, expected: ExpectedTo
 }
 
 /**
- * Passes if `destination` has received no token: in no field, not in a path and not in a body. That no request came at
- * all is fine, too.
+ * Passes if `destination` has received no token: in no field, not in a path and not in a body, in base64 neither. That
+ * no request came at all is fine, too. A token in what is no whole request counts, other than over HTTP/2.
  *
  * @throws AssertionError that says what was received. It does not hold the token.
  */
@@ -76,14 +77,29 @@ function problemAt(destination: TestDestination, expected: ExpectedToken): strin
 function isExpected({ subject, scopes, audience }: FoundToken, expected: ExpectedToken): boolean {
   const hasScopes =
     expected.scopes === undefined ||
-    (scopes.length === expected.scopes.length && expected.scopes.every((scope) => scopes.includes(scope)))
+    [...new Set(scopes)].sort().join(' ') === [...new Set(expected.scopes)].sort().join(' ')
   const isForIt = expected.audience === undefined || audience.includes(expected.audience)
   return subject === expected.subject && hasScopes && isForIt
 }
 
 function excessAt(destination: TestDestination): string | undefined {
   const isClean = destination.received.every(({ tokens }) => tokens.length === 0)
-  return isClean ? undefined : `expected no token at ${nameOf(destination)}${listReceived(destination)}`
+  if (!isClean) return `expected no token at ${nameOf(destination)}${listReceived(destination)}`
+  const stray = tokenInBytes(destination)
+  if (stray === undefined) return undefined
+  return `expected no token at ${nameOf(destination)}, which has received ${describeToken(stray)}, in no whole request`
+}
+
+/** Finds a token that came without a whole request: before its end, or in another protocol. */
+function tokenInBytes(destination: TestDestination): FoundToken | undefined {
+  if (destination.protocol === 'queue') return undefined
+  const lines = destination.bytes().toString('latin1').split('\r\n')
+  for (const line of lines) {
+    const [, field = 'body', value = line] = /^([\w-]+) *: *(.*)$/.exec(line) ?? []
+    const [token] = findTokens(field.toLowerCase(), value).tokens
+    if (token !== undefined) return token
+  }
+  return undefined
 }
 
 function nameOf(destination: TestDestination): string {

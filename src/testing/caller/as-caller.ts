@@ -4,6 +4,7 @@ import { activeRelay, findActiveRelay } from '../../ingress/active-relay.ts'
 import { runAsVerified } from '../../relay/run-as.ts'
 import { writeBearer } from '../../token/bearer.ts'
 import type { VerifiedCredential } from '../../token/verified-credential.ts'
+import { refuseProduction } from '../production.ts'
 import { currentTestIssuer } from './current-issuer.ts'
 import type { CallerTokenOptions, TokenIssuer } from './local-issuer.ts'
 import { LOCAL_ISSUER, signLocalToken, verifyLocalToken } from './local-issuer.ts'
@@ -39,9 +40,11 @@ export interface TestCaller {
  * It does not make `request.credential`: adapters read the token of the request. Pass {@link TestCaller.headers}.
  *
  * @throws TokenRejectedError if the token is not good, before `fn` is called.
+ * @throws Error if the process is one of production by now, as the import does.
  * @throws TypeError if a member of `options` is wrong.
  */
 export async function asCaller<T>(options: AsCallerOptions, fn: (caller: TestCaller) => T): Promise<Awaited<T>> {
+  refuseProduction()
   checkOptions(options)
   const credential = await credentialFor(options)
   findActiveRelay()?.discoverTracers()

@@ -1,5 +1,6 @@
 /** A sink for HTTP/1.1 and HTTP/2: keeps what it receives. No gate stands in front of it. */
 
+import { isUtf8 } from 'node:buffer'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
@@ -9,6 +10,7 @@ import { createServer as createSecureServer } from 'node:https'
 import type { Server as NetServer, Socket } from 'node:net'
 import { createServer as createNetServer } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
+import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import type { Certificate } from './certificate.ts'
 import type { RawReceived } from './received.ts'
 
@@ -51,8 +53,10 @@ export function createHttpSink(options: SinkOptions): Sink {
     if (receiver === server) void answerHttp(request, response, options)
   }
   subscribe(REQUEST_START, onRequest)
+  // A connection whose handshake never ends has to be ended, too.
+  server.on('connection', (socket: Socket) => void sockets.add(socket))
   server.on(certificate === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
-    sockets.add(socket.on('data', recordBytes))
+    socket.on('data', recordBytes)
   })
   return {
     server,
@@ -71,8 +75,10 @@ interface HttpExchange {
 
 async function answerHttp(request: IncomingMessage, response: ServerResponse, options: SinkOptions): Promise<void> {
   const { method = '', url = '', rawHeaders } = request
-  const body = await readAll(request)
-  options.record({ method, path: url, headerLines: pairsOf(rawHeaders), body })
+  const body = await readBody(request, request.headers['content-encoding'])
+  const headerLines = pairsOf([...rawHeaders, ...request.rawTrailers])
+  options.record({ method, path: url, headerLines, body })
+  if (response.destroyed) return
   const { status = 200, headers = {}, body: answer = '{}' } = options.answer()
   response.writeHead(status, headers).end(answer)
 }
@@ -94,6 +100,7 @@ export function createHttp2Sink(options: SinkOptions, isGrpc: boolean): Sink {
     const { stream, headers } = message as { stream: ServerHttp2Stream; headers: IncomingHttpHeaders }
     if (stream.session !== undefined && sessions.has(stream.session as ServerHttp2Session)) onStream(stream, headers)
   }
+  const sockets = new Set<Socket>()
   const onConnection = (socket: Socket): void => {
     const session = http2.performServerHandshake(socket)
     // A client may go away while it is answered.
@@ -106,11 +113,14 @@ export function createHttp2Sink(options: SinkOptions, isGrpc: boolean): Sink {
     certificate === undefined
       ? createNetServer(onConnection)
       : createTlsServer({ ...certificate, ALPNProtocols: ['h2'] }, onConnection)
+  // Before the handshake of TLS, which may never end.
+  server.on('connection', (socket: Socket) => void sockets.add(socket))
   return {
     server,
     close() {
       unsubscribe(STREAM_START, onStart)
       for (const session of sessions) session.destroy()
+      for (const socket of sockets) socket.destroy()
     },
   }
 }
@@ -130,10 +140,14 @@ async function answerHttp2(
   isGrpc: boolean,
 ): Promise<void> {
   stream.on('error', () => undefined)
-  const body = await readAll(stream).catch(() => '')
-  const headerLines = Object.entries(headers).flatMap(([name, value]) =>
-    name.startsWith(':') ? [] : [value ?? ''].flat().map((each) => [name, each] as const),
-  )
+  let trailers: IncomingHttpHeaders = {}
+  stream.on('trailers', (fields: IncomingHttpHeaders) => {
+    trailers = fields
+  })
+  const body = await readBody(stream, headers['content-encoding'])
+  const headerLines = [headers, trailers]
+    .flatMap(Object.entries<string | string[] | undefined>)
+    .flatMap(([name, value]) => (name.startsWith(':') ? [] : [value ?? ''].flat().map((each) => [name, each] as const)))
   options.record({ method: headers[':method'] ?? '', path: headers[':path'] ?? '', headerLines, body })
   if (stream.destroyed) return
   const { status = 200, headers: fields = {}, body: answer } = options.answer()
@@ -151,8 +165,29 @@ function answerGrpc(stream: ServerHttp2Stream, fields: Readonly<Record<string, s
   stream.end(answer ?? EMPTY_MESSAGE)
 }
 
-async function readAll(stream: AsyncIterable<unknown>): Promise<string> {
+/** Reads what comes, also of a client that goes away before the end. */
+async function readBody(stream: AsyncIterable<unknown>, encoding: string | undefined): Promise<string> {
   const chunks: Buffer[] = []
-  for await (const chunk of stream) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks).toString()
+  try {
+    for await (const chunk of stream) chunks.push(chunk as Buffer)
+  } catch {
+    // It has sent a token nevertheless.
+  }
+  const body = decompress(Buffer.concat(chunks), encoding)
+  return body.toString(isUtf8(body) ? 'utf8' : 'latin1')
+}
+
+const DECOMPRESS: ReadonlyMap<string, (body: Buffer, options: { maxOutputLength: number }) => Buffer> = new Map([
+  ['gzip', gunzipSync],
+  ['deflate', inflateSync],
+  ['br', brotliDecompressSync],
+])
+const MAX_BODY_BYTES = 67_108_864
+
+function decompress(body: Buffer, encoding = ''): Buffer {
+  try {
+    return DECOMPRESS.get(encoding.trim().toLowerCase())?.(body, { maxOutputLength: MAX_BODY_BYTES }) ?? body
+  } catch {
+    return body
+  }
 }

@@ -10,9 +10,9 @@ export interface Received {
   readonly method: string
   /** The path with the query; the name of the queue for messages. */
   readonly path: string
-  /** Every header line, name and value, as they came. */
+  /** Every header line and trailer, name and value, as they came. */
   readonly headerLines: readonly (readonly [name: string, value: string])[]
-  /** The body as text (Latin-1 if it is no UTF-8). */
+  /** The body as text (Latin-1 if it is no UTF-8), decompressed if it came as `gzip`, `deflate` or `br`. */
   readonly body: string
   /** The tokens in all of these. */
   readonly tokens: readonly FoundToken[]
@@ -36,7 +36,8 @@ export function readReceived(raw: RawReceived, open?: OpenSealed): Received {
 /** One line for messages of errors. */
 export function describeReceived({ method, path, tokens }: Received): string {
   const whose = tokens.map((token) => describeToken(token)).join(' and ')
-  return `${method} ${path} with ${whose === '' ? 'no token' : whose}`
+  // An opaque token may be in the query.
+  return `${method} ${path.split('?')[0]} with ${whose === '' ? 'no token' : whose}`
 }
 
 /** Says whose token it is, what it allows and where it was. */

@@ -10,7 +10,7 @@ export interface LoopbackServer {
   readonly port: number
   /** Closes the port and all connections at once. */
   stop(): void
-  /** Listens again, on the same port. Does nothing if it listens. */
+  /** Listens again, on the same port. Does nothing if it listens. Rejects if it was closed. */
   restart(): Promise<void>
   close(): Promise<void>
 }
@@ -32,6 +32,9 @@ export async function startLoopbackServer(listener: RequestListener, port = 0): 
   let server: Server | undefined = await listen(port)
   const { port: taken } = server.address() as AddressInfo
   let stopped: Promise<unknown> = Promise.resolve()
+  let restarted: Promise<void> = Promise.resolve()
+  let isWanted = true
+  let isClosed = false
   const onRequest = (message: unknown): void => {
     const { request, response, server: receiver } = message as HttpExchange
     if (receiver === server) listener(request, response)
@@ -39,6 +42,7 @@ export async function startLoopbackServer(listener: RequestListener, port = 0): 
   subscribe(REQUEST_START, onRequest)
 
   function stop(): void {
+    isWanted = false
     const current = server
     if (current === undefined) return
     server = undefined
@@ -46,18 +50,29 @@ export async function startLoopbackServer(listener: RequestListener, port = 0): 
     current.closeAllConnections()
   }
 
+  async function start(): Promise<void> {
+    await stopped
+    if (!isWanted || server !== undefined) return
+    server = await listen(taken)
+    // What was asked for last counts: it may have been stopped meanwhile.
+    if (isWanted) await connectOnce(taken)
+    else stop()
+  }
+
   return {
     port: taken,
     stop,
     async restart() {
-      await stopped
-      if (server !== undefined) return
-      server = await listen(taken)
-      await connectOnce(taken)
+      if (isClosed) throw new Error('the test issuer was closed')
+      isWanted = true
+      restarted = restarted.then(start, start)
+      await restarted
     },
     async close() {
+      isClosed = true
       unsubscribe(REQUEST_START, onRequest)
       stop()
+      await restarted.catch(() => undefined)
       await stopped
     },
   }

@@ -3,7 +3,9 @@
 import type { ExchangeOptions } from '../../config/exchange.ts'
 import type { IntrospectionOptions } from '../../config/introspection.ts'
 import type { IssuerOptions } from '../../config/issuers.ts'
+import { refuseProduction } from '../production.ts'
 import type { BadTokenKind } from './bad-token.ts'
+import { BAD_TOKENS } from './bad-token.ts'
 import { createTestClock } from './clock.ts'
 import type { Flavour } from './flavours/flavour.ts'
 import type { FlavourName } from './flavours.ts'
@@ -25,11 +27,12 @@ import type {
   TestTokenOptions,
 } from './options.ts'
 import type { OutageKind } from './outage.ts'
+import { OUTAGES } from './outage.ts'
 import { answerIntrospection, answerRevocation, answerTokenRequest } from './protocol.ts'
 import type { RecordedRequest } from './recorded-request.ts'
 import type { EndpointName } from './request-handler.ts'
 import { handleRequest } from './request-handler.ts'
-import type { JwsPart } from './signing-key.ts'
+import type { JwsPart, TestAlgorithm } from './signing-key.ts'
 import { signJws } from './signing-key.ts'
 import type { TokenDefaults } from './token-maker.ts'
 import { accessClaimsOf, goodTokenOf, headerOf } from './token-maker.ts'
@@ -43,8 +46,12 @@ import { accessClaimsOf, goodTokenOf, headerOf } from './token-maker.ts'
  * PKCE and no DPoP. End it with `await using` or `close()`.
  *
  * @throws Error of `node:net` if `port` is not free.
+ * @throws TypeError if `flavour` or `algorithm` does not exist.
  */
 export async function createTestIssuer(options: TestIssuerOptions = {}): Promise<TestIssuer> {
+  refuseProduction()
+  checkName('flavour', options.flavour, FLAVOURS)
+  checkName('algorithm', options.algorithm, ALGORITHMS)
   const keys = createKeyRing(options.algorithm ?? FLAVOURS[options.flavour ?? 'plain'].algorithm)
   let issuer: LoopbackIssuer | undefined
   const server = await startLoopbackServer((request, response) => {
@@ -52,6 +59,14 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
   }, options.port)
   issuer = new LoopbackIssuer(server, keys, options)
   return issuer
+}
+
+const ALGORITHMS = { ES256: 1, RS256: 1, PS256: 1, EdDSA: 1 } as const satisfies Record<TestAlgorithm, 1>
+
+/** JavaScript has no types, and an outage that does not exist would fail nothing. */
+function checkName(option: string, name: string | undefined, names: object): void {
+  if (name === undefined || Object.hasOwn(names, name)) return
+  throw new TypeError(`${option}: expected ${Object.keys(names).join(', ')}`)
 }
 
 /** As which client the ready-made options authenticate, if the test names no clients. */
@@ -121,6 +136,7 @@ class LoopbackIssuer implements TestIssuer {
   }
 
   badToken(kind: BadTokenKind, options: TestTokenOptions = {}): string {
+    checkName('kind', kind, BAD_TOKENS)
     return makeBadToken(
       kind,
       goodTokenOf(this.#defaults, options, {
@@ -161,6 +177,7 @@ class LoopbackIssuer implements TestIssuer {
   }
 
   async goDown(how: OutageKind = 'refused'): Promise<void> {
+    checkName('how', how, OUTAGES)
     this.outage = how
     if (how === 'refused') this.#server.stop()
     else await this.#server.restart()

@@ -60,8 +60,8 @@ export interface TokenWatch extends AsyncDisposable, Disposable {
  * by hand. Sealed tokens do not count, because the hosts on the way cannot read them.
  *
  * For tests only: it remembers where every promise was created, which makes the process slow. It does not see other
- * processes and threads (look at their test destinations), tokens in another encoding than their own, the body of
- * requests over HTTP/2, and before Node.js 22.17 nothing over HTTP/2.
+ * processes and threads (look at their test destinations), tokens in another encoding than base64 and percent-encoding,
+ * frames of WebSockets, datagrams, the body of requests over HTTP/2, and before Node.js 22.17 nothing over HTTP/2.
  */
 export function watchTokens(): TokenWatch {
   return new WireWatch()
@@ -87,7 +87,8 @@ class WireWatch implements TokenWatch {
   }
 
   #search({ peer, connection, text, site }: Written): void {
-    const whole = (this.#tails.get(connection) ?? '') + text
+    // The body of the request before may end like a token.
+    const whole = REQUEST_LINE.test(text) ? text : (this.#tails.get(connection) ?? '') + text
     const { request, parts } = readRequest(whole)
     const tokens = parts.flatMap(([field, part]) => findTokens(field, part).tokens)
     for (const token of tokens.filter(({ isSealed }) => !isSealed)) {
@@ -166,7 +167,9 @@ function readRequest(text: string): ReadRequest {
 
 function authorityOf(host: Host): string {
   const text = typeof host === 'string' ? host : host instanceof URL ? host.href : host.origin
-  if (!URL.canParse(text)) throw new TypeError('hosts: expected origins such as https://orders.example.com')
+  // `localhost:3000` is a URL without a host.
+  if (!URL.canParse(text) || new URL(text).hostname === '')
+    throw new TypeError('hosts: expected origins such as https://orders.example.com')
   // The URL parser has no ports for other schemes.
   return hostOf(new URL(text.replace(/^grpcs?:/, (scheme) => (scheme === 'grpc:' ? 'http:' : 'https:'))))
 }
