@@ -36,8 +36,8 @@ export interface Found {
 }
 
 /**
- * Finds every JWT in `text`, which is the value of `field`, and an opaque token after `Bearer`. A text in which a JWT is
- * percent-encoded or in base64, as in `Basic`, is replaced as a whole.
+ * Finds every JWT in `text`, which is the value of `field`, and an opaque token after `Bearer`. A text in which a JWT
+ * is percent-encoded or in base64, as in `Basic`, is replaced as a whole.
  */
 export function findTokens(field: string, text: string, open: OpenSealed = () => undefined): Found {
   const tokens: FoundToken[] = []
